@@ -1,0 +1,39 @@
+# Every target bootstraps what it needs from a plain Python 3.11: uv is installed into .tools/ when it is missing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo $(CURDIR)/.tools/bin/uv)
+SYNC := $(UV) sync --frozen --quiet
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(CURDIR)/.tools/bin/uv:
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet uv==$(UV_VERSION)
+
+.PHONY: setup
+setup: $(UV) ## Install the locked environment into .venv
+	@$(SYNC)
+
+.PHONY: serve
+serve: setup ## Serve on port 9090 (BACKEND_PORT) with the embedded models
+	@$(UV) run --frozen --no-sync rtmlib-backend serve
+
+.PHONY: test
+test: setup ## Run the whole test suite
+	@$(UV) run --frozen --no-sync pytest
+
+.PHONY: lint
+lint: setup ## Check format, style and types
+	@$(UV) run --frozen --no-sync ruff format --check .
+	@$(UV) run --frozen --no-sync ruff check .
+	@$(UV) run --frozen --no-sync pyright
+
+.PHONY: format
+format: setup ## Format the code and apply safe fixes
+	@$(UV) run --frozen --no-sync ruff check --fix --quiet .
+	@$(UV) run --frozen --no-sync ruff format .

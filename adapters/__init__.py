@@ -1,0 +1,1 @@
+"""The outside world: Label Studio, pictures, HTTP, settings and the command line."""
