@@ -1,4 +1,4 @@
-"""The installed environment holds one ONNX Runtime and one OpenCV, although rtmlib asks for three packages more."""
+"""The installed environment holds one ONNX Runtime and one OpenCV, although rtmlib asks for more."""
 
 from importlib import metadata
 
