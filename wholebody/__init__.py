@@ -1,1 +1,1 @@
-"""The domain: keypoint schema, people, geometry, the prediction pipeline. No framework, no I/O, no runtime."""
+"""The domain: keypoint schema, people, geometry, prediction pipeline. No framework, no I/O, no runtime."""
