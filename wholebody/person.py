@@ -1,0 +1,32 @@
+"""A person found in a picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wholebody.schema import KEYPOINT_COUNT
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person: where they are and where their keypoints are.
+
+    Attributes:
+        box: Bounding box x1, y1, x2, y2 in pixels of the upright picture, shape (4,), float32. It may reach beyond
+            the picture, as the detector gives it.
+        box_score: Confidence of the detector, 0 to 1; 1.0 for a box that an annotator drew.
+        keypoints: x, y in pixels of the upright picture in COCO-WholeBody order, shape (133, 2), float32.
+        scores: Confidence of each keypoint, shape (133,), float32; 0 where a keypoint was not found. SimCC scores
+            may exceed 1 slightly.
+    """
+
+    box: NDArray[np.float32]
+    box_score: float
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        assert self.box.shape == (4,)
+        assert self.keypoints.shape == (KEYPOINT_COUNT, 2)
+        assert self.scores.shape == (KEYPOINT_COUNT,)
