@@ -1,0 +1,1 @@
+"""Label Studio: label config, predictions, credentials and the calls it makes and answers."""

@@ -1,0 +1,69 @@
+"""Pictures in a folder that this server shares with Label Studio (its local-files storage)."""
+
+import os
+import posixpath
+import stat
+from pathlib import Path
+
+from adapters.pictures.errors import PictureError
+
+
+def read_local_file(root: Path, name: str, max_bytes: int) -> bytes:
+    """Read a file below ``root``; blocking.
+
+    Symbolic links may be used inside the root and do not lead out of it, not even if they are changed while
+    the file is opened: the resolved path is walked without following any link.
+
+    Args:
+        root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT, as mounted here.
+        name: path below it, as in ``/data/local-files/?d=…``; a leading slash means the root itself, as it
+            does to Label Studio.
+        max_bytes: that the file may have.
+
+    Raises:
+        PictureError: ``refused`` outside the root, ``not_found``, ``too_large``.
+    """
+    if "\0" in name or ".." in posixpath.normpath(name.lstrip("/")).split("/"):
+        raise _refused()
+    try:
+        top = root.resolve(strict=True)
+        path = (top / name.lstrip("/")).resolve(strict=True)
+        if not path.is_relative_to(top):
+            raise _refused()
+        handle = _open_without_links(top, path.relative_to(top).parts)
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
+        raise PictureError(
+            "not_found",
+            "The local file could not be opened; mount the folder that Label Studio serves as "
+            f"LOCAL_FILES_DOCUMENT_ROOT here ({getattr(error, 'strerror', None) or 'not readable'}).",
+        ) from error
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise PictureError("not_found", "The local file is a folder or a device, not a picture.")
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise PictureError(
+            "too_large", f"The local file has more than the {max_bytes} bytes that a picture may have."
+        )
+    return content
+
+
+def _open_without_links(top: Path, parts: tuple[str, ...]) -> int:
+    """Open ``top``/``parts`` for reading, refusing symbolic links on the way.
+
+    O_NONBLOCK keeps a FIFO from blocking for ever; it means nothing to a regular file.
+    """
+    folder = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        last = parts[-1] if parts else "."
+        return os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _refused() -> PictureError:
+    return PictureError("refused", "The local file lies outside the folder that Label Studio may serve.")
