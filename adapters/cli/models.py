@@ -1,0 +1,94 @@
+"""`rtmlib-backend models`: the networks' files, without starting the service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from runners.errors import ModelUnavailableError
+from runners.manifest import MODES, ModelFile
+from runners.store import FileState, ModelStore
+
+STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "corrupt": "red"}
+
+app = typer.Typer(
+    help="The networks' files: which there are, fetching them, checking them.", no_args_is_help=True
+)
+
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(envvar="MODEL_CACHE_DIR", help="Folder of the networks.", show_default="the cache folder"),
+]
+Mode = Annotated[str | None, typer.Option(help=f"Only this mode's networks: {', '.join(MODES)}.")]
+
+
+@app.command("list")
+def list_models(cache_dir: CacheDir = None, mode: Mode = None) -> None:
+    """Show the networks, where they come from and whether they are there."""
+    store = ModelStore(cache_dir)
+    table = Table("mode", title=f"Networks in {store.root}")
+    table.add_column("name", overflow="fold")
+    for heading in ("size", "licence", "source", "state"):
+        table.add_column(heading)
+    for name in _modes(mode):
+        for model in MODES[name]:
+            state = _state(store, model)
+            size = f"{model.size / 1e6:.1f} MB"
+            row = (name, model.name, size, model.licence, str(model.source), f"[{STYLES[state]}]{state}[/]")
+            table.add_row(*row)
+    Console().print(table)
+
+
+@app.command()
+def pull(cache_dir: CacheDir = None, mode: Mode = None) -> None:
+    """Fetch the networks that are missing or damaged."""
+    store = ModelStore(cache_dir)
+    models = _models(mode)
+    try:
+        store.ensure_all(models)
+    except ModelUnavailableError as error:
+        raise _failure(str(error)) from error
+    typer.echo(f"All {len(models)} networks are in {store.root}.")
+
+
+@app.command()
+def verify(cache_dir: CacheDir = None, mode: Mode = None) -> None:
+    """Compare every file with its digest; exit code 1 when one is missing or damaged."""
+    store = ModelStore(cache_dir)
+    models = _models(mode)
+    states = {model: _state(store, model) for model in models}
+    for model, state in states.items():
+        typer.echo(f"{state:8}{store.path(model)}")
+    if wrong := [model for model, state in states.items() if state != "ok"]:
+        option = f" --cache-dir {cache_dir}" if cache_dir else ""
+        raise _failure(
+            f"{len(wrong)} of {len(models)} networks are missing or damaged: "
+            f"`rtmlib-backend models pull{option}` fetches them."
+        )
+
+
+def _modes(mode: str | None) -> list[str]:
+    if mode is None:
+        return list(MODES)
+    if mode not in MODES:
+        raise typer.BadParameter(f"{mode!r} is not one of {', '.join(MODES)}.", param_hint="--mode")
+    return [mode]
+
+
+def _models(mode: str | None) -> list[ModelFile]:
+    """The modes' networks, each once."""
+    return list(dict.fromkeys(model for name in _modes(mode) for model in MODES[name]))
+
+
+def _state(store: ModelStore, model: ModelFile) -> FileState:
+    try:
+        return store.state(model)
+    except ModelUnavailableError as error:
+        raise _failure(str(error)) from error
+
+
+def _failure(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(1)

