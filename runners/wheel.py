@@ -46,7 +46,7 @@ REACHING_THE_INDEX = frozenset(
     )
 )
 PROGRESS = re.compile(r"Progress (\d+) of \d+")
-CONNECTION = re.compile(r"after connection broken by '(.*)'")
+CONNECTION = re.compile(r"after connection broken by '\w+\(\W?(.*?)\W?\)'")
 
 
 def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Callable[[int], None]) -> Path:
@@ -178,6 +178,6 @@ def _reason(output: list[str]) -> str:
     """The line of pip's output that a user can act on."""
     if broken := [match[1] for line in output if (match := CONNECTION.search(line))]:
         return f"the package index cannot be reached: {broken[-1]}"
-    errors = [line for line in output if line.casefold().startswith(("error:", "×"))]
+    errors = [line for line in output if line.casefold().startswith("error:")]
     warnings = [line for line in output if line.startswith("WARNING:")]
     return f"pip said: {' '.join([*errors[-1:], *warnings[-1:]]) or 'nothing'}"
