@@ -8,6 +8,7 @@ iBUG 300-W.
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,7 +170,7 @@ def _edges() -> tuple[tuple[int, int], ...]:
     index = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}
 
     def chain(*points: int) -> list[tuple[int, int]]:
-        return list(zip(points, points[1:], strict=False))
+        return list(pairwise(points))
 
     def named(*pairs: tuple[str, str]) -> list[tuple[int, int]]:
         return [(index[a], index[b]) for a, b in pairs]

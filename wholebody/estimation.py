@@ -1,0 +1,221 @@
+"""From people's boxes to their 133 keypoints, with one network that knows them all or with one for each part.
+
+A network is an async function on a batch of crops (n×h×w×3 uint8, BGR): a call into a runner process in the
+service, a thread in the command line. Cutting crops takes time, so it runs in threads as well.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wholebody import faces, hands
+from wholebody.faces import DetectedFace, Head
+from wholebody.geometry import BoxCrop, Picture, SquareRegion
+from wholebody.hands import Arm, Hand
+from wholebody.schema import FACE_START, FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
+
+Crops = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HandLandmarks:
+    """What the hand network returns for n crops.
+
+    Attributes:
+        points: x, y in units of the crop (0..1), shape (n, 21, 2).
+        scores: Likelihood that the crop shows a hand, shape (n,).
+        right: Likelihood that it is a right hand, shape (n,).
+    """
+
+    points: Floats
+    scores: Floats
+    right: Floats
+
+
+@dataclass(frozen=True)
+class FaceDetections:
+    """Faces in one crop: points in units of the crop (0..1), shape (n, 6, 2), and scores, shape (n,)."""
+
+    points: Floats
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class FaceMeshes:
+    """Meshes of n crops: points in units of the crop (0..1), shape (n, 468, 2), and scores, shape (n,)."""
+
+    points: Floats
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Keypoints of all people in pixels of the picture, shape (n, 133, 2), and scores, shape (n, 133)."""
+
+    keypoints: Floats
+    scores: Floats
+
+
+class PoseEstimator(Protocol):
+    """Finds the keypoints of people whose boxes are known."""
+
+    async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
+        """Return the keypoints of everybody.
+
+        Args:
+            picture: H×W×3 uint8, BGR, upright.
+            boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+        """
+        ...
+
+
+PoseNetwork = Callable[[Crops], Awaitable[Floats]]
+"""Crops to x, y in pixels of the crop and a score: (n, h, w, 3) to (n, keypoints, 3)."""
+
+
+async def _estimate_in_boxes(
+    network: PoseNetwork, size: tuple[int, int], picture: Picture, boxes: Floats
+) -> tuple[Floats, Floats]:
+    crops = [BoxCrop.around(box, size) for box in boxes]
+    batch = await asyncio.to_thread(lambda: np.stack([crop.cut(picture) for crop in crops]))
+    found = await network(batch)
+    points = [crop.to_picture(one[:, :2]) for crop, one in zip(crops, found, strict=True)]
+    return np.stack(points).astype(np.float32), found[..., 2]
+
+
+@dataclass(frozen=True)
+class WholeBodyEstimator:
+    """One network that knows all 133 keypoints (RTMW, DWPose).
+
+    Attributes:
+        network: The network on upright crops.
+        size: Width and height of its input.
+    """
+
+    network: PoseNetwork
+    size: tuple[int, int]
+
+    async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
+        """See `PoseEstimator`."""
+        return Estimate(*await _estimate_in_boxes(self.network, self.size, picture, boxes))
+
+
+# Where COCO-WholeBody's body and feet stand in Halpe-26 (github.com/Fang-Haoshu/Halpe-FullBody).
+HALPE_BODY_AND_FEET = (*range(17), 20, 22, 24, 21, 23, 25)
+
+
+@dataclass(frozen=True)
+class PartsEstimator:
+    """A body network of 26 Halpe keypoints, with networks for hands and faces that look where the body says.
+
+    A part that is not found, or not believed, has score 0. All people of a picture go through each network
+    together; hands and faces at the same time.
+
+    Attributes:
+        body: The body network on upright crops.
+        body_size: Width and height of its input.
+        hand: The hand network.
+        hand_size: Width and height of its square input.
+        face_detector: The face detector; one `FaceDetections` for each crop.
+        face_detector_size: Width and height of its square input.
+        face_mesh: The face mesh network.
+        face_mesh_size: Width and height of its square input.
+    """
+
+    body: PoseNetwork
+    body_size: tuple[int, int]
+    hand: Callable[[Crops], Awaitable[HandLandmarks]]
+    hand_size: int
+    face_detector: Callable[[Crops], Awaitable[Sequence[FaceDetections]]]
+    face_detector_size: int
+    face_mesh: Callable[[Crops], Awaitable[FaceMeshes]]
+    face_mesh_size: int
+
+    async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
+        """See `PoseEstimator`."""
+        bodies, body_scores = await _estimate_in_boxes(self.body, self.body_size, picture, boxes)
+        keypoints = np.zeros((len(boxes), KEYPOINT_COUNT, 2), np.float32)
+        scores = np.zeros((len(boxes), KEYPOINT_COUNT), np.float32)
+        body_and_feet = list(HALPE_BODY_AND_FEET)
+        keypoints[:, :FACE_START] = bodies[:, body_and_feet]
+        scores[:, :FACE_START] = body_scores[:, body_and_feet]
+
+        found_hands, found_faces = await asyncio.gather(
+            self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START]),
+            self._faces(picture, bodies, body_scores),
+        )
+        for arm, hand in found_hands:
+            where = list(PART_RANGES[arm.part])
+            keypoints[arm.person, where], scores[arm.person, where] = hand.points, hand.score
+        for head, mesh, score in found_faces:
+            where = list(PART_RANGES[Part.FACE])
+            keypoints[head.person, where], scores[head.person, where] = faces.face_keypoints(mesh), score
+        return Estimate(keypoints, scores)
+
+    async def _hands(self, picture: Picture, bodies: Floats, scores: Floats) -> list[tuple[Arm, Hand]]:
+        arms = hands.arms_to_search(bodies, scores, (picture.shape[1], picture.shape[0]))
+        regions = [arm.region for arm in arms]
+        finds = await self._look_at_hands(picture, regions)
+        for _ in range(hands.MAX_REFINEMENTS):
+            again = {
+                i: refined
+                for i, (find, region) in enumerate(zip(finds, regions, strict=True))
+                if (refined := hands.refined_region(find, region))
+            }
+            if not again:
+                break
+            for i, find in zip(again, await self._look_at_hands(picture, list(again.values())), strict=True):
+                finds[i], regions[i] = find, again[i]
+        return hands.believed(list(zip(arms, finds, strict=True)))
+
+    async def _look_at_hands(self, picture: Picture, regions: list[SquareRegion]) -> list[Hand]:
+        if not regions:
+            return []
+        found = await self.hand(await _cut(picture, regions, self.hand_size, repeat_edge=True))
+        return [
+            Hand(region.to_picture(points), float(score), float(right))
+            for region, points, score, right in zip(
+                regions, found.points, found.scores, found.right, strict=True
+            )
+        ]
+
+    async def _faces(
+        self, picture: Picture, bodies: Floats, scores: Floats
+    ) -> list[tuple[Head, NDArray[np.floating], float]]:
+        heads = faces.heads_to_search(bodies, scores)
+        if not heads:
+            return []
+        crops = await _cut(picture, [h.region for h in heads], self.face_detector_size, repeat_edge=False)
+        detected = await self.face_detector(crops)
+        regions = [
+            (head, region)
+            for head, found in zip(heads, detected, strict=True)
+            if (region := faces.mesh_region(head, _detected_faces(head, found)))
+        ]
+        if not regions:
+            return []
+        crops = await _cut(picture, [r for _, r in regions], self.face_mesh_size, repeat_edge=True)
+        meshes = await self.face_mesh(crops)
+        in_picture = [
+            (head, region.to_picture(points), float(score))
+            for (head, region), points, score in zip(regions, meshes.points, meshes.scores, strict=True)
+        ]
+        return [found for found in in_picture if faces.mesh_is_believed(*found)]
+
+
+def _detected_faces(head: Head, found: FaceDetections) -> list[DetectedFace]:
+    return [
+        DetectedFace(head.region.to_picture(points), float(score))
+        for points, score in zip(found.points, found.scores, strict=True)
+    ]
+
+
+async def _cut(picture: Picture, regions: list[SquareRegion], size: int, *, repeat_edge: bool) -> Crops:
+    return await asyncio.to_thread(
+        lambda: np.stack([region.cut(picture, size, repeat_edge=repeat_edge) for region in regions])
+    )

@@ -1,0 +1,136 @@
+"""Where faces are looked for, which finds are believed, and how a face mesh becomes the 68 face keypoints.
+
+The body network gives nose, eyes and ears. A face detector looks in a square round them; what it finds there sets
+the region of the mesh network, as in MediaPipe's face pipeline (face_detection_front_detection_to_roi.pbtxt). A mesh
+is believed when its nose and eyes lie where the body's are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wholebody.geometry import Points, SquareRegion, angle_to, bounding_rectangle, region_round
+
+NOSE, LEFT_EYE, RIGHT_EYE = 0, 1, 2
+HEAD = slice(0, 5)  # nose, eyes, ears
+# Halpe-26 has two more points of the head. They keep the size of a head that is seen from the side.
+HALPE_CROWN, HALPE_NECK = 17, 18
+
+JOINT_SCORE = 0.3
+"""Least score of nose and eyes for a face to be looked for."""
+REGION_PER_SPAN = 3.0
+"""Side of the square to search, in spans of nose, eyes and ears."""
+SPAN_PER_HEAD = 0.4
+"""Least span, as a share of the distance from neck to crown."""
+SMALLEST_REGION = 8.0
+"""Pixels."""
+
+DETECTION_SCORE = 0.5
+DETECTION_AGREEMENT = 0.25
+"""Farthest that the detected face may lie from the body's, in sides of the searched region."""
+MESH_SCALE, MESH_SHIFT = 2.0, -0.1
+"""MediaPipe's growth of the detected points' bounding square, and its shift towards the forehead."""
+MESH_SCORE = 0.5
+MESH_AGREEMENT = 0.25
+"""Farthest that the mesh's nose and eyes may lie from the body's on average, in spans."""
+
+# Points of MediaPipe's 468-point mesh that lie where the body network sees nose, left eye and right eye.
+MESH_NOSE_AND_EYES = ((1,), (362, 385, 387, 263, 373, 380), (33, 160, 158, 133, 153, 144))
+
+# fmt: off
+MESH_TO_FACE68 = (
+    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,           # jaw
+    71, 63, 105, 66, 107, 336, 296, 334, 293, 301,                                               # brows
+    168, 197, 5, 4, 75, 97, 2, 326, 305,                                                         # nose
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,                                   # eyes
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,      # lips
+)
+"""For each of the 68 face keypoints the mesh point that lies there."""
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head at which a face is looked for.
+
+    Attributes:
+        person: Position of the person in the picture's list of people.
+        nose_and_eyes: Nose, left eye, right eye of the body network, pixels, shape (3, 2).
+        span: Size of the head as far as its points show it, pixels.
+        region: The square in which the face detector looks.
+    """
+
+    person: int
+    nose_and_eyes: Points
+    span: float
+    region: SquareRegion
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face that the face detector found.
+
+    Attributes:
+        points: Right eye, left eye, nose tip, mouth, right ear, left ear; pixels, shape (6, 2).
+        score: Confidence, 0 to 1.
+    """
+
+    points: Points
+    score: float
+
+
+def heads_to_search(bodies: Points, scores: Points, people: Sequence[int] | None = None) -> list[Head]:
+    """Return the heads whose face can be looked for.
+
+    Args:
+        bodies: Halpe-26 keypoints of all people, pixels, shape (n, 26, 2).
+        scores: Their scores, shape (n, 26).
+        people: The people to look at; everybody if None.
+    """
+    found: list[Head] = []
+    for person in range(len(bodies)) if people is None else people:
+        at, score = bodies[person], scores[person]
+        if min(score[NOSE : RIGHT_EYE + 1]) < JOINT_SCORE:
+            continue
+        low, high = at[HEAD].min(axis=0), at[HEAD].max(axis=0)
+        span = float((high - low).max())
+        if min(score[HALPE_CROWN], score[HALPE_NECK]) >= JOINT_SCORE:
+            span = max(span, SPAN_PER_HEAD * float(np.linalg.norm(at[HALPE_CROWN] - at[HALPE_NECK])))
+        x, y = (low + high) / 2
+        region = SquareRegion(
+            float(x), float(y), span * REGION_PER_SPAN, angle_to(at[RIGHT_EYE], at[LEFT_EYE], 0)
+        )
+        if region.side >= SMALLEST_REGION:
+            found.append(Head(person, at[NOSE : RIGHT_EYE + 1], span, region))
+    return found
+
+
+def mesh_region(head: Head, faces: Sequence[DetectedFace]) -> SquareRegion | None:
+    """Return the region in which the mesh of this head's face lies, or None if none of the faces is this head's."""
+    center = head.nose_and_eyes.mean(axis=0)
+
+    def distance(face: DetectedFace) -> float:
+        return float(np.linalg.norm(face.points[:3].mean(axis=0) - center)) / head.region.side
+
+    own = min(faces, key=distance, default=None)
+    if own is None or distance(own) >= DETECTION_AGREEMENT:
+        return None
+    # MediaPipe takes the upright rectangle of the points and turns it with the eyes.
+    angle = angle_to(own.points[0], own.points[1], 0)
+    region = region_round(bounding_rectangle(own.points), angle, MESH_SCALE, MESH_SHIFT)
+    return region if region.side > 0 else None
+
+
+def mesh_is_believed(head: Head, mesh: Points, score: float) -> bool:
+    """Tell whether a mesh (468 points, pixels, shape (468, 2)) is this head's face."""
+    if score <= MESH_SCORE:
+        return False
+    centers = np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
+    off = float(np.linalg.norm(centers - head.nose_and_eyes, axis=1).mean()) / head.span
+    return off < MESH_AGREEMENT
+
+
+def face_keypoints(mesh: Points) -> Points:
+    """Return the 68 face keypoints of a mesh: shape (468, 2) to (68, 2)."""
+    return mesh[list(MESH_TO_FACE68)]

@@ -1,0 +1,47 @@
+"""From a picture to its people: detector, then pose estimator."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wholebody.detection import PersonDetector
+from wholebody.estimation import PoseEstimator
+from wholebody.geometry import Picture
+from wholebody.person import Person
+
+PIPELINE_VERSION = 1
+"""Part of every model version: raise it when the same weights can give other keypoints than before."""
+
+
+async def find_people(
+    picture: Picture,
+    detector: PersonDetector,
+    estimator: PoseEstimator,
+    boxes: NDArray[np.float32] | None = None,
+) -> list[Person]:
+    """Find the people in a picture and their keypoints.
+
+    Args:
+        picture: H×W×3 uint8, BGR, upright.
+        detector: Finds the people's boxes; not asked when `boxes` are given.
+        estimator: Finds the keypoints in the boxes.
+        boxes: Boxes that somebody drew: x1, y1, x2, y2 in pixels, shape (n, 4).
+
+    Returns:
+        The people, those that the detector is surest of first. Boxes without an area are left out.
+    """
+    if boxes is None:
+        found = await detector.detect(picture)
+        boxes, box_scores = found.boxes, found.scores
+    else:
+        box_scores = np.ones(len(boxes), np.float32)
+    usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    boxes, box_scores = boxes[usable], box_scores[usable]
+    if not len(boxes):
+        return []
+    estimate = await estimator.estimate(picture, boxes)
+    return [
+        Person(box, float(box_score), keypoints, scores)
+        for box, box_score, keypoints, scores in zip(
+            boxes, box_scores, estimate.keypoints, estimate.scores, strict=True
+        )
+    ]
