@@ -334,5 +334,7 @@ class _HostSlots:
 def _short(error: BaseException) -> str:
     # A resolver's or a socket's own words; aiohttp's would repeat the address with its query.
     inner = getattr(error, "os_error", None) or error
-    words = getattr(inner, "strerror", None) or getattr(inner, "message", None) or type(inner).__name__
+    words = getattr(inner, "strerror", None) or getattr(inner, "message", None)
+    if not words:
+        words = str(inner) if isinstance(inner, OSError) else type(inner).__name__
     return "".join(c if c.isprintable() else " " for c in str(words))[:200]
