@@ -4,6 +4,7 @@ pip is asked because it knows what this machine is set up for: its package index
 and credentials. The digest makes it irrelevant which of them answers.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -156,12 +157,14 @@ def _run(
             code = process.wait()
         finally:
             timer.cancel()
-            _end(process)
+            if process.poll() is None:
+                _end(process)
     return (None if late.is_set() else code), output
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
+    """End pip and what it started; one of them may still hold the output open when pip itself is gone."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
