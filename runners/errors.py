@@ -19,3 +19,11 @@ class ModelStoreError(ModelUnavailableError):
 
 class ConversionError(Exception):
     """A TFLite network holds something that the conversion to ONNX does not know."""
+
+
+class ProviderUnavailableError(Exception):
+    """The device that was asked for cannot be used."""
+
+
+class NetworkError(Exception):
+    """A network could not be run on what it was given."""

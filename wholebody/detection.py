@@ -1,7 +1,7 @@
 """From a picture to the boxes of its people."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,15 +32,15 @@ class LetterboxDetector:
     """A detector network on letterboxed pictures (YOLOX).
 
     Attributes:
-        network: Takes a letterboxed picture (h×w×3 uint8, BGR), returns boxes in its pixels.
+        network: Takes letterboxed pictures (n×h×w×3 uint8, BGR), returns boxes in pixels of each.
         size: Width and height of the network's input.
     """
 
-    network: Callable[[Picture], Awaitable[Detections]]
+    network: Callable[[Picture], Awaitable[Sequence[Detections]]]
     size: tuple[int, int]
 
     async def detect(self, picture: Picture) -> Detections:
         """See `PersonDetector`."""
         canvas, ratio = await asyncio.to_thread(letterbox, picture, self.size)
-        found = await self.network(canvas)
+        (found,) = await self.network(canvas[np.newaxis])
         return Detections(found.boxes / np.float32(ratio), found.scores)

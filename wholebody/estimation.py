@@ -7,7 +7,7 @@ service, a thread in the command line. Cutting crops takes time, so it runs in t
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +21,27 @@ from wholebody.schema import FACE_START, FEET_START, KEYPOINT_COUNT, PART_RANGES
 Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+Result = TypeVar("Result")
+Network = Callable[[Crops], Awaitable[Sequence[Result]]]
+"""One result for each crop."""
+
+PoseNetwork = Network[Floats]
+"""Results are x, y in pixels of the crop and a score for each keypoint, shape (keypoints, 3)."""
+
 
 @dataclass(frozen=True)
 class HandLandmarks:
-    """What the hand network returns for n crops.
+    """What the hand network sees in one crop.
 
     Attributes:
-        points: x, y in units of the crop (0..1), shape (n, 21, 2).
-        scores: Likelihood that the crop shows a hand, shape (n,).
-        right: Likelihood that it is a right hand, shape (n,).
+        points: x, y in units of the crop (0..1), shape (21, 2).
+        score: Likelihood that the crop shows a hand.
+        right: Likelihood that it is a right hand.
     """
 
     points: Floats
-    scores: Floats
-    right: Floats
+    score: float
+    right: float
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,11 @@ class FaceDetections:
 
 
 @dataclass(frozen=True)
-class FaceMeshes:
-    """Meshes of n crops: points in units of the crop (0..1), shape (n, 468, 2), and scores, shape (n,)."""
+class FaceMesh:
+    """A mesh over the face in one crop: points in units of the crop (0..1), shape (468, 2), and its score."""
 
     points: Floats
-    scores: Floats
+    score: float
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,6 @@ class PoseEstimator(Protocol):
         ...
 
 
-PoseNetwork = Callable[[Crops], Awaitable[Floats]]
-"""Crops to x, y in pixels of the crop and a score: (n, h, w, 3) to (n, keypoints, 3)."""
-
-
 async def _estimate_in_boxes(
     network: PoseNetwork, size: tuple[int, int], picture: Picture, boxes: Floats
 ) -> tuple[Floats, Floats]:
@@ -85,7 +88,8 @@ async def _estimate_in_boxes(
     batch = await asyncio.to_thread(lambda: np.stack([crop.cut(picture) for crop in crops]))
     found = await network(batch)
     points = [crop.to_picture(one[:, :2]) for crop, one in zip(crops, found, strict=True)]
-    return np.stack(points).astype(np.float32), found[..., 2]
+    scores = [one[:, 2] for one in found]
+    return np.stack(points).astype(np.float32), np.stack(scores)
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class PartsEstimator:
         body_size: Width and height of its input.
         hand: The hand network.
         hand_size: Width and height of its square input.
-        face_detector: The face detector; one `FaceDetections` for each crop.
+        face_detector: The face detector; all faces in a crop.
         face_detector_size: Width and height of its square input.
         face_mesh: The face mesh network.
         face_mesh_size: Width and height of its square input.
@@ -129,11 +133,11 @@ class PartsEstimator:
 
     body: PoseNetwork
     body_size: tuple[int, int]
-    hand: Callable[[Crops], Awaitable[HandLandmarks]]
+    hand: Network[HandLandmarks]
     hand_size: int
-    face_detector: Callable[[Crops], Awaitable[Sequence[FaceDetections]]]
+    face_detector: Network[FaceDetections]
     face_detector_size: int
-    face_mesh: Callable[[Crops], Awaitable[FaceMeshes]]
+    face_mesh: Network[FaceMesh]
     face_mesh_size: int
 
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
@@ -178,10 +182,8 @@ class PartsEstimator:
             return []
         found = await self.hand(await _cut(picture, regions, self.hand_size, repeat_edge=True))
         return [
-            Hand(region.to_picture(points), float(score), float(right))
-            for region, points, score, right in zip(
-                regions, found.points, found.scores, found.right, strict=True
-            )
+            Hand(region.to_picture(one.points), one.score, one.right)
+            for region, one in zip(regions, found, strict=True)
         ]
 
     async def _faces(
@@ -202,8 +204,8 @@ class PartsEstimator:
         crops = await _cut(picture, [r for _, r in regions], self.face_mesh_size, repeat_edge=True)
         meshes = await self.face_mesh(crops)
         in_picture = [
-            (head, region.to_picture(points), float(score))
-            for (head, region), points, score in zip(regions, meshes.points, meshes.scores, strict=True)
+            (head, region.to_picture(mesh.points), mesh.score)
+            for (head, region), mesh in zip(regions, meshes, strict=True)
         ]
         return [found for found in in_picture if faces.mesh_is_believed(*found)]
 
