@@ -1,6 +1,7 @@
 """From the image value of a task to the bytes of its picture."""
 
 import asyncio
+import os
 import re
 import socket
 import time
@@ -331,10 +332,18 @@ class _HostSlots:
             self._origins[origin] = (semaphore, users - 1)
 
 
-def _short(error: BaseException) -> str:
-    # A resolver's or a socket's own words; aiohttp's would repeat the address with its query.
-    inner = getattr(error, "os_error", None) or error
-    words = getattr(inner, "strerror", None) or getattr(inner, "message", None)
-    if not words:
-        words = str(inner) if isinstance(inner, OSError) else type(inner).__name__
-    return "".join(c if c.isprintable() else " " for c in str(words))[:200]
+def _short(error: aiohttp.ClientError | OSError) -> str:
+    """Say what happened without repeating what the server sent, or an address with its query."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "unknown name"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection was closed before an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the body broke off"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is not proper HTTP"
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else str(error)[:200]
+    return type(error).__name__
