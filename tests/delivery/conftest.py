@@ -3,7 +3,6 @@
 import copy
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -88,15 +87,3 @@ def render(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory)
         return copy.deepcopy(rendered[key])
 
     return run
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A TCP port that was free on every loopback address a moment ago."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
-
-    return find
