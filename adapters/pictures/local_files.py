@@ -37,10 +37,13 @@ def read_local_file(root: Path, name: str, max_bytes: int) -> bytes:
             "The local file could not be opened; mount the folder that Label Studio serves as "
             f"LOCAL_FILES_DOCUMENT_ROOT here ({getattr(error, 'strerror', None) or 'not readable'}).",
         ) from error
-    with open(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise PictureError("not_found", "The local file is a folder or a device, not a picture.")
-        content = file.read(max_bytes + 1)
+        with open(handle, "rb", closefd=False) as file:
+            content = file.read(max_bytes + 1)
+    finally:
+        os.close(handle)
     if len(content) > max_bytes:
         raise PictureError(
             "too_large", f"The local file has more than the {max_bytes} bytes that a picture may have."
