@@ -193,8 +193,9 @@ def _to_bgr(picture: Image.Image) -> NDArray[np.uint8]:
     if picture.has_transparency_data:
         # Browsers draw transparent pictures on the page, and Label Studio's canvas is white; the colour stored
         # under transparent pixels, which cv2.imread shows, is seen by nobody.
-        colour = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema() != (255, 255):  # screenshots are often RGBA, and opaque
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     rgb = np.asarray(picture.convert("RGB"))
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
 

@@ -184,6 +184,11 @@ class TestModes:
         assert (pixels[:, :2] == 255).all()
         assert (pixels[:, 2:] == 10).all()
 
+    def test_an_opaque_alpha_channel_changes_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "screenshot.png"
+        path.write_bytes(encoded(scene().convert("RGBA"), "PNG"))
+        assert np.array_equal(decode(path.read_bytes()), cv2.imread(str(path)))
+
     def test_half_transparent_is_mixed_with_white(self) -> None:
         pixels = decode(encoded(Image.new("RGBA", (1, 1), (0, 0, 0, 128)), "PNG"))
         assert pixels[0, 0].tolist() == [127, 127, 127]

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(
 FORBIDDEN, ALLOWED, LABEL_STUDIO = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 PICTURE = b"\x89PNG the bytes are not looked at here"
 LEGACY = "c0ffee" * 6 + "c0ff"
+PAT = "e30." + base64.urlsafe_b64encode(b'{"token_type": "refresh"}').decode().rstrip("=") + ".c2lnbmF0dXJl"
 QUICK = PictureLimits(connect_seconds=1, first_byte_seconds=1, total_seconds=3, slot_seconds=3)
 
 
@@ -591,6 +592,77 @@ class TestLabelStudio:
         assert error.reason == "unauthorized"
         assert f"redirects to {moved.url}" in str(error)
         assert moved.requests == []
+
+
+class Exchange:
+    """A Label Studio with personal access tokens; ``valid`` is the number of the one access token it knows."""
+
+    def __init__(self) -> None:
+        self.valid = 0
+        self.exchanges = 0
+        self.refuses = False
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/ls/api/token/refresh/":
+            self.exchanges += 1
+            if self.refuses:
+                return web.json_response({"detail": "Token is blacklisted"}, status=401)
+            self.valid = self.exchanges
+            return web.json_response({"access": f"access-{self.valid}"})
+        if request.headers.get("Authorization") != f"Bearer access-{self.valid}":
+            return web.json_response({"detail": "Given token not valid"}, status=401)
+        return web.Response(body=PICTURE)
+
+
+class TestPersonalAccessToken:
+    async def test_many_pictures_need_one_exchange(self) -> None:
+        exchange = Exchange()
+        async with (
+            serving(exchange, LABEL_STUDIO) as server,
+            source(label_studio=f"{server.url}/ls", token=PAT) as pictures,
+        ):
+            fetched = await asyncio.gather(*(pictures.fetch("/data/upload/1/a.png") for _ in range(20)))
+        assert fetched == [PICTURE] * 20
+        assert exchange.exchanges == 1
+
+    async def test_a_token_that_label_studio_forgot_is_renewed_unnoticed(self) -> None:
+        exchange = Exchange()
+        async with (
+            serving(exchange, LABEL_STUDIO) as server,
+            source(label_studio=f"{server.url}/ls", token=PAT) as pictures,
+        ):
+            await pictures.fetch("/data/upload/1/a.png")
+            exchange.valid = -1
+            fetched = await asyncio.gather(*(pictures.fetch("/data/upload/1/a.png") for _ in range(8)))
+        assert fetched == [PICTURE] * 8
+        assert exchange.exchanges == 2
+
+    async def test_one_that_is_refused_is_explained_and_not_tried_for_ever(self) -> None:
+        exchange = Exchange()
+        exchange.refuses = True
+        async with serving(exchange, LABEL_STUDIO) as server:
+            error = await failure("/data/upload/1/a.png", label_studio=f"{server.url}/ls", token=PAT)
+        assert error.reason == "unauthorized"
+        assert "personal access token (Token is blacklisted)" in str(error)
+        assert PAT not in str(error)
+        assert len(server.requests) == 1
+
+    async def test_a_picture_refused_to_a_fresh_token_is_an_error(self) -> None:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if request.path == "/api/token/refresh/":
+                return web.json_response({"access": "access"})
+            return web.Response(status=int(request.path.rpartition("/")[2]))
+
+        async with serving(answer, LABEL_STUDIO) as server:
+            for status, words in [(401, "expired"), (403, "access to the project")]:
+                error = await failure(f"/data/upload/1/{status}", label_studio=server.url, token=PAT)
+                assert error.reason == "unauthorized"
+                assert words in str(error)
+
+    async def test_label_studio_being_down_is_said(self) -> None:
+        error = await failure("/data/upload/1/a.png", label_studio=f"http://{LABEL_STUDIO}:1", token=PAT)
+        assert error.reason == "unreachable"
+        assert "LABEL_STUDIO_URL" in str(error)
 
 
 class TestCloudStorage:
