@@ -1,0 +1,68 @@
+"""What the names of labels mean: a person, a part of the body, or almost one of our keypoints."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+
+from wholebody.schema import KEYPOINTS, normalised
+
+_PERSON = frozenset({"person", "persons", "people", "human", "humans", "pedestrian", "signer"})
+_BODY_PARTS = frozenset(
+    f"{side}{part}"
+    for side in ("", "left", "right")
+    for part in ("face", "head", "hand", "hands", "foot", "feet", "eye", "arm", "leg", "torso")
+)
+_LONGEST_COMPARED = 64
+
+
+@dataclass(frozen=True)
+class UnknownLabel:
+    """A label of a KeyPointLabels tag that stands for no keypoint of ours.
+
+    Attributes:
+        control: Name of the tag.
+        label: Name of the label.
+        nearest: Names of ours that look similar, the most similar first.
+    """
+
+    control: str
+    label: str
+    nearest: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """Say what is wrong and, where a similar name exists, what may have been meant."""
+        meant = f"; similar: {listed(self.nearest)}" if self.nearest else ""
+        return f"Label '{self.label}' of KeyPointLabels '{self.control}' is none of our keypoints{meant}."
+
+
+def means_person(name: str) -> bool:
+    """Tell whether a name stands for a whole person, whatever its case and separators."""
+    return normalised(name) in _PERSON
+
+
+def means_body_part(name: str) -> bool:
+    """Tell whether a name stands for a part of the body, so that a person's box must not be called so."""
+    return normalised(name) in _BODY_PARTS
+
+
+@cache
+def _names_by_spelling() -> dict[str, str]:
+    return {
+        normalised(spelling): keypoint.name
+        for keypoint in KEYPOINTS
+        for spelling in (keypoint.name, *keypoint.spellings)
+    }
+
+
+def nearest_keypoint_names(label: str) -> tuple[str, ...]:
+    """Return up to three names of our keypoints that look similar to a label, the most similar first."""
+    names = _names_by_spelling()
+    close = get_close_matches(normalised(label[:_LONGEST_COMPARED]), names, n=6, cutoff=0.7)
+    return tuple(dict.fromkeys(names[spelling] for spelling in close))[:3]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Write names as a list in a sentence, in quotation marks."""
+    return ", ".join(f"'{name}'" for name in names)

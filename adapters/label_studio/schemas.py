@@ -1,0 +1,176 @@
+"""The bodies of Label Studio's requests and of our answers.
+
+Label Studio sends more fields than are read here, and other versions send others: unknown fields are ignored, and
+null stands for "not given". Secrets are `SecretStr`, so that no log or error message can show them.
+"""
+
+from typing import Annotated, Any, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+MAX_TASKS = 10_000
+"""Largest number of tasks in one request. "Retrieve predictions" sends the whole selection at once."""
+
+_ERRORS_EXPLAINED = 3
+
+
+def _null_as_empty(value: object) -> object:
+    return {} if value is None else value
+
+
+def _null_as_no_text(value: object) -> object:
+    return "" if value is None else value
+
+
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_null_as_empty)]
+Text = Annotated[str, BeforeValidator(_null_as_no_text)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class Task(_Body):
+    """A task: its id and its data. Its predictions, annotations and drafts are not needed here."""
+
+    id: int | str | None = Field(None, examples=[7])
+    data: JsonObject = Field(
+        default_factory=dict,
+        examples=[{"image": "https://example.com/photo.jpg"}],
+        description="The task's data.",
+    )
+
+
+class PredictParams(_Body):
+    """What Label Studio adds to a prediction request."""
+
+    login: SecretStr | None = None
+    password: SecretStr | None = None
+    context: JsonObject = Field(
+        default_factory=dict,
+        description="Interactive use: what the annotator drew, and the regions of the same tag.",
+        examples=[{"result": []}],
+    )
+
+
+class PredictRequest(_Body):
+    """Body of `POST /predict`."""
+
+    tasks: list[Task] = Field(max_length=MAX_TASKS)
+    project: int | str | None = Field(None, examples=["4.1795417339"])
+    label_config: Text = Field(
+        "",
+        description="The project's label config (XML).",
+        examples=[
+            '<View><Image name="image" value="$image"/><RectangleLabels name="person" toName="image">'
+            '<Label value="person"/></RectangleLabels><KeyPointLabels name="keypoints" toName="image">'
+            '<Label value="nose"/></KeyPointLabels></View>'
+        ],
+    )
+    params: Annotated[PredictParams, BeforeValidator(_null_as_empty)] = Field(
+        default_factory=lambda: PredictParams.model_validate({})
+    )
+
+
+class SetupRequest(_Body):
+    """Body of `POST /setup`."""
+
+    project: int | str | None = Field(None, examples=["4.1795417339"])
+    label_config: Text = Field(
+        "",
+        alias="schema",
+        description="The project's label config (XML).",
+        examples=['<View><Image name="image" value="$image"/></View>'],
+    )
+    hostname: Text = Field("", examples=["https://label-studio.example.com"])
+    access_token: SecretStr | None = None
+    # Free text or JSON of the operator's making; it may hold secrets, so it is never shown.
+    extra_params: Any = Field(None, repr=False)
+
+
+class WebhookRequest(_Body):
+    """Body of `POST /webhook`: any JSON object. What an event carries depends on its action."""
+
+    action: str | None = Field(None, examples=["ANNOTATION_CREATED"])
+    project: Any = None
+    annotation: Any = None
+    task: Any = None
+
+
+class RegionBody(_Body):
+    """One box or keypoint of a prediction."""
+
+    id: str
+    parent_id: str | None = Field(None, alias="parentID", description="Id of the box of the same person.")
+    from_name: str
+    to_name: str
+    type: str = Field(examples=["keypointlabels"])
+    value: dict[str, Any] = Field(
+        examples=[{"x": 30.0, "y": 15.0, "width": 0.35, "keypointlabels": ["nose"]}],
+        description="Position and size in percent of the upright picture.",
+    )
+    score: float = Field(ge=0, le=1)
+    original_width: int
+    original_height: int
+    image_rotation: int
+    meta: dict[str, Any] | None = None
+
+
+class PredictionBody(_Body):
+    """The prediction for one task."""
+
+    model_version: str = Field(examples=["rtmlib-embedded-1a2b3c4d"])
+    score: float = Field(
+        ge=0, le=1, description="Mean confidence of the keypoints; 0 where nobody was found."
+    )
+    result: list[RegionBody]
+
+
+class PredictResponse(_Body):
+    """Answer to `POST /predict`: one slot per task, in the same order; `[]` where a task failed."""
+
+    results: list[PredictionBody | Annotated[list[Any], Field(max_length=0)]]
+
+
+class SetupResponse(_Body):
+    """Answer to `POST /setup`."""
+
+    model_version: str = Field(examples=["rtmlib-embedded-1a2b3c4d"])
+
+
+class VersionsResponse(_Body):
+    """Answer to `GET /versions`."""
+
+    versions: list[str] = Field(examples=[["rtmlib-embedded-1a2b3c4d"]])
+
+
+def explained(error: ValidationError) -> str:
+    """Say in one line what is wrong with a body: where, what was expected, what type came instead.
+
+    Values are left out, because they may be secrets.
+    """
+    problems = [
+        f"{_place(item['loc'])}: {item['msg'][:1].lower()}{item['msg'][1:]}{_got(item)}"
+        for item in error.errors(include_url=False, include_context=False)
+    ]
+    more = f"; and {len(problems) - _ERRORS_EXPLAINED} more" if len(problems) > _ERRORS_EXPLAINED else ""
+    return "; ".join(problems[:_ERRORS_EXPLAINED]) + more
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return place.removeprefix(".")[:200] or "the body"
+
+
+def _got(item: object) -> str:
+    value = cast(dict[str, object], item).get("input")
+    kinds: dict[type, str] = {
+        type(None): "null",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "an object",
+    }
+    return f", but got {kinds.get(type(value), type(value).__name__)}"
