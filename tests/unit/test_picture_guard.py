@@ -140,6 +140,11 @@ class TestAddress:
     def test_is_read_into_one_form(self, text: str, url: str) -> None:
         assert str(parse_web_address(text)).rstrip("/") == url.rstrip("/")
 
+    def test_one_with_a_password_is_told_so(self) -> None:
+        with pytest.raises(PictureError, match="user name or password") as caught:
+            parse_web_address("https://user:secret@nas.example/a.jpg")
+        assert "secret" not in str(caught.value)
+
     @given(st.text(max_size=40))
     def test_any_text_is_read_or_refused(self, text: str) -> None:
         for address in [text, f"http://{text}", f"http://example.org{text}", f"http://example.org/{text}"]:
