@@ -1,0 +1,49 @@
+"""Where a task's picture is, as the label config's `value` says."""
+
+import pytest
+
+from adapters.label_studio.task_value import TaskDataError, TaskValue
+
+URL = "https://example.com/photo.jpg"
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ("$image", {"image": URL}),
+        ("$image", {"image": f" {URL}\n"}),
+        ("$shot.url", {"shot": {"url": URL}}),
+        ("$shots[0].url", {"shots": [{"url": URL}]}),
+        ("$shots[1]", {"shots": ["a.jpg", URL]}),
+        ("$shot.url", {"shot.url": URL}),
+        ("$my-image", {"my-image": URL}),
+        ("$größe", {"größe": URL}),
+        ("https://example.com/$name", {"name": "photo.jpg"}),
+        ("https://$host/$name.jpg", {"host": "example.com", "name.jpg": "photo.jpg"}),
+        (URL, {}),
+        ("$image", {"$undefined$": URL}),
+    ],
+)
+def test_the_address_is_found_as_label_studio_finds_it(value: str, data: dict[str, object]) -> None:
+    assert TaskValue(value).address(data) == URL
+
+
+@pytest.mark.parametrize(
+    ("value", "data", "said"),
+    [
+        ("$image", {}, "no keys at all"),
+        ("$image", {"photo": URL, "id": 1}, r"it has id, photo\."),
+        ("$image", {"image": ""}, "no picture under"),
+        ("$image", {"image": None}, "no picture under"),
+        ("$image", {"image": 7}, "of type int, not an address"),
+        ("$image", {"image": [URL]}, "of type list, not an address"),
+        ("$shots[5]", {"shots": []}, "no picture under"),
+        ("$shots[99999999999999]", {"shots": [URL]}, "no picture under"),
+        ("$a.b.c", {"a": "text"}, "no picture under"),
+        ("https://$host/$name", {"name": "photo.jpg"}, "no picture under"),
+        ("$image", {"$undefined$": URL, "id": 1}, "no picture under"),
+    ],
+)
+def test_a_missing_picture_is_explained(value: str, data: dict[str, object], said: str) -> None:
+    with pytest.raises(TaskDataError, match=said):
+        TaskValue(value).address(data)

@@ -1,0 +1,353 @@
+"""People as Label Studio's predictions."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.label_studio.label_config import parse_label_config
+from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
+from adapters.label_studio.schemas import PredictionBody
+from wholebody.person import Person
+from wholebody.schema import KEYPOINTS, PART_RANGES, Part
+
+ALL = Thresholds(person=0, keypoint=0)
+WHOLE = label_config_template([Selection.WHOLE])
+BOXES_ONLY = (
+    '<View><Image name="image" value="$image"/><RectangleLabels name="person" toName="image">'
+    '<Label value="person"/></RectangleLabels></View>'
+)
+
+
+def config_with(
+    keypoint_attributes: str = "", box_attributes: str = "", labels: str = '<Label value="nose"/>'
+) -> str:
+    return (
+        '<View><Image name="image" value="$image"/>'
+        f'<RectangleLabels name="person" toName="image" {box_attributes}><Label value="person"/></RectangleLabels>'
+        f'<KeyPointLabels name="keypoints" toName="image" {keypoint_attributes}>{labels}</KeyPointLabels></View>'
+    )
+
+
+def person(
+    box: tuple[float, float, float, float] = (100, 50, 200, 350),
+    score: float = 0.9,
+    keypoints: dict[str, tuple[float, float, float]] | None = None,
+) -> Person:
+    """A person with the named keypoints as x, y, score; the others were not found."""
+    places = np.zeros((133, 2), np.float32)
+    scores = np.zeros(133, np.float32)
+    names = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}
+    for name, (x, y, keypoint_score) in (keypoints or {"nose": (150, 80, 0.8)}).items():
+        places[names[name]] = x, y
+        scores[names[name]] = keypoint_score
+    return Person(np.array(box, np.float32), score, places, scores)
+
+
+def predicted(
+    people: Sequence[Person],
+    xml: str = WHOLE,
+    size: tuple[int, int] = (400, 400),
+    thresholds: Thresholds = ALL,
+    **options: Any,
+) -> dict[str, Any]:
+    (image,) = parse_label_config(xml).images
+    found = PeopleInImage(image, people, size)
+    return json.loads(
+        json.dumps(prediction([found], model_version="v1", thresholds=thresholds, **options), allow_nan=False)
+    )
+
+
+def names(answer: dict[str, Any]) -> list[str]:
+    return [region["id"] for region in answer["result"]]
+
+
+def test_a_person_is_a_box_with_keypoints_under_it() -> None:
+    box, nose = predicted([person()])["result"]
+
+    assert box == {
+        "id": "p0-box",
+        "from_name": "person",
+        "to_name": "image",
+        "type": "rectanglelabels",
+        "score": 0.9,
+        "original_width": 400,
+        "original_height": 400,
+        "image_rotation": 0,
+        "meta": {"text": ["p0"]},
+        "value": {
+            "x": 25,
+            "y": 12.5,
+            "width": 25,
+            "height": 75,
+            "rotation": 0,
+            "rectanglelabels": ["person"],
+        },
+    }
+    width = nose["value"].pop("width")
+    assert nose == {
+        "id": "p0-nose",
+        "parentID": "p0-box",
+        "from_name": "keypoints",
+        "to_name": "image",
+        "type": "keypointlabels",
+        "score": 0.8,
+        "original_width": 400,
+        "original_height": 400,
+        "image_rotation": 0,
+        "value": {"x": 37.5, "y": 20, "keypointlabels": ["nose"]},
+    }
+    assert 0 < width <= 1
+
+
+def test_nobody_found_is_an_empty_result_of_the_same_version() -> None:
+    assert predicted([]) == {"model_version": "v1", "score": 0, "result": []}
+
+
+def test_people_are_numbered() -> None:
+    assert names(predicted([person(), person()])) == ["p0-box", "p0-nose", "p1-box", "p1-nose"]
+
+
+def test_a_box_is_clipped_to_the_picture() -> None:
+    (box, *_) = predicted([person(box=(-50, -10, 200, 1000))])["result"]
+
+    assert box["value"] | {"rectanglelabels": 0} == {
+        "x": 0, "y": 0, "width": 50, "height": 100, "rotation": 0, "rectanglelabels": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (400, 0, 500, 100),
+        (-50, 0, 0, 100),
+        (10, 10, 10, 100),
+        (100, 10, 50, 100),
+        (math.nan, 0, 9, 9),
+        (0, 0, math.inf, 9),
+    ],
+)
+def test_a_person_without_a_box_in_the_picture_is_left_out(box: tuple[float, float, float, float]) -> None:
+    assert names(predicted([person(box=box), person()])) == ["p0-box", "p0-nose"]
+
+
+@pytest.mark.parametrize(
+    "place", [(-0.1, 80), (400.1, 80), (150, -1), (150, 401), (math.nan, 80), (150, math.inf)]
+)
+def test_a_keypoint_outside_the_picture_is_left_out_not_moved(place: tuple[float, float]) -> None:
+    assert names(predicted([person(keypoints={"nose": (*place, 0.9), "left_eye": (150, 80, 0.9)})])) == [
+        "p0-box",
+        "p0-left_eye",
+    ]
+
+
+@pytest.mark.parametrize("score", [0.0, -0.5, math.nan])
+def test_a_keypoint_that_was_not_found_is_never_sent(score: float) -> None:
+    assert names(predicted([person(keypoints={"nose": (150, 80, score)})])) == ["p0-box"]
+
+
+def test_scores_above_one_are_clamped() -> None:
+    answer = predicted([person(score=1.2, keypoints={"nose": (150, 80, 1.05)})])
+
+    assert [region["score"] for region in answer["result"]] == [1, 1]
+
+
+def test_the_score_is_the_mean_over_people_of_their_keypoints_mean() -> None:
+    surer = person(keypoints={"nose": (150, 80, 1.0), "left_eye": (150, 80, 0.8)})
+    less_sure = person(keypoints={"nose": (150, 80, 0.5)})
+
+    assert predicted([surer, less_sure])["score"] == 0.7
+
+
+def test_the_score_is_that_of_the_boxes_where_only_boxes_are_wanted() -> None:
+    assert predicted([person(score=0.9), person(score=0.5)], BOXES_ONLY)["score"] == 0.7
+
+
+def test_given_thresholds_hold_where_the_label_config_has_none() -> None:
+    people = [person(score=0.4), person(score=0.6, keypoints={"nose": (1, 1, 0.2), "left_eye": (1, 1, 0.3)})]
+
+    assert names(predicted(people, thresholds=Thresholds(person=0.5, keypoint=0.25))) == [
+        "p0-box",
+        "p0-left_eye",
+    ]
+
+
+def test_the_label_configs_thresholds_go_before() -> None:
+    xml = config_with('model_score_threshold="0.3" model_point_threshold="0.1"')
+    low = person(score=0.4, keypoints={"nose": (150, 80, 0.2)})
+
+    assert names(predicted([low], xml, thresholds=Thresholds(0.5, 0.5))) == ["p0-box", "p0-nose"]
+
+
+def test_a_labels_own_threshold_goes_before_its_tags() -> None:
+    labels = '<Label value="nose" model_point_threshold="0.1"/><Label value="left_eye"/>'
+    xml = config_with('model_point_threshold="0.9"', labels=labels)
+    points = {"nose": (150.0, 80.0, 0.5), "left_eye": (150.0, 80.0, 0.5)}
+
+    assert names(predicted([person(keypoints=points)], xml)) == ["p0-box", "p0-nose"]
+
+
+def test_keypoints_stay_loose_where_only_their_box_is_below_its_threshold() -> None:
+    xml = config_with('model_score_threshold="0.3"', 'model_score_threshold="0.8"')
+    (nose,) = predicted([person(score=0.5)], xml)["result"]
+
+    assert "parentID" not in nose
+    assert nose["meta"] == {"text": ["p0"]}
+
+
+def test_without_rectangle_labels_people_are_told_apart_by_id_and_note() -> None:
+    xml = (
+        '<View><Image name="image" value="$image"/><KeyPointLabels name="k" toName="image">'
+        '<Label value="nose"/></KeyPointLabels></View>'
+    )
+    answer = predicted([person(), person()], xml)
+
+    assert [(r["id"], r["meta"]["text"], r.get("parentID")) for r in answer["result"]] == [
+        ("p0-nose", ["p0"], None),
+        ("p1-nose", ["p1"], None),
+    ]
+
+
+def test_only_the_labels_of_the_project_are_sent_under_its_own_names() -> None:
+    xml = config_with(labels='<Label value="Nase" predicted_values="nose"/>')
+    answer = predicted([person(keypoints={"nose": (1, 1, 0.9), "left_eye": (1, 1, 0.9)})], xml)
+
+    assert [r["value"].get("keypointlabels") for r in answer["result"]] == [None, ["Nase"]]
+
+
+def test_one_keypoint_in_two_tags_gets_two_ids() -> None:
+    xml = config_with().replace(
+        "</View>", '<KeyPointLabels name="more" toName="image"><Label value="nose"/></KeyPointLabels></View>'
+    )
+
+    assert names(predicted([person()], xml)) == ["p0-box", "p0-nose", "p0-nose-2"]
+
+
+def test_ids_are_unique_over_several_pictures_of_a_task() -> None:
+    config = parse_label_config(
+        '<View><Image name="a" value="$a"/><Image name="b" value="$b"/>'
+        '<RectangleLabels name="ra" toName="a"><Label value="person"/></RectangleLabels>'
+        '<RectangleLabels name="rb" toName="b"><Label value="person"/></RectangleLabels></View>'
+    )
+    found = [PeopleInImage(image, [person()], (400, 400)) for image in config.images]
+    answer = prediction(found, model_version="v1", thresholds=ALL)
+
+    assert [(r["id"], r["to_name"]) for r in answer["result"]] == [("p0-box", "a"), ("i1-p0-box", "b")]
+
+
+def test_an_answer_for_interactive_use_has_ids_of_its_own() -> None:
+    answer = predicted([person()], id_prefix="abc-")
+
+    assert names(answer) == ["abc-p0-box", "abc-p0-nose"]
+    assert answer["result"][1]["parentID"] == "abc-p0-box"
+
+
+def test_a_single_hand_can_be_asked_for() -> None:
+    both = person(keypoints={"nose": (1, 1, 0.9), "left_thumb_1": (2, 2, 0.9), "right_thumb_1": (3, 3, 0.9)})
+
+    assert names(predicted([both], only=Part.LEFT_HAND)) == ["p0-box", "p0-left_thumb_1"]
+
+
+def test_a_person_without_the_hand_that_was_asked_for_is_left_out() -> None:
+    assert predicted([person()], only=Part.LEFT_HAND)["result"] == []
+
+
+def test_a_points_size_in_pixels_can_be_set() -> None:
+    assert predicted([person()], config_with('model_point_size="4"'))["result"][1]["value"]["width"] == 1
+
+
+def test_points_are_smaller_where_keypoints_lie_close_together() -> None:
+    points = {"nose": (1.0, 1.0, 0.9), "face_0": (1.0, 1.0, 0.9), "left_thumb_1": (1.0, 1.0, 0.9)}
+    near = predicted([person(box=(0, 0, 800, 900), keypoints=points)], size=(1600, 900))
+    widths = {r["value"]["keypointlabels"][0]: r["value"]["width"] for r in near["result"][1:]}
+
+    assert widths["face_0"] < widths["left_thumb_1"] < widths["nose"]
+
+
+def test_points_are_smaller_on_people_farther_away() -> None:
+    widths = [
+        predicted([person(box=(0, 0, side, side), keypoints={"nose": (1, 1, 0.9)})])["result"][1]["value"][
+            "width"
+        ]
+        for side in (100, 200)
+    ]
+
+    assert widths[0] < widths[1]
+
+
+coordinates = st.floats(-1e4, 1e4, width=32) | st.sampled_from([math.nan, math.inf, -math.inf, 3.4e38])
+scores = st.floats(-1, 2, width=32) | st.just(math.nan)
+
+
+@st.composite
+def any_person(draw: st.DrawFn) -> Person:
+    seed = draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    spread = draw(st.sampled_from([10.0, 300.0, 5_000.0]))
+    keypoints = random.normal(0, spread, (133, 2)).astype(np.float32)
+    keypoint_scores = random.uniform(-0.2, 1.2, 133).astype(np.float32)
+    for index in draw(st.lists(st.integers(0, 132), max_size=5)):
+        keypoints[index] = draw(coordinates), draw(coordinates)
+        keypoint_scores[index] = draw(scores)
+    box = np.array([draw(coordinates) for _ in range(4)], np.float32)
+    return Person(box, draw(scores), keypoints, keypoint_scores)
+
+
+@settings(deadline=None)
+@given(
+    people=st.lists(any_person(), max_size=4),
+    size=st.tuples(st.integers(1, 30_000), st.integers(1, 30_000)),
+    xml=st.sampled_from(
+        [WHOLE, BOXES_ONLY, config_with('model_point_size="0.001"'), config_with('model_point_size="1000"')]
+    ),
+    thresholds=st.builds(Thresholds, person=st.floats(0, 1), keypoint=st.floats(0, 1)),
+)
+def test_any_people_give_json_that_label_studio_can_show(
+    people: list[Person], size: tuple[int, int], xml: str, thresholds: Thresholds
+) -> None:
+    answer = predicted(people, xml, size, thresholds)
+
+    PredictionBody.model_validate(answer)
+    ids = names(answer)
+    assert len(ids) == len(set(ids))
+    assert 0 <= answer["score"] <= 1
+    for region in answer["result"]:
+        value = region["value"]
+        assert region.get("parentID", ids[0]) in ids
+        assert (region["original_width"], region["original_height"]) == size
+        assert 0 <= region["score"] <= 1
+        assert 0 <= value["x"] <= 100
+        assert 0 <= value["y"] <= 100
+        assert 0 < value["width"] <= 100
+        if region["type"] == "rectanglelabels":
+            assert 0 < value["height"] <= 100
+            assert value["x"] + value["width"] <= 100 + 1e-9
+            assert value["y"] + value["height"] <= 100 + 1e-9
+        else:
+            assert region["score"] > 0
+
+
+@settings(deadline=None)
+@given(
+    place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    size=st.tuples(st.integers(16, 10_000), st.integers(16, 10_000)),
+    part=st.sampled_from(Part),
+)
+def test_percentages_lead_back_to_the_pixel(
+    place: tuple[float, float], size: tuple[int, int], part: Part
+) -> None:
+    width, height = size
+    x, y = (np.float32(place[0] * width), np.float32(place[1] * height))
+    keypoint = KEYPOINTS[PART_RANGES[part].start]
+    (_, region) = predicted(
+        [person(box=(0, 0, width, height), keypoints={keypoint.name: (float(x), float(y), 0.9)})], size=size
+    )["result"]
+
+    assert region["value"]["x"] / 100 * width == pytest.approx(x, abs=0.01)
+    assert region["value"]["y"] / 100 * height == pytest.approx(y, abs=0.01)
