@@ -1,0 +1,288 @@
+"""What an annotator drew with a smart tool, and whom they meant."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.label_studio.label_config import parse_label_config
+from adapters.label_studio.prompts import (
+    BoxPrompt,
+    Drawn,
+    PointPrompt,
+    PromptError,
+    drawn_image,
+    drawn_prompts,
+    meant_person,
+    select_person,
+    wanted_part,
+)
+from wholebody.person import Person
+from wholebody.schema import Part
+
+SIZE = (1000, 500)
+
+
+def rectangle(x: Any, y: Any, width: Any, height: Any, rotation: Any = 0, **fields: Any) -> dict[str, Any]:
+    value = {
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        "rotation": rotation,
+        "rectanglelabels": ["person"],
+    }
+    place = {"id": "drawn", "from_name": "person", "to_name": "image", "type": "rectanglelabels"}
+    return {**place, "origin": "manual", "value": value, **fields}
+
+
+def keypoint(x: Any, y: Any, label: str = "nose", **fields: Any) -> dict[str, Any]:
+    value = {"x": x, "y": y, "width": 0.3, "keypointlabels": [label]}
+    place = {"id": "drawn", "from_name": "keypoints", "to_name": "image", "type": "keypointlabels"}
+    return {**place, "origin": "manual", "value": value, **fields}
+
+
+def drawn(*regions: Any) -> Drawn:
+    found = drawn_prompts({"result": list(regions)}, SIZE)
+    assert found is not None
+    return found
+
+
+def box_of(*regions: Any) -> tuple[float, ...]:
+    last = drawn(*regions).last
+    assert isinstance(last, BoxPrompt)
+    return tuple(round(edge, 6) for edge in last.box)
+
+
+def standing(x: float, width: float = 100, keypoints: bool = True) -> Person:
+    """A person 400 pixels high around x: a straight line of keypoints from head to feet, arms at the sides."""
+    places = np.zeros((133, 2), np.float32)
+    scores = np.zeros(133, np.float32)
+    heights = [20, 15, 15, 15, 15, 80, 80, 140, 140, 200, 200, 220, 220, 310, 310, 400, 400]
+    for index, y in enumerate(heights):
+        side = 0 if index < 5 else (1 if index % 2 else -1)
+        places[index] = x + side * width * 0.3, 50 + y
+        scores[index] = 0.9
+    box = np.array([x - width / 2, 50, x + width / 2, 450], np.float32)
+    return Person(box, 0.9, places, scores if keypoints else np.zeros(133, np.float32))
+
+
+def point(x: float, y: float, positive: bool = True) -> PointPrompt:
+    return PointPrompt("drawn", "keypoints", "image", "nose", x, y, positive)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {},
+        {"result": []},
+        {"result": None},
+        {"result": "x"},
+        {"result": [1, None, "x"]},
+        {"result": [{"origin": "prediction"}]},
+    ],
+)
+def test_without_anything_drawn_the_request_is_not_interactive(context: dict[str, Any]) -> None:
+    assert drawn_prompts(context, SIZE) is None
+    assert drawn_image(context) is None
+
+
+def test_a_rectangle_becomes_a_box_in_pixels() -> None:
+    assert drawn(rectangle(10, 20, 30, 40)).last == BoxPrompt(
+        "drawn", "person", "image", "person", (100, 100, 400, 300)
+    )
+
+
+def test_a_keypoint_becomes_a_point_in_pixels() -> None:
+    assert drawn(keypoint(10, 20)).last == PointPrompt("drawn", "keypoints", "image", "nose", 100, 100)
+
+
+def test_the_last_manual_region_is_the_one_drawn_just_now() -> None:
+    found = drawn(
+        rectangle(0, 0, 10, 10, id="first"),
+        rectangle(50, 50, 10, 10, id="second"),
+        rectangle(20, 20, 10, 10, id="predicted", origin="prediction"),
+    )
+
+    assert found.last.region_id == "second"
+    assert [prompt.region_id for prompt in found.earlier] == ["first"]
+
+
+def test_what_was_drawn_with_another_tag_or_on_another_image_is_no_part_of_it() -> None:
+    found = drawn(keypoint(1, 1), rectangle(1, 1, 9, 9, to_name="other"), rectangle(0, 0, 10, 10))
+
+    assert found.earlier == ()
+
+
+def test_the_image_that_was_drawn_on_is_known_before_its_size() -> None:
+    assert drawn_image({"result": [rectangle(0, 0, 1, 1, to_name="second")]}) == "second"
+
+
+@pytest.mark.parametrize(
+    ("region", "positive"),
+    [
+        (keypoint(1, 1), True),
+        (keypoint(1, 1, is_positive=True), True),
+        (keypoint(1, 1, is_positive=1), True),
+        (keypoint(1, 1, is_positive=None), True),
+        (keypoint(1, 1, is_positive=False), False),
+        (keypoint(1, 1, is_positive=0), False),
+    ],
+)
+def test_a_negative_keypoint_says_what_is_not_meant(region: dict[str, Any], positive: bool) -> None:
+    last = drawn(region).last
+
+    assert isinstance(last, PointPrompt)
+    assert last.positive is positive
+
+
+def test_a_box_partly_outside_is_clipped_to_the_picture() -> None:
+    assert box_of(rectangle(-10, -10, 30, 200)) == (0, 0, 200, 500)
+
+
+def test_a_rectangle_drawn_from_below_is_the_same_box() -> None:
+    assert box_of(rectangle(40, 60, -30, -40)) == (100, 100, 400, 300)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "box"),
+    [
+        (0, (400, 200, 600, 300)),
+        (90, (300, 200, 400, 400)),
+        (180, (200, 100, 400, 200)),
+        (-90, (400, 0, 500, 200)),
+    ],
+)
+def test_a_rotated_rectangle_turns_around_its_upper_left_corner_in_pixels(
+    rotation: float, box: tuple[float, float, float, float]
+) -> None:
+    assert box_of(rectangle(40, 40, 20, 20, rotation)) == box
+
+
+def test_a_slanting_rectangle_gives_the_upright_box_around_it() -> None:
+    half = 100 * math.sqrt(0.5)
+
+    assert box_of(rectangle(50, 40, 10, 20, 45)) == pytest.approx(
+        (500 - half, 200, 500 + half, 200 + 2 * half), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        (rectangle(110, 0, 10, 10), "outside the picture"),
+        (rectangle(10, 10, 0, 10), "less than a pixel"),
+        (rectangle(10, 10, 0.01, 10), "less than a pixel"),
+        (rectangle("10", 10, 10, 10), "no usable number for 'x'"),
+        (rectangle(None, 10, 10, 10), "no usable number for 'x'"),
+        (rectangle(True, 10, 10, 10), "no usable number for 'x'"),
+        (rectangle(math.nan, 10, 10, 10), "no usable number for 'x'"),
+        (rectangle(10, 10, math.inf, 10), "no usable number for 'width'"),
+        (rectangle(10, 10, 10, 10, "half"), "no usable number for 'rotation'"),
+        (rectangle(10**400, 10, 10, 10), "no usable number for 'x'"),
+        (rectangle(1e308, 1e308, 1e308, 1e308), "outside the picture"),
+        (rectangle(0, 0, 9, 9, value=None), "no usable number for 'x'"),
+        (keypoint(101, 10), "outside the picture"),
+        (keypoint(10, -1), "outside the picture"),
+        (keypoint(10, 10, type="brushlabels"), "only rectangles and keypoints"),
+        ({"origin": "manual"}, "only rectangles and keypoints"),
+    ],
+)
+def test_what_cannot_be_used_is_explained(region: dict[str, Any], said: str) -> None:
+    with pytest.raises(PromptError, match=said):
+        drawn(rectangle(0, 0, 10, 10), region)
+
+
+def test_an_earlier_unusable_region_is_passed_over() -> None:
+    assert drawn(rectangle(None, 0, 10, 10), rectangle(0, 0, 10, 10)).earlier == ()
+
+
+@pytest.mark.parametrize(
+    ("region_id", "prefix"),
+    [("k4Gh_-1", "k4Gh_-1-"), ("<a b>", "ab-"), ("", "drawn-"), ("x" * 99, "x" * 40 + "-")],
+)
+def test_an_answers_ids_begin_with_that_of_the_drawn_region(region_id: str, prefix: str) -> None:
+    assert drawn(rectangle(0, 0, 10, 10, id=region_id)).id_prefix == prefix
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=9) | st.integers(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["origin", "type", "value", "x", "y", "id", "to_name"]), inner, max_size=4
+            )
+        ),
+    )
+)
+def test_any_region_is_a_prompt_or_refused(value: Any) -> None:
+    context = {"result": [{"origin": "manual", "type": "rectanglelabels", "value": value}]}
+    try:
+        found = drawn_prompts(context, SIZE)
+    except PromptError:
+        return
+    assert found is not None
+
+
+def test_a_point_on_a_person_selects_them() -> None:
+    assert select_person([standing(200), standing(500)], point(510, 200)) == 1
+
+
+def test_a_point_beside_everybody_selects_nobody() -> None:
+    assert select_person([standing(200), standing(500)], point(800, 200)) is None
+    assert select_person([], point(800, 200)) is None
+
+
+def test_a_point_just_outside_a_box_still_selects_its_person() -> None:
+    assert select_person([standing(200)], point(255, 200)) == 0
+
+
+def test_where_boxes_overlap_the_nearest_limbs_decide() -> None:
+    large, small = standing(300, width=400), standing(480, width=100)
+
+    assert select_person([large, small], point(455, 250)) == 1
+    assert select_person([large, small], point(432, 250)) == 0
+
+
+def test_the_middle_of_the_trunk_belongs_to_its_person() -> None:
+    broad, behind = standing(300, width=300), standing(390, width=60)
+
+    assert select_person([broad, behind], point(305, 195)) == 0
+
+
+def test_people_without_keypoints_can_be_selected_by_their_box() -> None:
+    assert select_person([standing(200, keypoints=False), standing(700)], point(200, 100)) == 0
+
+
+def test_the_last_positive_point_is_meant() -> None:
+    people = [standing(200), standing(500)]
+
+    assert meant_person(people, Drawn(point(500, 200), (point(200, 200),))) == 1
+
+
+def test_a_person_with_a_negative_point_is_not_meant() -> None:
+    people = [standing(300), standing(340)]
+    first = Drawn(point(315, 200))
+    corrected = Drawn(point(370, 200, positive=False), (point(315, 200),))
+
+    assert meant_person(people, first) == 1
+    assert meant_person(people, corrected) == 0
+
+
+def test_only_negative_points_mean_nobody() -> None:
+    assert meant_person([standing(200)], Drawn(point(200, 200, positive=False))) is None
+
+
+def test_the_label_of_a_finger_asks_for_this_hand_and_any_other_for_the_whole_person() -> None:
+    (image,) = parse_label_config(
+        '<View><Image name="image" value="$image"/><KeyPointLabels name="keypoints" toName="image">'
+        '<Label value="nose"/><Label value="left_hand_0"/></KeyPointLabels></View>'
+    ).images
+
+    assert wanted_part(drawn(keypoint(1, 1, "left_hand_0")).last, image) is Part.LEFT_HAND
+    assert wanted_part(drawn(keypoint(1, 1, "nose")).last, image) is None
+    assert wanted_part(drawn(rectangle(1, 1, 9, 9)).last, image) is None

@@ -1,0 +1,156 @@
+"""The bodies of Label Studio's requests: lenient where it varies, precise where something is wrong."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from adapters.label_studio.predictions import Thresholds, prediction
+from adapters.label_studio.schemas import (
+    MAX_TASKS,
+    PredictRequest,
+    PredictResponse,
+    SetupRequest,
+    SetupResponse,
+    VersionsResponse,
+    WebhookRequest,
+    explained,
+)
+
+SECRET = "correct-horse-battery-staple"
+
+
+def complaint(model: type[BaseModel], body: Any) -> str:
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate(body)
+    return explained(refused.value)
+
+
+def test_a_prediction_request_as_label_studio_sends_it_is_read() -> None:
+    request = PredictRequest.model_validate(
+        {
+            "tasks": [
+                {
+                    "id": 7,
+                    "data": {"image": "a.jpg"},
+                    "predictions": [],
+                    "drafts": [],
+                    "annotations": [],
+                    "meta": {},
+                }
+            ],
+            "project": "4.1795417339",
+            "label_config": "<View/>",
+            "params": {"login": "ann", "password": SECRET, "context": {"result": [{"id": "x"}]}},
+            "model_version": None,
+            "force_reload": False,
+        }
+    )
+
+    assert (request.tasks[0].id, request.tasks[0].data) == (7, {"image": "a.jpg"})
+    assert request.params.context == {"result": [{"id": "x"}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"tasks": []},
+        {"tasks": [{}]},
+        {"tasks": [{"id": None, "data": None}], "project": None, "label_config": None, "params": None},
+        {"tasks": [{"id": "a", "data": {}}], "params": {"context": None, "login": None, "password": None}},
+    ],
+)
+def test_what_may_be_missing_may_be_null(body: dict[str, Any]) -> None:
+    request = PredictRequest.model_validate(body)
+
+    assert request.label_config == ""
+    assert request.params.context == {}
+    assert all(task.data == {} for task in request.tasks)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "tasks: field required"),
+        ({"tasks": None}, "tasks: input should be a valid list, but got null"),
+        ({"tasks": {}}, "tasks: input should be a valid list, but got an object"),
+        ({"tasks": [{"data": {}}, 7]}, "tasks[1]: input should be"),
+        ({"tasks": [{"data": "a.jpg"}]}, "tasks[0].data: input should be a valid dictionary, but got text"),
+        (
+            {"tasks": [], "label_config": ["<View/>"]},
+            "label_config: input should be a valid string, but got a list",
+        ),
+        (
+            {"tasks": [], "params": {"context": []}},
+            "params.context: input should be a valid dictionary, but got a list",
+        ),
+        ({"tasks": [{}] * (MAX_TASKS + 1)}, "tasks: list should have at most 10000 items"),
+        ([], "the body: input should be"),
+        ("text", "the body: input should be"),
+        (None, "the body: input should be"),
+    ],
+)
+def test_a_wrong_body_is_explained_with_its_place(body: Any, said: str) -> None:
+    assert complaint(PredictRequest, body).startswith(said)
+
+
+def test_many_mistakes_are_counted() -> None:
+    assert complaint(PredictRequest, {"tasks": [{"data": 1}] * 10}).endswith("; and 7 more")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {
+            "project": "4.179",
+            "schema": "<View/>",
+            "hostname": "http://x",
+            "access_token": SECRET,
+            "extra_params": None,
+        },
+        {"project": 4, "schema": None, "hostname": None, "access_token": None, "extra_params": '{"a": 1}'},
+        {"extra_params": {"a": [1]}, "unknown": True},
+    ],
+)
+def test_a_setup_request_is_read_leniently(body: dict[str, Any]) -> None:
+    request = SetupRequest.model_validate(body)
+
+    assert request.label_config == (body.get("schema") or "")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"action": "START_TRAINING", "project": {"id": 1}}, {"anything": [1, {"x": None}]}]
+)
+def test_any_object_is_a_webhook(body: dict[str, Any]) -> None:
+    assert WebhookRequest.model_validate(body).action == body.get("action")
+
+
+def test_secrets_do_not_appear_in_what_is_logged() -> None:
+    setup = SetupRequest.model_validate({"access_token": SECRET, "extra_params": {"token": SECRET}})
+    request = PredictRequest.model_validate({"tasks": [], "params": {"login": SECRET, "password": SECRET}})
+
+    assert SECRET not in f"{setup!r}{setup}{request!r}{request}{request.model_dump()}"
+    assert setup.access_token is not None
+    assert setup.access_token.get_secret_value() == SECRET
+
+
+def test_secrets_do_not_appear_in_error_messages() -> None:
+    with pytest.raises(ValidationError) as refused:
+        SetupRequest.model_validate({"access_token": [SECRET], "schema": {"x": SECRET}})
+
+    assert SECRET not in explained(refused.value) + str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "model", [PredictRequest, SetupRequest, WebhookRequest, PredictResponse, SetupResponse, VersionsResponse]
+)
+def test_the_json_schema_has_examples(model: type[BaseModel]) -> None:
+    assert "examples" in str(model.model_json_schema())
+
+
+def test_an_answer_has_a_slot_per_task_and_an_empty_one_for_a_failed_task() -> None:
+    nobody = prediction([], model_version="v1", thresholds=Thresholds(0.3, 0.3))
+    response = PredictResponse.model_validate({"results": [nobody, []]})
+
+    assert response.model_dump() == {"results": [nobody, []]}
