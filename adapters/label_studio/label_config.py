@@ -10,24 +10,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.etree.ElementTree import Element
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
-
+from adapters.label_studio.label_config_tree import LabelConfigError, label_config_tree
 from adapters.label_studio.label_names import (
     UnknownLabel,
     listed,
     means_body_part,
     means_person,
     nearest_keypoint_names,
+    one_line,
 )
 from adapters.label_studio.task_value import TaskValue
 from wholebody.schema import KEYPOINT_COUNT, keypoint_index
 
-MAX_CHARACTERS = 1_000_000  # a config with all 133 keypoints has about 12,000
-MAX_TAGS = 20_000
-MAX_DEPTH = 100
+__all__ = [
+    "BoxControl",
+    "ImageControls",
+    "KeypointControl",
+    "KeypointLabel",
+    "LabelConfig",
+    "LabelConfigError",
+    "parse_label_config",
+]
+
 _CONFIGS_KEPT = 32
 _PROBLEMS_KEPT = 100
 _UNKNOWN_LABELS_KEPT = 100
@@ -35,10 +41,6 @@ _UNKNOWN_LABELS_EXPLAINED = 20  # looking for similar names takes up to 2 ms eac
 _MAX_POINT_SIZE = 1_000.0  # pixels
 
 Attributes: TypeAlias = dict[str, str]
-
-
-class LabelConfigError(ValueError):
-    """The label config cannot be read; the message says why and can be shown to the user."""
 
 
 @dataclass(frozen=True)
@@ -141,53 +143,7 @@ def parse_label_config(xml: str) -> LabelConfig:
     Raises:
         LabelConfigError: The text is empty, not XML, declares a document type or entities, or is too large.
     """
-    return _Reading(_tree(xml)).config()
-
-
-class _BoundedTreeBuilder(TreeBuilder):
-    """Builds the tree and stops where it becomes deeper or larger than any real label config."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._depth = 0
-        self._tags = 0
-
-    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
-        self._depth += 1
-        self._tags += 1
-        if self._depth > MAX_DEPTH:
-            raise LabelConfigError(f"The label config nests tags more than {MAX_DEPTH} deep.")
-        if self._tags > MAX_TAGS:
-            raise LabelConfigError(f"The label config has more than {MAX_TAGS:,} tags.")
-        return super().start(tag, attrs)
-
-    def end(self, tag: str, /) -> Element:
-        self._depth -= 1
-        return super().end(tag)
-
-
-def _tree(xml: str) -> Element:
-    if not xml.strip():
-        raise LabelConfigError(
-            "The label config is empty: set one up in the project under Settings > Labeling Interface."
-        )
-    if len(xml) > MAX_CHARACTERS:
-        raise LabelConfigError(
-            f"The label config has {len(xml):,} characters; at most {MAX_CHARACTERS:,} are read."
-        )
-    parser = DefusedXMLParser(target=_BoundedTreeBuilder(), forbid_dtd=True)
-    try:
-        parser.feed(xml)
-        tree: Element = parser.close()
-    except ParseError as error:
-        raise LabelConfigError(f"The label config is not well-formed XML: {error}.") from error
-    except DefusedXmlException as error:
-        raise LabelConfigError(
-            "The label config declares a document type or entities, which are not accepted: remove them."
-        ) from error
-    except UnicodeError as error:
-        raise LabelConfigError("The label config contains characters that are not valid text.") from error
-    return tree
+    return _Reading(label_config_tree(xml)).config()
 
 
 def _attributes(element: Element) -> Attributes:
@@ -248,11 +204,9 @@ class _Reading:
         if len(self._unknown_seen) > len(self._unknown):
             self._problems.append(f"{len(self._unknown_seen) - len(self._unknown)} more labels are unknown.")
         smart = (tag.name for tag in tags if _is_yes(tag.attributes.get("smart", "")))
+        problems = dict.fromkeys(one_line(problem) for problem in self._problems)
         return LabelConfig(
-            tuple(images),
-            tuple(self._unknown),
-            tuple(dict.fromkeys(self._problems))[:_PROBLEMS_KEPT],
-            tuple(smart),
+            tuple(images), tuple(self._unknown), tuple(problems)[:_PROBLEMS_KEPT], tuple(smart)
         )
 
     def _named(self, kind: str) -> Iterable[tuple[Element, Attributes]]:

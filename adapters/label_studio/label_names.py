@@ -14,6 +14,7 @@ _BODY_PARTS = frozenset(
     for part in ("face", "head", "hand", "hands", "foot", "feet", "eye", "arm", "leg", "torso")
 )
 _LONGEST_COMPARED = 64
+_LONGEST_SENTENCE = 500
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class UnknownLabel:
     def sentence(self) -> str:
         """Say what is wrong and, where a similar name exists, what may have been meant."""
         meant = f"; similar: {listed(self.nearest)}" if self.nearest else ""
-        return f"Label '{self.label}' of KeyPointLabels '{self.control}' is none of our keypoints{meant}."
+        return one_line(
+            f"Label '{self.label}' of KeyPointLabels '{self.control}' is none of our keypoints{meant}."
+        )
 
 
 def means_person(name: str) -> bool:
@@ -66,3 +69,9 @@ def nearest_keypoint_names(label: str) -> tuple[str, ...]:
 def listed(names: Iterable[str]) -> str:
     """Write names as a list in a sentence, in quotation marks."""
     return ", ".join(f"'{name}'" for name in names)
+
+
+def one_line(sentence: str) -> str:
+    """Make a sentence with names of others in it safe for a log: no line breaks, and not too long."""
+    line = " ".join(sentence.split())
+    return line if len(line) <= _LONGEST_SENTENCE else line[: _LONGEST_SENTENCE - 3] + "..."

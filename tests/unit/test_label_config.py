@@ -336,6 +336,14 @@ def test_thousands_of_unknown_labels_are_counted_not_listed() -> None:
     assert "4900 more labels are unknown." in config.problems
 
 
+def test_names_cannot_break_the_lines_of_a_log() -> None:
+    config = read(IMAGE, PERSON_BOX, keypoint_labels(labels("a&#10;b", "x" * 9_000), name="k&#10;k"))
+    said = [*config.problems, *(unknown.sentence for unknown in config.unknown_labels)]
+
+    assert len(said) == 3
+    assert all(len(sentence.splitlines()) == 1 and len(sentence) <= 500 for sentence in said)
+
+
 def test_the_same_text_is_read_once() -> None:
     text = f"<View>{IMAGE}{PERSON_BOX}</View>"
 
