@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from adapters.settings import Settings, load_settings
+from runners.manifest import MODES
+
 Manifest = dict[str, Any]
 Render = Callable[..., list[Manifest]]
 
@@ -266,6 +269,28 @@ class TestEveryCombination:
         assert int(timeouts["responseHeaderTimeout"].removesuffix("s")) > 110
 
 
+class TestAgreementWithTheService:
+    """The manifests know the service only by names and numbers: these are the service's own."""
+
+    def test_the_service_knows_the_mode(self, combination: list[Manifest]) -> None:
+        assert settings(combination)["MODE"] in MODES
+
+    def test_the_service_accepts_the_settings(
+        self, combination: list[Manifest], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in settings(combination).items():
+            monkeypatch.setenv(name, value)
+        assert load_settings().backend_port == 9090
+
+    def test_traefik_refuses_no_body_that_the_service_would_take(self, combination: list[Manifest]) -> None:
+        limits = {
+            m["spec"]["buffering"]["maxRequestBodyBytes"]
+            for m in combination
+            if "buffering" in m.get("spec", {})
+        }
+        assert limits == {Settings.model_fields["max_request_bytes"].default}
+
+
 class TestEnvironments:
     def test_namespaces_differ(self, render: Render, environment: str) -> None:
         assert names(render(environment), "Namespace") == {NAMESPACE[environment]}
@@ -294,7 +319,7 @@ class TestEnvironments:
         ],
     )
     def test_settings(self, render: Render, environment: str, expected: dict[str, str]) -> None:
-        common = {"DEVICE": "cpu", "BACKEND_TYPE": "onnxruntime", "MODE": "balanced"}
+        common = {"DEVICE": "cpu", "BACKEND_TYPE": "onnxruntime"}
         assert settings(render(environment)).items() >= (expected | common).items()
 
     @pytest.mark.parametrize(
@@ -334,7 +359,7 @@ class TestEnvironments:
 class TestComponents:
     def test_gpu(self, render: Render, environment: str) -> None:
         manifests = render(environment, ("gpu",))
-        assert settings(manifests).items() >= {"DEVICE": "cuda", "MODE": "performance"}.items()
+        assert settings(manifests)["DEVICE"] == "cuda"
         assert container(manifests)["image"].endswith(":latest-gpu")
         assert container(manifests)["resources"]["limits"]["nvidia.com/gpu"] == "1"
         pod = one(manifests, "Deployment")["spec"]["template"]["spec"]

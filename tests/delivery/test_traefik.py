@@ -24,7 +24,7 @@ from .kubernetes_stub import KubernetesStub
 
 HOSTS = ["rtmlib.gawron.cloud", "rtmlib.fh-swf.cloud"]
 PAGE = "https://label-studio.fh-swf.cloud"
-BODY_LIMIT = 32 * 2**20
+BODY_LIMIT = 64 * 2**20
 PREDICTION = {"tasks": [{"id": 1, "data": {"image": "https://example.org/a.jpg"}}]}
 SERVICE = "rtmlib-ml-backend-service"
 
@@ -308,7 +308,7 @@ class TestLimits:
         self, cluster: Cluster, client: aiohttp.ClientSession
     ) -> None:
         async def chunks() -> AsyncIterator[bytes]:
-            for _ in range(33):
+            for _ in range(65):
                 yield b"x" * 2**20
 
         async with client.post(cluster.url("/setup"), data=chunks()) as response:
