@@ -5,6 +5,7 @@ process, in the command line a call in this process.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, get_args
@@ -20,6 +21,7 @@ from runners.simcc import SimccPose
 from runners.store import ModelStore
 from wholebody.detection import LetterboxDetector, PersonDetector
 from wholebody.estimation import Network, PartsEstimator, PoseEstimator, WholeBodyEstimator
+from wholebody.pipeline import PIPELINE_VERSION
 from wholebody.schema import KEYPOINT_COUNT
 
 NetworkName = Literal["person", "body", "hand", "face", "face_mesh"]
@@ -40,6 +42,12 @@ _LOADERS: Mapping[NetworkName, Callable[..., LoadedNetwork]] = {
 def files_of(mode: str) -> dict[NetworkName, ModelFile]:
     """Return the network files of a mode by what they look for."""
     return dict(zip(get_args(NetworkName), MODES[mode], strict=False))
+
+
+def model_version(mode: str) -> str:
+    """Return the version that predictions carry: it changes exactly when the same picture can give other keypoints."""
+    parts = [str(PIPELINE_VERSION), *(file.sha256 for file in files_of(mode).values())]
+    return f"rtmlib-{mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
 
 
 def load(name: NetworkName, config: RunnerConfig) -> LoadedNetwork:

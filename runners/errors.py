@@ -23,7 +23,3 @@ class ConversionError(Exception):
 
 class ProviderUnavailableError(Exception):
     """The device that was asked for cannot be used."""
-
-
-class NetworkError(Exception):
-    """A network could not be run on what it was given."""

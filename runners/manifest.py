@@ -1,11 +1,12 @@
 """Which networks there are: where each comes from, what it must be byte for byte, and what it expects.
 
 A digest is that of the file as it is used: for a converted network that of the resulting .onnx, so the whole way
-from the wheel through the conversion is pinned.
+from the wheel through the conversion is pinned. Where nobody has published a digest that we could check, there is
+none here: the model store then trusts the first file it gets and refuses another one later.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 
@@ -49,17 +50,31 @@ class WheelMember:
 
 
 @dataclass(frozen=True, slots=True)
+class ZipMember:
+    """A file inside a zip archive on the web."""
+
+    urls: tuple[str, ...]
+    """The archive's addresses: its home, then mirrors."""
+    member: str
+    """The file's name, in whatever folder of the archive."""
+
+    def __str__(self) -> str:
+        """Where the file comes from, for messages."""
+        return f"{self.member} in {' or '.join(self.urls)}"
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """One network as it lies in the model store."""
 
     name: str
     """The name of the weights, without ending; rtmlib keeps the same file under the same name."""
     task: str
-    source: WheelMember
+    source: WheelMember | ZipMember
     size: int
-    """Bytes of the .onnx file."""
-    sha256: str
-    """Digest of the .onnx file, 64 hexadecimal digits."""
+    """Bytes of the .onnx file; an estimate where the digest is not known."""
+    sha256: str | None
+    """Digest of the .onnx file, 64 hexadecimal digits; None where none is known."""
     licence: str
     """SPDX identifier of the weights' licence."""
     origin: str
@@ -176,5 +191,75 @@ FACE_LANDMARK = ModelFile(
 EMBEDDED = (YOLOX_TINY, RTMPOSE_S_HALPE26, HAND_LANDMARK, FACE_DETECTION, FACE_LANDMARK)
 """Real, official weights that come from the package index alone."""
 
-MODES: Mapping[str, tuple[ModelFile, ...]] = MappingProxyType({"embedded": EMBEDDED})
+
+def _openmmlab(path: str) -> ZipMember:
+    """An archive in OpenMMLab's format: the exported network, with the files of its SDK beside it."""
+    return ZipMember(
+        urls=(
+            f"https://download.openmmlab.com/mmpose/v1/projects/{path}",
+            # Kept by rtmlib's author, who is one of RTMPose's.
+            f"https://huggingface.co/Tau-J/RTMPose/resolve/main/{path}",
+        ),
+        member="end2end.onnx",
+    )
+
+
+def _rtmw(name: str, *, size: int, input_size: tuple[int, int]) -> ModelFile:
+    return ModelFile(
+        name=name,
+        task="whole-body keypoints",
+        source=_openmmlab(f"rtmw/onnx_sdk/{name}.zip"),
+        size=size,
+        sha256=None,
+        licence="Apache-2.0",
+        origin=MMPOSE,
+        paper="https://arxiv.org/abs/2407.08634",
+        input_size=input_size,
+        keypoints=133,
+    )
+
+
+# Byte for byte the file of the embedded set, from its home.
+YOLOX_TINY_FROM_HOME = replace(
+    YOLOX_TINY, source=_openmmlab("rtmposev1/onnx_sdk/yolox_tiny_8xb8-300e_humanart-6f3252f9.zip")
+)
+YOLOX_M = ModelFile(
+    name="yolox_m_8xb8-300e_humanart-c2c7a14a",
+    task="person detection",
+    source=_openmmlab("rtmposev1/onnx_sdk/yolox_m_8xb8-300e_humanart-c2c7a14a.zip"),
+    size=101_400_344,
+    # Not ours: other projects that use this network publish it, independently of each other and all alike.
+    sha256="3dea6513388889f0fff4b77bf7a26013600321b9eb9ceb0e9a400a82572f5f23",
+    licence="Apache-2.0",
+    origin=MMPOSE,
+    paper="https://arxiv.org/abs/2107.08430",
+    input_size=(640, 640),
+    keypoints=0,
+)
+RTMW_M = _rtmw(
+    # "dw-l-m": RTMW-m, taught by RTMW-l.
+    "rtmw-dw-l-m_simcc-cocktail14_270e-256x192_20231122",
+    size=129_000_000,
+    input_size=(192, 256),
+)
+RTMW_L = _rtmw(
+    "rtmw-dw-x-l_simcc-cocktail14_270e-256x192_20231122",
+    size=229_000_000,
+    input_size=(192, 256),
+)
+RTMW_L_384 = _rtmw(
+    "rtmw-dw-x-l_simcc-cocktail14_270e-384x288_20231122",
+    size=229_000_000,
+    input_size=(288, 384),
+)
+
+MODES: Mapping[str, tuple[ModelFile, ...]] = MappingProxyType(
+    {
+        "embedded": EMBEDDED,
+        # As in rtmlib.Wholebody: a person detector, and a network that finds all 133 keypoints of a person.
+        "lightweight": (YOLOX_TINY_FROM_HOME, RTMW_M),
+        "balanced": (YOLOX_M, RTMW_L),
+        "performance": (YOLOX_M, RTMW_L_384),
+    }
+)
 """The networks that each MODE needs."""

@@ -1,6 +1,7 @@
 """How far a download is: a bar on a terminal, plain log lines everywhere else."""
 
 import logging
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -16,14 +17,19 @@ from rich.progress import (
 
 logger = logging.getLogger(__name__)
 
+Received = Callable[[int, int | None], None]
+"""Takes how many bytes of a download have been received, and how many there are if that is known."""
+
+LOG_INTERVAL_S = 30.0
+
 
 @contextmanager
-def download_progress(title: str, size: int) -> Generator[Callable[[int], None]]:
-    """Show one download of `size` bytes; call what is yielded with the number of bytes received so far."""
+def download_progress(title: str, size: int) -> Generator[Received]:
+    """Show one download of about `size` bytes; call what is yielded with how far it is."""
     console = Console(stderr=True)
     if not console.is_terminal:
         logger.info("Fetching %s (%.1f MB)", title, size / 1e6)
-        yield lambda received: None
+        yield _logged(title)
         logger.info("Fetched %s", title)
         return
     columns = (
@@ -35,4 +41,19 @@ def download_progress(title: str, size: int) -> Generator[Callable[[int], None]]
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=size)
-        yield lambda received: progress.update(task, completed=received)
+        yield lambda received, total: progress.update(task, completed=received, total=total or size)
+
+
+def _logged(title: str) -> Received:
+    """Say now and then how far a long download is."""
+    said = time.monotonic()
+
+    def received(done: int, total: int | None) -> None:
+        nonlocal said
+        if time.monotonic() - said >= LOG_INTERVAL_S:
+            said = time.monotonic()
+            logger.info(
+                "Fetching %s: %.1f of %s MB", title, done / 1e6, f"{total / 1e6:.1f}" if total else "?"
+            )
+
+    return received

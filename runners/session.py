@@ -1,6 +1,5 @@
 """A network loaded into ONNX Runtime."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,10 @@ class Session:
     def __init__(self, file: Path, config: RunnerConfig) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        # The sessions of one process take turns, so one pool of threads serves them all.
-        _share_threads(config.threads)
-        options.use_per_session_threads = False
+        options.intra_op_num_threads = config.threads
+        options.inter_op_num_threads = 1
+        # Runner processes and their networks share the same CPUs: a thread that waits must not burn what another needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         device, _, number = config.device.partition(":")
         provider = _PROVIDERS[device]
         providers: list[Any] = [(provider, {"device_id": number} if number else {})]
@@ -63,11 +63,6 @@ class Session:
     def run(self, batch: Array) -> list[Array]:
         """Run the network on a batch and return its outputs in the order of the file."""
         return self._session.run(self._outputs, {self._input: np.ascontiguousarray(batch)})
-
-
-@cache
-def _share_threads(threads: int) -> None:
-    ort.set_global_thread_pool_sizes(threads, 1)
 
 
 def _not_active(device: str, provider: str) -> str:

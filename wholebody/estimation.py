@@ -21,6 +21,11 @@ from wholebody.schema import FACE_START, FEET_START, KEYPOINT_COUNT, PART_RANGES
 Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+
+class NetworkError(Exception):
+    """A network could not be run, or not on what it was given."""
+
+
 Result = TypeVar("Result")
 Network = Callable[[Crops], Awaitable[Sequence[Result]]]
 """One result for each crop."""

@@ -1,0 +1,52 @@
+"""One shape for every error: `{"error", "detail", "request_id"}`."""
+
+import json
+from http import HTTPStatus
+from typing import Any, cast
+
+from starlette.responses import JSONResponse
+
+from adapters.request_context import request_id
+
+
+def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return an error as every route returns it.
+
+    Args:
+        status: HTTP status.
+        detail: A sentence that says what is wrong and what to do.
+        headers: More headers, such as Retry-After.
+    """
+    return JSONResponse(error_body(status, detail), status_code=status, headers=headers)
+
+
+def error_body(status: int, detail: str) -> dict[str, Any]:
+    """Return the body of an error."""
+    return {"error": HTTPStatus(status).phrase, "detail": detail, "request_id": request_id.get()}
+
+
+def detail_of(status: int, body: bytes) -> str:
+    """Make a sentence of the body of an error that is not ours: BentoML has several shapes of its own."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "Something went wrong here, not in the request; the log says more under the request id."
+    try:
+        content: Any = json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace").strip()[:500] or HTTPStatus(status).description
+    if isinstance(content, list) and content:
+        content = cast(list[Any], content)[0]
+    if not isinstance(content, dict):
+        return HTTPStatus(status).description
+    fields = cast(dict[str, Any], content)
+    problems = fields.get("detail")
+    if isinstance(problems, list):
+        return "; ".join(_problem(item) for item in cast(list[dict[str, Any]], problems)[:3])
+    return str(problems or fields.get("error") or HTTPStatus(status).description)[:500]
+
+
+def _problem(item: dict[str, Any]) -> str:
+    """One of pydantic's errors in words: where, and what was expected. The value stays out: it may be a secret."""
+    location: list[int | str] = item.get("loc", [])
+    message = str(item.get("msg", ""))
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return f"{where.removeprefix('.')[:200] or 'the body'}: {message[:1].lower()}{message[1:300]}"

@@ -1,0 +1,65 @@
+"""The GET routes: what is answered from memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from adapters.http.surface import Route
+from adapters.status import Status
+
+# BentoML serves the Swagger UI's own files; its page around them would load a tracker from another host.
+API_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>RTMLib ML Backend</title>
+  <link rel="stylesheet" href="./static_content/swagger-ui.css">
+  <link rel="icon" href="./static_content/favicon-light-32x32.png">
+</head>
+<body>
+  <div id="swagger-ui"></div>
+  <script src="./static_content/swagger-ui-bundle.js"></script>
+  <script>
+    SwaggerUIBundle({ url: "./docs.json", dom_id: "#swagger-ui", deepLinking: true, tryItOutEnabled: true });
+  </script>
+</body>
+</html>
+"""
+
+
+def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[str, Route]:
+    """Return the GET routes by path.
+
+    Args:
+        status: What the service is and does.
+        openapi: Makes the OpenAPI document; called when it is first asked for.
+    """
+    document: dict[str, Any] = {}
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "UP", "model_version": status.model_version})
+
+    async def versions(_: Request) -> Response:
+        return JSONResponse({"versions": [status.model_version]})
+
+    async def show_status(_: Request) -> Response:
+        return JSONResponse(status.as_dict())
+
+    async def api_page(_: Request) -> Response:
+        return HTMLResponse(API_PAGE)
+
+    async def api_document(_: Request) -> Response:
+        if not document:
+            document.update(openapi())
+        return JSONResponse(document)
+
+    return {
+        "/": api_page,
+        "/docs.json": api_document,
+        "/health": health,
+        "/versions": versions,
+        "/status": show_status,
+    }

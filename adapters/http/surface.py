@@ -1,0 +1,194 @@
+"""The outermost layer of the service: what every request goes through before BentoML sees it.
+
+It names the request, checks who asks and how much they send, answers the GET routes from memory, and gives every
+error the same shape. It never waits for a network or for another service, so /health answers whatever the load.
+"""
+
+import base64
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.http.errors import detail_of, error_response
+from adapters.request_context import request_id
+
+logger = logging.getLogger(__name__)
+
+Route = Callable[[Request], Awaitable[Response]]
+
+PROBES = frozenset({"/health", "/livez", "/readyz"})
+"""Open to everybody: load balancers and kubelets have no password."""
+WEBHOOK = "/webhook"
+"""Open as well: Label Studio sends no credentials with ordinary webhooks."""
+QUIET = PROBES | {"/metrics"}
+"""Asked for every few seconds; their log lines would bury the others."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class BasicAuth:
+    """The user name and password that callers must send."""
+
+    user: str
+    password: str
+
+    def admits(self, header: str | None) -> bool:
+        """Tell whether an Authorization header carries them; takes the same time however much of it is right."""
+        scheme, _, encoded = (header or "").partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            given = base64.b64decode(encoded.strip(), validate=True)
+        except ValueError:
+            return False
+        return hmac.compare_digest(given, f"{self.user}:{self.password}".encode())
+
+
+class _BodyTooLargeError(Exception):
+    pass
+
+
+class Surface:
+    """ASGI middleware; see the module.
+
+    Args:
+        app: BentoML's application.
+        routes: GET routes by path.
+        auth: What callers must send, or None.
+        max_request_bytes: Largest body of a request.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, routes: dict[str, Route], auth: BasicAuth | None, max_request_bytes: int
+    ) -> None:
+        self._app = app
+        self._routes = routes
+        self._auth = auth
+        self._max_request_bytes = max_request_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        given = request.headers.get("x-request-id", "")
+        token = request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex[:16])
+        answer = _Answer(send)
+        started = time.perf_counter()
+        try:
+            response = await self._own_answer(request)
+            if response is not None:
+                await response(scope, receive, answer.send)
+            else:
+                await self._app(scope, self._limited(receive), answer.send)
+        except _BodyTooLargeError:
+            if not answer.started:
+                await self._too_large()(scope, receive, answer.send)
+        except Exception:
+            logger.exception("An unexpected error")
+            if answer.started:
+                raise
+            await error_response(500, detail_of(500, b""))(scope, receive, answer.send)
+        finally:
+            level = logging.DEBUG if request.url.path in QUIET else logging.INFO
+            logger.log(
+                level,
+                "method=%s path=%s status=%s seconds=%.3f",
+                request.method,
+                request.url.path,
+                answer.status,
+                time.perf_counter() - started,
+            )
+            request_id.reset(token)
+
+    async def _own_answer(self, request: Request) -> Response | None:
+        path = request.url.path
+        open_to_all = path in PROBES or path == WEBHOOK
+        if self._auth and not open_to_all and not self._auth.admits(request.headers.get("authorization")):
+            return error_response(
+                401,
+                "This backend asks for a user name and a password: set them in Label Studio at the model, under "
+                "'Basic authentication'.",
+                {"WWW-Authenticate": 'Basic realm="rtmlib-ml-backend"'},
+            )
+        length = request.headers.get("content-length", "0")
+        if length.isdigit() and int(length) > self._max_request_bytes:
+            return self._too_large()
+        route = self._routes.get(path)
+        if route is None:
+            return None
+        if request.method not in ("GET", "HEAD"):
+            return error_response(405, f"{path} answers GET only.", {"Allow": "GET, HEAD"})
+        return await route(request)
+
+    def _too_large(self) -> Response:
+        return error_response(
+            413,
+            f"The body is larger than {self._max_request_bytes} bytes; send fewer tasks at once, or pictures by "
+            "address instead of data: URIs.",
+        )
+
+    def _limited(self, receive: Receive) -> Receive:
+        received = 0
+
+        async def count() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_request_bytes:
+                raise _BodyTooLargeError
+            return message
+
+        return count
+
+
+class _Answer:
+    """Passes a response on, with the request id; an error that is not yet in our shape is put into it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._error: Message | None = None
+        self._error_body = b""
+        self.started = False
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await self._start(message)
+        elif self._error is not None and message["type"] == "http.response.body":
+            self._error_body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._send_error(self._error)
+        else:
+            await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        self.started = True
+        self.status = message["status"]
+        headers = [(name, value) for name, value in message["headers"] if name != b"server"]
+        headers.append((b"x-request-id", request_id.get().encode()))
+        message = {**message, "headers": headers}
+        if self.status >= 400:
+            self._error = message
+        else:
+            await self._send(message)
+
+    async def _send_error(self, start: Message) -> None:
+        body = self._error_body
+        if b'"request_id"' not in body:
+            body = bytes(error_response(self.status, detail_of(self.status, body)).body)
+        replaced = {b"content-length", b"content-type"}
+        headers = [(name, value) for name, value in start["headers"] if name not in replaced]
+        headers += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+        await self._send({**start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})

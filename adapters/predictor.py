@@ -1,0 +1,263 @@
+"""From the tasks of a request to their predictions.
+
+Tasks are worked on at the same time and fail one by one: a failed task gets `[]`, by which Label Studio knows to ask
+again, and leaves a log line, a count and an entry in the status.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters import metrics
+from adapters.label_studio.label_config import ImageControls, LabelConfig, parse_label_config
+from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.predictions import PeopleInImage, Prediction, Thresholds, prediction
+from adapters.label_studio.prompts import (
+    BoxPrompt,
+    PromptError,
+    drawn_image,
+    drawn_prompts,
+    meant_person,
+    wanted_part,
+)
+from adapters.label_studio.schemas import PredictRequest, Task
+from adapters.label_studio.task_value import TaskDataError
+from adapters.pictures.decoding import decode, measure
+from adapters.pictures.errors import PictureError
+from adapters.pictures.source import PictureSource
+from adapters.pixel_budget import PixelBudget
+from adapters.status import Status
+from wholebody.estimation import NetworkError
+from wholebody.person import Person
+from wholebody.schema import Part
+
+logger = logging.getLogger(__name__)
+
+Picture = NDArray[np.uint8]
+Result = TypeVar("Result")
+FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
+"""Picture (H×W×3 uint8, BGR, upright) and drawn boxes or None, to the people in it."""
+
+TIME_BUDGET_S = 90.0
+"""Label Studio waits 100 s for an answer and throws away one that comes later."""
+TASKS_IN_HAND = 16
+"""Tasks worked on at once, over all requests: enough to keep the networks busy."""
+TASKS_IN_HAND_PER_REQUEST = 12
+"""Less than all, so that an annotator's single task need not wait for a whole batch."""
+PIXELS_IN_HAND = 200_000_000
+"""Decoded pictures held at once: 600 MB."""
+
+Slot = Prediction | list[Any]
+"""A prediction, or `[]` for a task that failed."""
+
+
+class TaskError(Exception):
+    """A task cannot be predicted. `reason` is one of a few words, the message a sentence that says what to do."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the tasks of one request have in common."""
+
+    config: LabelConfig
+    context: dict[str, Any]
+    project: str | None
+
+
+class Predictor:
+    """Predicts the tasks of requests.
+
+    Args:
+        pictures: Fetches the pictures.
+        find_people: Finds the people in one.
+        max_pixels: Largest picture.
+        thresholds: Where the label config sets none.
+        status: Is told what happens.
+    """
+
+    def __init__(
+        self,
+        *,
+        pictures: PictureSource,
+        find_people: FindPeople,
+        max_pixels: int,
+        thresholds: Thresholds,
+        status: Status,
+    ) -> None:
+        self._pictures = pictures
+        self._find_people = find_people
+        self._max_pixels = max_pixels
+        self._thresholds = thresholds
+        self._status = status
+        self._turns = asyncio.Semaphore(TASKS_IN_HAND)
+        self._pixels = PixelBudget(PIXELS_IN_HAND)
+
+    async def predict(self, request: PredictRequest, time_budget_s: float = TIME_BUDGET_S) -> list[Slot]:
+        """Predict all tasks of a request: one slot for each, in their order.
+
+        Raises:
+            LabelConfigError: The label config cannot be read.
+        """
+        # Without a label config (a call by hand), all that we know is wanted.
+        xml = request.label_config or label_config_template([Selection.WHOLE])
+        project = None if request.project is None else str(request.project)
+        job = _Job(parse_label_config(xml), request.params.context, project)
+        own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
+        running = [asyncio.create_task(self._in_turn(task, job, own_turns)) for task in request.tasks]
+        if running:
+            try:
+                await asyncio.wait(running, timeout=time_budget_s)
+            finally:
+                for unfinished in running:
+                    unfinished.cancel()
+            await asyncio.wait(running)
+        return [
+            self._failed(
+                task, job, "time_budget", f"not done within {time_budget_s:.0f} s; ask again for the rest"
+            )
+            if slot.cancelled()
+            else slot.result()
+            for task, slot in zip(request.tasks, running, strict=True)
+        ]
+
+    async def _in_turn(self, task: Task, job: _Job, own_turns: asyncio.Semaphore) -> Slot:
+        with self._counted("waiting"):
+            await own_turns.acquire()
+            try:
+                await self._turns.acquire()
+            except asyncio.CancelledError:
+                own_turns.release()
+                raise
+        try:
+            with self._counted("in_hand"):
+                return await self._predict(task, job)
+        finally:
+            self._turns.release()
+            own_turns.release()
+
+    @contextmanager
+    def _counted(self, what: str) -> Generator[None]:
+        setattr(self._status, what, getattr(self._status, what) + 1)
+        try:
+            yield
+        finally:
+            setattr(self._status, what, getattr(self._status, what) - 1)
+
+    async def _predict(self, task: Task, job: _Job) -> Slot:
+        started = time.perf_counter()
+        try:
+            found = await self._people(task, job)
+        except (PictureError, TaskError) as error:
+            return self._failed(task, job, error.reason, str(error))
+        except TaskDataError as error:
+            return self._failed(task, job, "no_picture", str(error))
+        except NetworkError as error:
+            return self._failed(task, job, "network", str(error))
+        except PromptError as error:
+            return self._failed(task, job, "prompt", str(error))
+        except Exception as error:
+            # The last line of defence: one task's surprise must not cost the others of the request.
+            logger.exception("An unexpected error")
+            return self._failed(task, job, "internal", f"{type(error).__name__}: {error}")
+        self._status.succeeded()
+        metrics.tasks_total().labels(outcome="succeeded", reason="").inc()
+        logger.debug(
+            "task=%s project=%s regions=%d seconds=%.3f",
+            task.id,
+            job.project,
+            len(found["result"]),
+            time.perf_counter() - started,
+        )
+        return found
+
+    def _failed(self, task: Task, job: _Job, reason: str, detail: str) -> list[Any]:
+        logger.warning("task=%s project=%s failed reason=%s: %s", task.id, job.project, reason, detail)
+        self._status.failed(project=job.project, task=task.id, reason=reason, detail=detail)
+        metrics.tasks_total().labels(outcome="failed", reason=reason).inc()
+        return []
+
+    async def _people(self, task: Task, job: _Job) -> Prediction:
+        drawn_on = drawn_image(job.context)
+        if drawn_on is not None:
+            image = job.config.image(drawn_on)
+            if image is None:
+                raise TaskError(
+                    "label_config", f"Nothing of ours can be drawn on the image tag '{drawn_on}'."
+                )
+            return await self._prompted(task, job, image)
+        if not job.config.images:
+            why = " ".join(job.config.problems) or "It has no image that keypoints can be drawn on."
+            raise TaskError("label_config", f"The label config asks for nothing that we know: {why}")
+        return self._prediction([await self._whole_picture(task, image) for image in job.config.images])
+
+    async def _whole_picture(self, task: Task, image: ImageControls) -> PeopleInImage:
+        async def find(picture: Picture) -> PeopleInImage:
+            return PeopleInImage(image, await self._timed(picture, None), _size(picture))
+
+        return await self._with_picture(task, image, find)
+
+    async def _prompted(self, task: Task, job: _Job, image: ImageControls) -> Prediction:
+        """Answer what the annotator drew with the one person that they meant, in a box of our own."""
+
+        async def find(picture: Picture) -> Prediction:
+            drawn = drawn_prompts(job.context, _size(picture))
+            assert drawn is not None, "something was drawn, or we would not be here"
+            if isinstance(drawn.last, BoxPrompt):
+                people = await self._timed(picture, np.array([drawn.last.box], np.float32))
+                # The networks see somebody in every box; with no keypoint to show, it is empty.
+                people = [one for one in people if one.scores.max() >= self._thresholds.keypoint]
+            else:
+                people = await self._timed(picture, None)
+                meant = meant_person(people, drawn)
+                people = [] if meant is None else [people[meant]]
+            return self._prediction(
+                [PeopleInImage(image, people, _size(picture))],
+                id_prefix=drawn.id_prefix,
+                only=wanted_part(drawn.last, image),
+            )
+
+        return await self._with_picture(task, image, find)
+
+    def _prediction(
+        self, found: Sequence[PeopleInImage], id_prefix: str = "", only: Part | None = None
+    ) -> Prediction:
+        return prediction(
+            found,
+            model_version=self._status.model_version,
+            thresholds=self._thresholds,
+            id_prefix=id_prefix,
+            only=only,
+        )
+
+    async def _timed(self, picture: Picture, boxes: NDArray[np.float32] | None) -> list[Person]:
+        with metrics.stage_seconds().labels(stage="people").time():
+            return await self._find_people(picture, boxes)
+
+    async def _with_picture(
+        self, task: Task, image: ImageControls, use: Callable[[Picture], Coroutine[Any, Any, Result]]
+    ) -> Result:
+        """Fetch and decode a task's picture, and hold its pixels while it is used."""
+        address = image.value.address(task.data)
+        with metrics.stage_seconds().labels(stage="fetch").time():
+            data = await self._pictures.fetch(address, task_id=task.id)
+        size = await asyncio.to_thread(measure, data, max_pixels=self._max_pixels)
+        async with self._pixels.hold(size.width * size.height):
+            with metrics.stage_seconds().labels(stage="decode").time():
+                picture = await asyncio.to_thread(decode, data, max_pixels=self._max_pixels)
+            return await use(picture)
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    height, width = picture.shape[:2]
+    return width, height

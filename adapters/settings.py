@@ -1,0 +1,140 @@
+"""The settings of a deployment: one class, read from environment variables."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from adapters.pictures.limits import PictureLimits
+
+MEBIBYTE = 2**20
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message says which, why, and what is allowed."""
+
+
+class Settings(BaseSettings):
+    """Settings, each from the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
+
+    backend_port: int = Field(9090, ge=1, le=65535, description="Port of the service.")
+    mode: str = Field(
+        "embedded",
+        description="Which networks find the keypoints: `embedded` (weights from the Python package index alone), "
+        "`lightweight`, `balanced` or `performance` (RTMW, as in rtmlib).",
+    )
+    device: str = Field("cpu", description="What the networks run on: `cpu`, `cuda`, `cuda:N` or `mps`.")
+    backend_type: Literal["auto", "onnxruntime"] = Field("auto", description="Inference engine.")
+    confidence_threshold: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Lowest score of a keypoint that is sent to Label Studio, unless the label config says otherwise.",
+    )
+    model_cache_dir: Path | None = Field(
+        None, description="Folder for the networks' files; by default the platform's cache folder."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level of log lines."
+    )
+    debug: bool = Field(False, description="Log everything, whatever LOG_LEVEL says.")
+    label_studio_url: str | None = Field(
+        None, description="Address of Label Studio as this service reaches it, for uploaded pictures."
+    )
+    label_studio_api_token: SecretStr | None = Field(
+        None,
+        description="Personal access token (or legacy token) of a Label Studio user who may see the pictures.",
+    )
+    basic_auth_user: str | None = Field(None, description="User name that Label Studio must send.")
+    basic_auth_pass: SecretStr | None = Field(None, description="Password that Label Studio must send.")
+    allowed_image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated hosts on private networks that pictures may come from: `host`, `host:port`, "
+        "`*.example.org` or `10.0.0.0/8`. Public addresses and LABEL_STUDIO_URL are always allowed.",
+    )
+    local_files_document_root: Path | None = Field(
+        None, description="Label Studio's folder of local files, if it is mounted here as well."
+    )
+    max_image_bytes: int = Field(
+        PictureLimits.max_bytes, ge=1, description="Largest file of a picture, in bytes."
+    )
+    max_image_pixels: int = Field(
+        PictureLimits.max_pixels, ge=1, description="Largest picture, in pixels (width × height)."
+    )
+    max_request_bytes: int = Field(
+        64 * MEBIBYTE,
+        ge=1024,
+        description="Largest request body, in bytes; larger ones are answered with 413.",
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("allowed_image_hosts", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", value):
+            raise ValueError("must be cpu, cuda, cuda:N or mps")
+        return value
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("must be an address such as https://label-studio.example.org")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Settings":
+        if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
+            raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS must be set together")
+        if self.label_studio_api_token is not None and self.label_studio_url is None:
+            raise ValueError("LABEL_STUDIO_API_TOKEN is of no use without LABEL_STUDIO_URL")
+        return self
+
+    @property
+    def effective_log_level(self) -> str:
+        """The least level of log lines, DEBUG considered."""
+        return "DEBUG" if self.debug else self.log_level
+
+    @property
+    def picture_limits(self) -> PictureLimits:
+        """What one picture may cost."""
+        return PictureLimits(max_bytes=self.max_image_bytes, max_pixels=self.max_image_pixels)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: A value is wrong. The message never shows a value, which may be a secret.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] - the fields come from the environment
+    except ValidationError as error:
+        problems = "; ".join(_problem(item) for item in error.errors(include_input=False, include_url=False))
+        raise SettingsError(f"Wrong settings: {problems}.") from None
+
+
+def _problem(item: Any) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    where = ".".join(str(part) for part in item["loc"]).upper()
+    return f"{where}: {message[:1].lower()}{message[1:]}" if where else message

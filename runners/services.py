@@ -1,0 +1,181 @@
+"""The runners: BentoML services around the networks, with adaptive batching.
+
+A call carries one picture's crops. BentoML puts the calls of many requests together, and `run_calls` makes batches of
+the network of them.
+"""
+
+import asyncio
+import logging
+import pickle
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import aiohttp
+import bentoml
+import numpy as np
+
+from runners.assembly import LoadedNetwork, NetworkName, assemble, files_of, load
+from runners.batching import MAX_CROPS, Answer, Crops, Failed, run_calls
+from runners.config import RunnerConfig
+from runners.store import ModelStore
+from wholebody.detection import PersonDetector
+from wholebody.estimation import Network, NetworkError, PoseEstimator
+
+logger = logging.getLogger(__name__)
+
+CALL_LIMIT_S = 110
+"""Longest that a call may take; Label Studio itself waits 100 s for the whole answer."""
+
+RESTART_PAUSE_S = 3
+"""What a runner's worker needs to be started again, as measured: about 3 s with the embedded networks."""
+
+_SERVICE: dict[str, Any] = {
+    # One worker: its networks use all the threads that there are.
+    "workers": 1,
+    "traffic": {"timeout": CALL_LIMIT_S},
+    # By default the connection to a runner is renewed every 100 requests, under the feet of those in flight.
+    "runner_connection": {"max_requests": 10**9, "max_age": 1e9},
+    # The entry service logs requests; calls to runners are its own business.
+    "logging": {"access": {"enabled": False}},
+}
+
+
+class _Runner:
+    """Loads networks into a worker process and runs them on the calls that BentoML puts together."""
+
+    def __init__(self, config: RunnerConfig, names: Sequence[NetworkName]) -> None:
+        batch_size = bentoml.metrics.Histogram(
+            "rtmlib_network_batch_size",
+            "Crops in a batch of a network",
+            ["network"],
+            buckets=(1, 2, 3, 4, 6, 8, 12, MAX_CROPS),
+        )
+        seconds = bentoml.metrics.Histogram(
+            "rtmlib_network_seconds",
+            "Time of a batch in a network",
+            ["network"],
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+        )
+        files = files_of(config.mode)
+        self._networks: dict[NetworkName, LoadedNetwork] = {}
+        for name in names:
+            if name not in files:
+                continue  # in some modes one network finds all keypoints
+            network = load(name, config)
+            width, height = files[name].input_size
+            network(np.zeros((1, height, width, 3), np.uint8))  # the first run sets up buffers
+            self._networks[name] = _measured(
+                network, batch_size.labels(network=name), seconds.labels(network=name)
+            )
+
+    def run(self, name: NetworkName, calls: Sequence[Crops]) -> list[bytes]:
+        # Pickled here, or BentoML would make dictionaries of the dataclasses among the results.
+        return [pickle.dumps(answer) for answer in run_calls(self._networks[name], calls)]
+
+
+def _measured(network: LoadedNetwork, batch_size: Any, seconds: Any) -> LoadedNetwork:
+    def run(crops: Crops) -> Sequence[Any]:
+        batch_size.observe(len(crops))
+        with seconds.time():
+            return network(crops)
+
+    return run
+
+
+_batchable = partial(
+    bentoml.api,
+    batchable=True,
+    max_batch_size=32,
+    # BentoML sheds calls whose estimated waiting time is longer than this, and estimates badly. Admission is
+    # controlled at the door, so this must never be reached.
+    max_latency_ms=600_000,
+)
+
+
+def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
+    """Return the BentoML services of the detector runner and the pose runner.
+
+    Before any worker starts, missing files are fetched, once; each worker then loads its networks.
+    """
+
+    def fetch() -> None:
+        ModelStore(config.cache_dir).ensure_all(tuple(files_of(config.mode).values()))
+
+    @bentoml.service(name="detector_runner", **_SERVICE)
+    class DetectorRunner:
+        """Finds the people in letterboxed pictures."""
+
+        fetch_files = bentoml.on_deployment(fetch)
+
+        def __init__(self) -> None:
+            self._runner = _Runner(config, ("person",))
+
+        @_batchable()
+        def person(self, calls: list[Any]) -> list[Any]:
+            return self._runner.run("person", calls)
+
+    @bentoml.service(name="pose_runner", **_SERVICE)
+    class PoseRunner:
+        """Finds keypoints in crops of people, hands and faces."""
+
+        fetch_files = bentoml.on_deployment(fetch)
+
+        def __init__(self) -> None:
+            self._runner = _Runner(config, ("body", "hand", "face", "face_mesh"))
+
+        @_batchable()
+        def body(self, calls: list[Any]) -> list[Any]:
+            return self._runner.run("body", calls)
+
+        @_batchable()
+        def hand(self, calls: list[Any]) -> list[Any]:
+            return self._runner.run("hand", calls)
+
+        @_batchable()
+        def face(self, calls: list[Any]) -> list[Any]:
+            return self._runner.run("face", calls)
+
+        @_batchable()
+        def face_mesh(self, calls: list[Any]) -> list[Any]:
+            return self._runner.run("face_mesh", calls)
+
+    return DetectorRunner, PoseRunner
+
+
+def assemble_runners(mode: str, detector: Any, pose: Any) -> tuple[PersonDetector, PoseEstimator]:
+    """Put the networks of a mode together, each behind its runner.
+
+    Args:
+        mode: One of `manifest.MODES`.
+        detector: The detector runner as the entry service sees it (`bentoml.depends`).
+        pose: The pose runner, likewise.
+    """
+
+    def network(name: NetworkName) -> Network[Any]:
+        return _remote(detector if name == "person" else pose, name)
+
+    return assemble(mode, network)
+
+
+def _remote(runner: Any, name: NetworkName) -> Network[Any]:
+    async def ask(crops: Crops) -> Answer:
+        (answer,) = await getattr(runner.to_async, name)(calls=[crops])
+        return pickle.loads(answer)  # noqa: S301 - from our own runner, over a socket that only we can open
+
+    async def run(crops: Crops) -> Sequence[Any]:
+        try:
+            try:
+                answer = await ask(crops)
+            except aiohttp.ClientConnectionError:
+                # The worker ended, and is being started again. Inference changes nothing: it can be asked twice.
+                logger.warning("The runner of the %s network is gone; asking once more", name)
+                await asyncio.sleep(RESTART_PAUSE_S)
+                answer = await ask(crops)
+        except (aiohttp.ClientError, TimeoutError, bentoml.exceptions.BentoMLException) as error:
+            raise NetworkError(f"The runner of the {name} network does not answer: {error!r}") from error
+        if isinstance(answer, Failed):
+            raise NetworkError(f"The {name} network failed: {answer.reason}")
+        return answer
+
+    return run

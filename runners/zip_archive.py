@@ -1,0 +1,67 @@
+"""Takes one file out of a zip archive that nobody vouches for."""
+
+import io
+import os
+import shutil
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from runners.errors import ModelDownloadError
+
+MAX_READ = 1 << 20
+"""Bytes. An archive says itself how long its list of contents is, and that is read in one go."""
+
+
+class _Archive(io.FileIO):
+    """A file that is read in small pieces, and only where it is."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (OSError, OverflowError) as error:
+            raise zipfile.BadZipFile("it points outside itself") from error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted > MAX_READ:
+            raise zipfile.BadZipFile("its list of contents is too long")
+        return super().read(max(0, wanted)) or b""
+
+
+def extract_file(archive: Path, name: str, target: Path, *, max_size: int) -> None:
+    """Write the one file of this name, in whatever folder of the archive it lies, to `target`.
+
+    Nothing else is written, so names and links inside the archive lead nowhere. The content is compared with the
+    archive's own checksum.
+
+    Args:
+        archive: The zip file.
+        name: The file's name without folders.
+        target: Where it goes.
+        max_size: Bytes; a larger file is refused before anything is unpacked.
+
+    Raises:
+        ModelDownloadError: No zip archive, damaged, encrypted, not exactly one such file in it, or too large.
+    """
+    try:
+        with _Archive(archive) as file, zipfile.ZipFile(file) as opened:
+            found = [info for info in opened.infolist() if PurePosixPath(info.filename).name == name]
+            if len(found) != 1:
+                raise ModelDownloadError(f"the archive holds {len(found)} files named {name} instead of one")
+            if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ModelDownloadError(f"{name} is packed in a way that is not supported")
+            if found[0].file_size > max_size:
+                raise ModelDownloadError(
+                    f"{name} unpacks to {found[0].file_size / 1e6:.1f} MB, more than the {max_size / 1e6:.1f} MB that "
+                    "it may take"
+                )
+            # Reads at most the size that was announced, and compares the checksum at the end.
+            with opened.open(found[0]) as content, target.open("wb") as unpacked:
+                shutil.copyfileobj(content, unpacked)
+    # What zipfile raises for damage depends on where it lies; RuntimeError stands for encrypted and unknown methods.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+        raise ModelDownloadError(
+            f"what came is not an intact zip archive ({error or type(error).__name__})"
+        ) from error

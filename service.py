@@ -1,0 +1,162 @@
+"""The Bento: runners wired to Label Studio's HTTP surface."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from typing import Any, cast
+
+import bentoml
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.http.errors import error_response
+from adapters.http.openapi import complete
+from adapters.http.results import results_response
+from adapters.http.routes import get_routes
+from adapters.http.surface import BasicAuth, Surface
+from adapters.label_studio.credentials import Credentials
+from adapters.label_studio.label_config_tree import LabelConfigError
+from adapters.label_studio.predictions import Thresholds
+from adapters.label_studio.schemas import (
+    PredictRequest,
+    PredictResponse,
+    SetupRequest,
+    SetupResponse,
+    WebhookRequest,
+)
+from adapters.label_studio.setup import problems_of
+from adapters.log_lines import configure_logging
+from adapters.pictures.source import PictureSource
+from adapters.predictor import Predictor
+from adapters.settings import SettingsError, load_settings
+from adapters.status import Status
+from runners.assembly import model_version
+from runners.config import RunnerConfig
+from runners.cpus import usable_cpus
+from runners.services import CALL_LIMIT_S, assemble_runners, runner_services
+from wholebody.person import Person
+from wholebody.pipeline import find_people
+
+try:
+    settings = load_settings()
+except SettingsError as error:
+    sys.exit(str(error))
+configure_logging(settings.effective_log_level)
+
+config = RunnerConfig(
+    mode=settings.mode,
+    device=settings.device,
+    threads=usable_cpus(),
+    cache_dir=settings.model_cache_dir,
+)
+status = Status(model_version(config.mode), settings.mode, settings.device)
+DetectorRunner, PoseRunner = runner_services(config)
+
+READY_LIMIT_S = 2
+"""A probe must be answered in time, also while a runner starts or hangs."""
+
+
+@bentoml.service(
+    name="rtmlib-ml-backend",
+    http={"port": settings.backend_port},
+    traffic={"timeout": CALL_LIMIT_S},
+    # Readiness is asked of the runners in `__is_ready__`, with a limit; BentoML's own way can hang for 15 s.
+    runner_probe={"enabled": False},
+    # The surface logs requests, with ids and without secrets.
+    logging={"access": {"enabled": False}},
+)
+class Backend:
+    """Label Studio ML backend that draws 133 whole-body keypoints per person."""
+
+    detector = bentoml.depends(DetectorRunner)
+    pose = bentoml.depends(PoseRunner)
+
+    def __init__(self) -> None:
+        # The CPUs belong to the networks; a crop is too small to be cut by several threads.
+        cv2.setNumThreads(1)
+        self._open = AsyncExitStack()
+        self._predictor: Predictor | None = None
+
+    @bentoml.on_startup
+    async def open(self) -> None:
+        """Open the connections that requests need."""
+        token = settings.label_studio_api_token
+        url = settings.label_studio_url
+        pictures = PictureSource(
+            label_studio_url=url,
+            credentials=Credentials(url, token.get_secret_value()) if url and token else None,
+            allowed_hosts=settings.allowed_image_hosts,
+            local_files_root=settings.local_files_document_root,
+            limits=settings.picture_limits,
+        )
+        detector, estimator = assemble_runners(config.mode, self.detector, self.pose)
+
+        async def people(picture: NDArray[np.uint8], boxes: NDArray[np.float32] | None) -> list[Person]:
+            return await find_people(picture, detector, estimator, boxes)
+
+        self._predictor = Predictor(
+            pictures=await self._open.enter_async_context(pictures),
+            find_people=people,
+            max_pixels=settings.max_image_pixels,
+            thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
+            status=status,
+        )
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Close them again."""
+        await self._open.aclose()
+
+    async def __is_ready__(self) -> bool:
+        runners: list[Any] = [self.detector, self.pose]
+        try:
+            async with asyncio.timeout(READY_LIMIT_S):
+                return all(await asyncio.gather(*(runner.is_ready(READY_LIMIT_S) for runner in runners)))
+        except (TimeoutError, OSError):
+            return False
+
+    @bentoml.api(route="/predict")
+    async def predict(self, body: PredictRequest, /) -> PredictResponse:
+        """Predict the tasks: one slot for each."""
+        assert self._predictor is not None, "requests come after start-up"
+        try:
+            slots = await self._predictor.predict(body)
+        except LabelConfigError as error:
+            return cast("PredictResponse", error_response(400, str(error)))
+        return cast("PredictResponse", await results_response(slots))
+
+    @bentoml.api(route="/setup")
+    async def setup(self, body: SetupRequest, /) -> SetupResponse:
+        """Take note of a project and answer with the model version."""
+        status.label_config_read(problems_of(body))
+        return SetupResponse(model_version=status.model_version)
+
+    @bentoml.api(route="/webhook")
+    async def webhook(self, body: WebhookRequest, /) -> dict[str, Any]:
+        """Acknowledge an event."""
+        return {"message": f"{body.action or 'The event'} was received; this model is not trained here."}
+
+    @bentoml.api(route="/train")
+    async def train(self, body: WebhookRequest, /) -> dict[str, Any]:
+        """Say that nothing is trained here."""
+        return {
+            "message": "This model is not trained here: its networks are used as their authors trained them."
+        }
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return complete(Backend.openapi_spec.asdict(), version("rtmlib-ml-backend"))
+
+
+password = settings.basic_auth_pass
+Backend.add_asgi_middleware(
+    cast(Any, Surface),  # BentoML's protocol for middleware describes the instance, not the class
+    routes=get_routes(status, openapi),
+    auth=BasicAuth(settings.basic_auth_user, password.get_secret_value())
+    if settings.basic_auth_user and password
+    else None,
+    max_request_bytes=settings.max_request_bytes,
+)
