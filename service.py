@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.cli.composition import runner_config
 from adapters.http.errors import error_response
 from adapters.http.openapi import complete
 from adapters.http.results import results_response
@@ -33,8 +34,6 @@ from adapters.predictor import Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import Status
 from runners.assembly import model_version
-from runners.config import RunnerConfig
-from runners.cpus import usable_cpus
 from runners.services import CALL_LIMIT_S, assemble_runners, runner_services
 from wholebody.person import Person
 from wholebody.pipeline import find_people
@@ -45,12 +44,7 @@ except SettingsError as error:
     sys.exit(str(error))
 configure_logging(settings.effective_log_level)
 
-config = RunnerConfig(
-    mode=settings.mode,
-    device=settings.device,
-    threads=usable_cpus(),
-    cache_dir=settings.model_cache_dir,
-)
+config = runner_config(settings)
 status = Status(model_version(config.mode), settings.mode, settings.device)
 DetectorRunner, PoseRunner = runner_services(config)
 

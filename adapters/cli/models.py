@@ -2,16 +2,18 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from runners.digests import write_digests
 from runners.errors import ModelUnavailableError
-from runners.manifest import MODES, ModelFile
+from runners.manifest import MODES, ModelFile, WheelMember
 from runners.store import FileState, ModelStore
 
-STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "corrupt": "red"}
+STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
 
 app = typer.Typer(
     help="The networks' files: which there are, fetching them, checking them.", no_args_is_help=True
@@ -21,30 +23,36 @@ CacheDir = Annotated[
     Path | None,
     typer.Option(envvar="MODEL_CACHE_DIR", help="Folder of the networks.", show_default="the cache folder"),
 ]
+Digests = Annotated[
+    Path | None,
+    typer.Option(envvar="MODEL_DIGESTS", help="File of pinned digests: no network with another one is used."),
+]
 Mode = Annotated[str | None, typer.Option(help=f"Only this mode's networks: {', '.join(MODES)}.")]
 
 
 @app.command("list")
-def list_models(cache_dir: CacheDir = None, mode: Mode = None) -> None:
+def list_models(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode = None) -> None:
     """Show the networks, where they come from and whether they are there."""
-    store = ModelStore(cache_dir)
+    store = _store(cache_dir, digests)
     table = Table("mode", title=f"Networks in {store.root}")
     table.add_column("name", overflow="fold")
-    for heading in ("size", "licence", "source", "state"):
-        table.add_column(heading)
+    table.add_column("size")
+    table.add_column("licence")
+    table.add_column("source", overflow="fold")
+    table.add_column("state")
     for name in _modes(mode):
         for model in MODES[name]:
             state = _state(store, model)
             size = f"{model.size / 1e6:.1f} MB"
-            row = (name, model.name, size, model.licence, str(model.source), f"[{STYLES[state]}]{state}[/]")
+            row = (name, model.name, size, model.licence, _source(model), f"[{STYLES[state]}]{state}[/]")
             table.add_row(*row)
     Console().print(table)
 
 
 @app.command()
-def pull(cache_dir: CacheDir = None, mode: Mode = None) -> None:
+def pull(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode = None) -> None:
     """Fetch the networks that are missing or damaged."""
-    store = ModelStore(cache_dir)
+    store = _store(cache_dir, digests)
     models = _models(mode)
     try:
         store.ensure_all(models)
@@ -54,19 +62,54 @@ def pull(cache_dir: CacheDir = None, mode: Mode = None) -> None:
 
 
 @app.command()
-def verify(cache_dir: CacheDir = None, mode: Mode = None) -> None:
+def verify(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode = None) -> None:
     """Compare every file with its digest; exit code 1 when one is missing or damaged."""
-    store = ModelStore(cache_dir)
+    store = _store(cache_dir, digests)
     models = _models(mode)
     states = {model: _state(store, model) for model in models}
     for model, state in states.items():
-        typer.echo(f"{state:8}{store.path(model)}")
+        typer.echo(f"{state:11}{store.path(model)}")
     if wrong := [model for model, state in states.items() if state != "ok"]:
         option = f" --cache-dir {cache_dir}" if cache_dir else ""
         raise _failure(
-            f"{len(wrong)} of {len(models)} networks are missing or damaged: "
-            f"`rtmlib-backend models pull{option}` fetches them."
+            f"{len(wrong)} of {len(models)} networks are missing, damaged or not yet verified: "
+            f"`rtmlib-backend models pull{option}` puts that right."
         )
+
+
+@app.command()
+def pin(
+    file: Annotated[Path, typer.Argument(help="The file to write.", dir_okay=False)],
+    cache_dir: CacheDir = None,
+    mode: Mode = None,
+) -> None:
+    """Write the digests of the networks that are there to FILE: with MODEL_DIGESTS=FILE no others are used."""
+    store = _store(cache_dir, None)
+    states = {model: _state(store, model) for model in _models(mode)}
+    digests = {model.filename: store.digest(model) for model, state in states.items() if state == "ok"}
+    for model, state in states.items():
+        if model.filename not in digests:
+            typer.echo(f"Left out, because it is {state}: {model.filename}", err=True)
+    if not digests:
+        raise _failure("There is nothing to pin: `rtmlib-backend models pull` fetches networks.")
+    try:
+        write_digests(file, digests, unfinished=file.with_name(f".{file.name}.unfinished"))
+    except OSError as error:
+        raise _failure(f"{file} cannot be written: {error.strerror}.") from error
+    typer.echo(f"{file} pins {len(digests)} networks: set MODEL_DIGESTS={file.resolve()}.")
+
+
+def _store(cache_dir: Path | None, digests: Path | None) -> ModelStore:
+    try:
+        return ModelStore(cache_dir, digests=digests)
+    except ModelUnavailableError as error:
+        raise _failure(str(error)) from error
+
+
+def _source(model: ModelFile) -> str:
+    if isinstance(model.source, WheelMember):
+        return str(model.source)
+    return " or ".join(urlsplit(url).netloc for url in model.source.urls)
 
 
 def _modes(mode: str | None) -> list[str]:

@@ -1,0 +1,29 @@
+"""The commands of `rtmlib-backend` under one roof."""
+
+import typer
+
+from adapters.cli import doctor, label_config, models, predict, serve
+from adapters.settings import SettingsError
+from runners.errors import ModelUnavailableError, ProviderUnavailableError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Label Studio ML backend that draws 133 whole-body keypoints per person. Settings come from environment "
+    "variables; see docs/configuration.md.",
+)
+app.command("serve")(serve.serve)
+app.command("predict")(predict.predict)
+app.command("label-config")(label_config.label_config)
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; what a user can mend ends it with one sentence instead of a traceback."""
+    try:
+        app()
+    except (SettingsError, ModelUnavailableError, ProviderUnavailableError) as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from None

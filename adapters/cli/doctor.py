@@ -1,0 +1,120 @@
+"""`rtmlib-backend doctor`: what is wrong with this installation, and what to do."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from importlib import metadata
+
+import typer
+from rich.console import Console
+
+from adapters.cli.composition import runner_config
+from adapters.label_studio.connection import ConnectionFailedError, check_connection
+from adapters.label_studio.credentials import Credentials
+from adapters.settings import Settings, SettingsError, load_settings
+from runners.assembly import files_of, load, model_version
+from runners.cpus import usable_cpus
+from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.store import ModelStore
+
+OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
+
+
+class _ProblemError(Exception):
+    """Something is wrong; the message says what to do."""
+
+
+def doctor() -> None:
+    """Check Python, packages, networks, device, port and Label Studio; exit code 1 if something is wrong."""
+    console = Console(highlight=False)
+    checks: list[tuple[str, Callable[[], str]]] = [("Python", _python), ("Packages", _packages)]
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        console.print(f"[red]✗[/] Settings: {error}")
+        raise typer.Exit(1) from None
+    checks += [
+        ("Settings", lambda: _settings(settings)),
+        ("Networks", lambda: _networks(settings)),
+        ("Device", lambda: _device(settings)),
+        ("Port", lambda: _port(settings)),
+        ("Label Studio", lambda: _label_studio(settings)),
+    ]
+    failed = 0
+    for name, check in checks:
+        try:
+            console.print(f"[green]✓[/] {name}: {check()}")
+        except _ProblemError as problem:
+            failed += 1
+            console.print(f"[red]✗[/] {name}: {problem}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _python() -> str:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    if not OLDEST_PYTHON <= sys.version_info[:2] < FIRST_UNTRIED_PYTHON:
+        raise _ProblemError(f"{found} is not supported; use 3.11, 3.12 or 3.13.")
+    return found
+
+
+def _packages() -> str:
+    names = {dist.metadata["Name"].lower().replace("_", "-") for dist in metadata.distributions()}
+    for kind in ("onnxruntime", "opencv"):
+        found = sorted(name for name in names if name == kind or name.startswith(f"{kind}-"))
+        if len(found) != 1:
+            raise _ProblemError(
+                f"there must be exactly one {kind} package, but {', '.join(found) or 'none'} is installed: they "
+                "overwrite each other's files. `uv sync` installs the right ones."
+            )
+    return ", ".join(f"{name} {metadata.version(name)}" for name in ("bentoml", "rtmlib", "numpy"))
+
+
+def _settings(settings: Settings) -> str:
+    return (
+        f"MODE={settings.mode} DEVICE={settings.device}, {usable_cpus()} CPUs, {model_version(settings.mode)}"
+    )
+
+
+def _networks(settings: Settings) -> str:
+    store = ModelStore(settings.model_cache_dir)
+    wrong = [file.name for file in files_of(settings.mode).values() if store.state(file) != "ok"]
+    if wrong:
+        raise _ProblemError(
+            f"{len(wrong)} are missing or damaged in {store.root}: `rtmlib-backend models pull --mode "
+            f"{settings.mode}` fetches them."
+        )
+    return f"all are in {store.root}"
+
+
+def _device(settings: Settings) -> str:
+    try:
+        load("body", runner_config(settings))
+    except (ProviderUnavailableError, ModelUnavailableError) as error:
+        raise _ProblemError(str(error)) from error
+    return f"the body network loads on {settings.device}"
+
+
+def _port(settings: Settings) -> str:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("0.0.0.0", settings.backend_port))  # noqa: S104 - as the service does
+        except OSError as error:
+            raise _ProblemError(
+                f"{settings.backend_port} cannot be listened on ({error.strerror}): perhaps the service runs already; "
+                "otherwise set BACKEND_PORT."
+            ) from error
+    return f"{settings.backend_port} is free"
+
+
+def _label_studio(settings: Settings) -> str:
+    url, token = settings.label_studio_url, settings.label_studio_api_token
+    if url is None:
+        return "LABEL_STUDIO_URL is not set: pictures come from public addresses only"
+    try:
+        credentials = Credentials(url, token.get_secret_value()) if token else None
+        return asyncio.run(check_connection(url, credentials))
+    except (ConnectionFailedError, ValueError) as error:
+        raise _ProblemError(str(error)) from error

@@ -1,0 +1,168 @@
+"""`rtmlib-backend predict`: keypoints for pictures, without a server."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from adapters.cli.composition import runner_config
+from adapters.overlay import draw_people
+from adapters.pictures.decoding import decode
+from adapters.pictures.errors import PictureError
+from adapters.pictures.source import PictureSource
+from adapters.settings import Settings, load_settings
+from runners.assembly import assemble_in_process, model_version
+from wholebody.person import Person
+from wholebody.pipeline import find_people
+from wholebody.schema import KEYPOINTS, PART_RANGES
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """The people in one picture."""
+
+    name: str
+    picture: NDArray[np.uint8]
+    people: list[Person]
+
+
+def predict(
+    pictures: Annotated[list[str], typer.Argument(help="Files, folders or http(s) addresses.")],
+    overlay: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the people: into this file, or into this folder if there are several pictures."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one line per picture, instead of a table.")
+    ] = False,
+) -> None:
+    """Find the people in pictures and their keypoints; exit code 1 if a picture failed."""
+    settings = load_settings()
+    names = list(_expanded(pictures))
+    if not names:
+        raise typer.BadParameter("there are no pictures in it.", param_hint="PICTURES")
+    if overlay is not None and len(names) > 1 and overlay.suffix.lower() in SUFFIXES:
+        raise typer.BadParameter("name a folder when there are several pictures.", param_hint="--overlay")
+    if not asyncio.run(_predict_all(settings, names, overlay, as_json)):
+        raise typer.Exit(1)
+
+
+def _expanded(names: Iterable[str]) -> Iterable[str]:
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            yield from (str(file) for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES)
+        else:
+            yield name
+
+
+async def _predict_all(settings: Settings, names: list[str], overlay: Path | None, as_json: bool) -> bool:
+    detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
+    version = model_version(settings.mode)
+    console = Console(stderr=True)
+    all_good = True
+    async with _source(settings, names) as source:
+        for name in track(names, "Finding people", console=console, disable=len(names) == 1, transient=True):
+            try:
+                picture = await asyncio.to_thread(
+                    decode, await _read(name, source, settings), max_pixels=settings.max_image_pixels
+                )
+            except (PictureError, OSError) as error:
+                all_good = False
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                console.print(f"{name}: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+                continue
+            found = Found(name, picture, await find_people(picture, detector, estimator))
+            typer.echo(_json(found, version)) if as_json else _print_table(
+                found, settings.confidence_threshold
+            )
+            if overlay is not None:
+                _write_overlay(found, overlay, settings.confidence_threshold)
+    return all_good
+
+
+@asynccontextmanager
+async def _source(settings: Settings, names: list[str]) -> AsyncGenerator[PictureSource]:
+    # Whoever types an address wants it fetched, also from the own network.
+    hosts = {host for name in names if _is_address(name) and (host := urlsplit(name).hostname)}
+    async with PictureSource(
+        label_studio_url=None,
+        credentials=None,
+        allowed_hosts=[*settings.allowed_image_hosts, *hosts],
+        local_files_root=None,
+        limits=settings.picture_limits,
+    ) as source:
+        yield source
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://", "data:"))
+
+
+async def _read(name: str, source: PictureSource, settings: Settings) -> bytes:
+    if _is_address(name):
+        return await source.fetch(name)
+    return await asyncio.to_thread(_read_file, Path(name), settings.max_image_bytes)
+
+
+def _read_file(path: Path, max_bytes: int) -> bytes:
+    if path.stat().st_size > max_bytes:
+        raise PictureError("too_large", f"The file is larger than MAX_IMAGE_BYTES={max_bytes}.")
+    return path.read_bytes()
+
+
+def _json(found: Found, version: str) -> str:
+    people: list[dict[str, Any]] = [
+        {
+            "box": [round(float(edge), 2) for edge in person.box],
+            "score": round(person.box_score, 4),
+            "keypoints": {
+                keypoint.name: [round(float(x), 2), round(float(y), 2), round(float(score), 4)]
+                for keypoint, (x, y), score in zip(KEYPOINTS, person.keypoints, person.scores, strict=True)
+                if score > 0
+            },
+        }
+        for person in found.people
+    ]
+    height, width = found.picture.shape[:2]
+    return json.dumps(
+        {"picture": found.name, "width": width, "height": height, "model_version": version, "people": people}
+    )
+
+
+def _print_table(found: Found, threshold: float) -> None:
+    title = f"{found.name}: {len(found.people)} {'person' if len(found.people) == 1 else 'people'}"
+    table = Table(
+        "box (x1 y1 x2 y2)", "score", *(part.replace("_", " ") for part in PART_RANGES), title=title
+    )
+    for person in found.people:
+        seen = person.scores >= max(threshold, np.finfo(np.float32).tiny)
+        parts = [f"{int(seen[list(indices)].sum())}/{len(indices)}" for indices in PART_RANGES.values()]
+        box = " ".join(f"{float(edge):.0f}" for edge in person.box)
+        table.add_row(box, f"{person.box_score:.2f}", *parts)
+    Console().print(table)
+
+
+def _write_overlay(found: Found, target: Path, threshold: float) -> None:
+    if target.suffix.lower() not in SUFFIXES:
+        target.mkdir(parents=True, exist_ok=True)
+        target = target / f"{Path(urlsplit(found.name).path).stem or 'picture'}.png"
+    drawn = draw_people(found.picture, found.people, threshold)
+    if not cv2.imwrite(str(target), drawn):
+        raise typer.BadParameter(f"{target} cannot be written.", param_hint="--overlay")

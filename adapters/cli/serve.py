@@ -1,0 +1,25 @@
+"""`rtmlib-backend serve`."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from adapters.settings import load_settings
+from runners.assembly import files_of
+from runners.store import ModelStore
+
+
+def serve() -> None:
+    """Fetch the networks that are missing, then serve on BACKEND_PORT (default 9090)."""
+    settings = load_settings()
+    # With a progress bar here, where somebody may be watching; the service itself would fetch them too.
+    ModelStore(settings.model_cache_dir).ensure_all(tuple(files_of(settings.mode).values()))
+    spec = importlib.util.find_spec("service")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+    command = ["-m", "bentoml", "serve", "service:Backend", "--working-dir", str(folder)]
+    # In place of this process, so that signals reach the server itself.
+    os.execv(sys.executable, [sys.executable, *command, "--port", str(settings.backend_port)])  # noqa: S606
