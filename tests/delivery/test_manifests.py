@@ -33,6 +33,10 @@ COMBINATIONS = [
 ]
 NAMESPACE = {"staging": "rtmlib-staging", "production": "rtmlib"}
 # Made by cert-manager, and by the operator (deploy.sh checks it): not in the manifests.
+LONGEST_PREDICTION_S = 110
+KEEP_ALIVE_S = 5
+# Measured in the image with the embedded networks, after load with 8 callers: k8s/base/hpa.yaml.
+STEADY_MEMORY = 1080 * 2**20
 SECRETS_FROM_OUTSIDE = {"rtmlib-ml-backend-tls", "rtmlib-ml-backend-secrets"}
 
 
@@ -212,7 +216,7 @@ class TestEveryCombination:
             assert pod["securityContext"]["runAsNonRoot"] is True
             assert pod["securityContext"]["runAsUser"] > 0
             assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-            assert {"emptyDir", "persistentVolumeClaim"} >= {
+            assert {"configMap", "emptyDir", "persistentVolumeClaim"} >= {
                 key for volume in pod["volumes"] for key in volume if key != "name"
             }
             for c in pod["containers"]:
@@ -233,7 +237,9 @@ class TestEveryCombination:
             volumes = {volume["name"]: volume for volume in pod["volumes"]}
             assert {mount["name"] for c in pod["containers"] for mount in c["volumeMounts"]} == set(volumes)
             for volume in volumes.values():
-                if "persistentVolumeClaim" in volume:
+                if "configMap" in volume:
+                    assert volume["configMap"]["name"] in names(combination, "ConfigMap")
+                elif "persistentVolumeClaim" in volume:
                     assert volume["persistentVolumeClaim"]["claimName"] in names(
                         combination, "PersistentVolumeClaim"
                     )
@@ -243,9 +249,14 @@ class TestEveryCombination:
     def test_a_pod_may_end_the_longest_prediction_before_it_is_killed(
         self, combination: list[Manifest]
     ) -> None:
-        pause = container(combination)["lifecycle"]["preStop"]["sleep"]["seconds"]
+        (*_, command) = container(combination)["lifecycle"]["preStop"]["exec"]["command"]
+        match = re.fullmatch(r"python /etc/rtmlib/drain.py (\d+) (\d+) (\d+) \|\| sleep \d+", command)
+        assert match, command
+        port, pause, limit = (int(number) for number in match.groups())
         grace = one(combination, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-        assert grace >= pause + 110
+        assert port == 9090
+        assert pause >= 10, "Traefik gathers changes for 2 s, and idle connections close after 5"
+        assert LONGEST_PREDICTION_S < limit < grace - 15
 
     def test_an_update_never_takes_a_pod_away_before_its_successor_is_ready(
         self, combination: list[Manifest]
@@ -266,7 +277,26 @@ class TestEveryCombination:
 
     def test_traefik_waits_longer_than_the_longest_prediction(self, combination: list[Manifest]) -> None:
         timeouts = one(combination, "ServersTransport")["spec"]["forwardingTimeouts"]
-        assert int(timeouts["responseHeaderTimeout"].removesuffix("s")) > 110
+        assert int(timeouts["responseHeaderTimeout"].removesuffix("s")) > LONGEST_PREDICTION_S
+
+    def test_traefik_closes_idle_connections_before_the_server_does(
+        self, combination: list[Manifest]
+    ) -> None:
+        timeouts = one(combination, "ServersTransport")["spec"]["forwardingTimeouts"]
+        assert int(timeouts["idleConnTimeout"].removesuffix("s")) < KEEP_ALIVE_S
+
+    def test_memory_that_the_service_keeps_never_adds_pods(self, combination: list[Manifest]) -> None:
+        (memory,) = [
+            metric["resource"]["target"]
+            for metric in one(combination, "HorizontalPodAutoscaler")["spec"]["metrics"]
+            if metric["resource"]["name"] == "memory"
+        ]
+        resources = container(combination)["resources"]
+        if memory["type"] == "Utilization":
+            guard = memory["averageUtilization"] / 100 * quantity(resources["requests"]["memory"])
+        else:
+            guard = quantity(memory["averageValue"])
+        assert 1.25 * STEADY_MEMORY < guard < quantity(resources["limits"]["memory"])
 
 
 class TestAgreementWithTheService:
@@ -338,10 +368,13 @@ class TestEnvironments:
     def test_scaling(self, render: Render, environment: str, least: int) -> None:
         spec = one(render(environment), "HorizontalPodAutoscaler")["spec"]
         assert (spec["minReplicas"], spec["maxReplicas"]) == (least, 10)
-        targets = {
-            m["resource"]["name"]: m["resource"]["target"]["averageUtilization"] for m in spec["metrics"]
-        }
-        assert targets == {"cpu": 70, "memory": 80}
+        cpu, memory = (metric["resource"]["target"] for metric in spec["metrics"])
+        assert cpu == {"type": "Utilization", "averageUtilization": 70}
+        assert memory == (
+            {"type": "Utilization", "averageUtilization": 80}
+            if environment == "production"
+            else {"type": "AverageValue", "averageValue": "1638Mi"}
+        )
         assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
 
     def test_a_single_replica_does_not_block_a_node_drain(self, render: Render) -> None:
@@ -375,7 +408,10 @@ class TestComponents:
     def test_aggressive_scaling(self, render: Render, environment: str) -> None:
         spec = one(render(environment, ("aggressive-scaling",)), "HorizontalPodAutoscaler")["spec"]
         assert (spec["minReplicas"], spec["maxReplicas"]) == (5, 20)
-        assert [m["resource"]["target"]["averageUtilization"] for m in spec["metrics"]] == [50, 70]
+        cpu, memory = (metric["resource"]["target"] for metric in spec["metrics"])
+        assert cpu["averageUtilization"] == 50
+        if environment == "production":
+            assert memory["averageUtilization"] == 70
 
     def test_redis_is_reachable_from_the_backend_only(self, render: Render, environment: str) -> None:
         manifests = render(environment, ("redis",))
