@@ -80,17 +80,15 @@ class DetectedFace:
     score: float
 
 
-def heads_to_search(bodies: Points, scores: Points, people: Sequence[int] | None = None) -> list[Head]:
+def heads_to_search(bodies: Points, scores: Points) -> list[Head]:
     """Return the heads whose face can be looked for.
 
     Args:
         bodies: Halpe-26 keypoints of all people, pixels, shape (n, 26, 2).
         scores: Their scores, shape (n, 26).
-        people: The people to look at; everybody if None.
     """
     found: list[Head] = []
-    for person in range(len(bodies)) if people is None else people:
-        at, score = bodies[person], scores[person]
+    for person, (at, score) in enumerate(zip(bodies, scores, strict=True)):
         if min(score[NOSE : RIGHT_EYE + 1]) < JOINT_SCORE:
             continue
         low, high = at[HEAD].min(axis=0), at[HEAD].max(axis=0)
@@ -124,7 +122,7 @@ def mesh_region(head: Head, faces: Sequence[DetectedFace]) -> SquareRegion | Non
 
 def mesh_is_believed(head: Head, mesh: Points, score: float) -> bool:
     """Tell whether a mesh (468 points, pixels, shape (468, 2)) is this head's face."""
-    if score <= MESH_SCORE:
+    if not score > MESH_SCORE:  # nor a score that is no number
         return False
     centers = np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
     off = float(np.linalg.norm(centers - head.nose_and_eyes, axis=1).mean()) / head.span

@@ -80,21 +80,17 @@ class Hand:
     right: float
 
 
-def arms_to_search(
-    bodies: Points, scores: Points, picture_size: tuple[int, int], people: Sequence[int] | None = None
-) -> list[Arm]:
+def arms_to_search(bodies: Points, scores: Points, picture_size: tuple[int, int]) -> list[Arm]:
     """Return the arms whose hand can be looked for.
 
     Args:
         bodies: COCO keypoints of all people, pixels, shape (n, 17 or more, 2).
         scores: Their scores, shape (n, 17 or more).
         picture_size: Width and height in pixels: hands outside the picture are not looked for.
-        people: The people to look at; everybody if None.
     """
     found: list[Arm] = []
-    for person in range(len(bodies)) if people is None else people:
+    for person, (at, score) in enumerate(zip(bodies, scores, strict=True)):
         for part, (shoulder, elbow, wrist) in ARMS.items():
-            at, score = bodies[person], scores[person]
             inside = bool(np.all(at[wrist] >= 0) and np.all(at[wrist] < picture_size))
             if min(score[wrist], score[elbow]) < JOINT_SCORE or not inside:
                 continue
