@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from adapters.pictures.guard import AddressPolicy
+from adapters.pictures.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
 
 MEBIBYTE = 2**20
@@ -23,7 +24,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     backend_port: int = Field(9090, ge=1, le=65535, description="Port of the service.")
-    mode: str = Field(
+    mode: Literal["embedded", "lightweight", "balanced", "performance"] = Field(
         "embedded",
         description="Which networks find the keypoints: `embedded` (weights from the Python package index alone), "
         "`lightweight`, `balanced` or `performance` (RTMW, as in rtmlib).",
@@ -57,7 +58,7 @@ class Settings(BaseSettings):
         description="Comma-separated hosts on private networks that pictures may come from: `host`, `host:port`, "
         "`*.example.org` or `10.0.0.0/8`. Public addresses and LABEL_STUDIO_URL are always allowed.",
     )
-    local_files_document_root: Path | None = Field(
+    local_files_document_root: DirectoryPath | None = Field(
         None, description="Label Studio's folder of local files, if it is mounted here as well."
     )
     max_image_bytes: int = Field(
@@ -97,9 +98,13 @@ class Settings(BaseSettings):
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None:
-            parts = urlsplit(value)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("must be an address such as https://label-studio.example.org")
+            LabelStudioSite.at(value)
+        return value
+
+    @field_validator("allowed_image_hosts")
+    @classmethod
+    def _readable_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        AddressPolicy.of(None, value)
         return value
 
     @model_validator(mode="after")
@@ -137,4 +142,6 @@ def load_settings() -> Settings:
 def _problem(item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     where = ".".join(str(part) for part in item["loc"]).upper()
-    return f"{where}: {message[:1].lower()}{message[1:]}" if where else message
+    if not where or message.startswith(where):
+        return message.rstrip(".")
+    return f"{where}: {message[:1].lower()}{message[1:]}"
