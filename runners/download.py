@@ -147,26 +147,29 @@ def _attempt(url: str, partial: PartialFile, max_size: int, received: Received) 
             response = _answer(session, url, headers)
         except requests.Timeout as error:
             raise ModelDownloadError("the server does not answer") from error
-        except requests.RequestException as error:
+        except (
+            requests.RequestException,
+            ValueError,
+        ) as error:  # ValueError: a redirect to no address at all
             raise ModelDownloadError(_reason(error)) from error
         with response:
             if resumable and _is_complete(response, resumable):
                 return
-            at, total = _position(response, partial, resumable)
-            if at == 0:
+            position = _position(response, partial, resumable)
+            if position[0] == 0:
                 partial.start(response.headers.get("ETag"))
-            _receive(response, partial, at, total, max_size, received)
+            _receive(response, partial, position, max_size, received)
 
 
-def _receive(  # noqa: PLR0913 - the state of one transfer
+def _receive(
     response: requests.Response,
     partial: PartialFile,
-    at: int,
-    total: int | None,
+    position: tuple[int, int | None],
     max_size: int,
     received: Received,
 ) -> None:
     """Write the body of an answer behind what is here, and check that all of it came."""
+    at, total = position
     try:
         if (total or 0) <= max_size:
             for chunk in response.iter_content(CHUNK):
@@ -198,12 +201,8 @@ def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> req
         if response.status_code not in _REDIRECTS or "Location" not in response.headers:
             return response
         response.close()
-        try:
-            url = urljoin(url, response.headers["Location"])
-            scheme = urlsplit(url).scheme
-        except ValueError as error:
-            raise ModelDownloadError("the server redirects to an address that is none") from error
-        if scheme not in allowed:
+        url = urljoin(url, response.headers["Location"])
+        if (scheme := urlsplit(url).scheme) not in allowed:
             raise ModelDownloadError(
                 f"the server redirects to an address of the kind {scheme!r}, which is not safe"
             )

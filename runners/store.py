@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import filelock
 import platformdirs
 
-from runners.digests import read_digests, write_digests
+from runners.digests import KnownDigests
 from runners.download import PartialFile, download
 from runners.errors import ModelDigestError, ModelDownloadError, ModelStoreError, ModelUnavailableError
 from runners.manifest import ModelFile, Wheel, WheelMember, ZipMember
@@ -66,8 +66,7 @@ class ModelStore:
         lock_limit_s: float = LOCK_LIMIT_S,
     ) -> None:
         self.root = root or platformdirs.user_cache_path("rtmlib-ml-backend")
-        self._pins_path = digests
-        self._pins = None if digests is None else read_digests(digests)
+        self._digests = KnownDigests(self.root / RECORD, digests)
         self._download_limit_s = download_limit_s
         self._lock_limit_s = lock_limit_s
 
@@ -81,22 +80,11 @@ class ModelStore:
         Raises:
             ModelStoreError: None is known yet: `ensure` the network first.
         """
-        if (known := self._known_digest(model)) is None:
+        if (known := self._digests.of(model)) is None:
             raise ModelStoreError(
                 f"No digest of {model.filename} is known yet: run `rtmlib-backend models pull` first."
             )
         return known
-
-    def _known_digest(self, model: ModelFile) -> str | None:
-        pinned = (self._pins or {}).get(model.filename) or model.sha256
-        if pinned or self._pins is not None:
-            return pinned
-        return self._recorded().get(model.filename)
-
-    def _recorded(self) -> dict[str, str]:
-        """The digests of networks whose digest was not known when they were first seen."""
-        record = self.root / RECORD
-        return read_digests(record) if record.exists() else {}
 
     def state(self, model: ModelFile) -> FileState:
         """Compare the file with its digest; reads the whole file (50 MB take about 50 ms).
@@ -113,7 +101,7 @@ class ModelStore:
             raise ModelStoreError(
                 f"{path} cannot be read: {error.strerror}; correct its permissions or set MODEL_CACHE_DIR."
             ) from error
-        known = self._known_digest(model)
+        known = self._digests.of(model)
         if known is None:
             return "unverified"
         return "ok" if digest == known else "corrupt"
@@ -139,8 +127,10 @@ class ModelStore:
         return tuple(self.path(model) for model in models)
 
     def _not_ok(self, models: Iterable[ModelFile]) -> list[ModelFile]:
-        """Those that cannot be used as they are; of several sources of one file the first."""
-        by_file = {model.filename: model for model in reversed([*models])}
+        """Those that cannot be used as they are; where several sources have one file, the first of them."""
+        by_file: dict[str, ModelFile] = {}
+        for model in models:
+            by_file.setdefault(model.filename, model)
         return [model for model in by_file.values() if self.state(model) != "ok"]
 
     @contextmanager
@@ -155,17 +145,21 @@ class ModelStore:
             raise ModelStoreError(self._explanation(models, reason)) from error
 
     def _explanation(self, models: Sequence[ModelFile], reason: str) -> str:
-        missing = [model for model in models if self.state(model) != "ok"] or models
-        files = ", ".join(model.filename for model in missing)
-        sources = " and ".join(dict.fromkeys(str(model.source) for model in missing))
-        others = (
-            ", or set MODE=embedded, whose networks come from the package index"
-            if any(isinstance(model.source, ZipMember) for model in missing)
-            else ""
+        states = {model: self.state(model) for model in models}
+        missing = [model for model, state in states.items() if state != "ok"] or models
+        lacking = " and ".join(
+            f"{model.filename} (from {model.source})"
+            + (
+                f", the one there differs from the digest {self._digests.origin(model)}"
+                * (states[model] == "corrupt")
+            )
+            for model in missing
         )
+        on_the_web = any(isinstance(model.source, ZipMember) for model in missing)
+        embedded = ", or set MODE=embedded, whose networks come from the package index" * on_the_web
         return (
-            f"The model store lacks {files} (from {sources}): {reason.rstrip('.')}; correct this and try again, "
-            f"or copy the files to {self.root} from a machine where `rtmlib-backend models pull` succeeded{others}."
+            f"The model store lacks {lacking}: {reason.rstrip('.')}; correct this and try again, or copy the files to "
+            f"{self.root} under these names, as from a machine where `rtmlib-backend models pull` succeeded{embedded}."
         )
 
     @contextmanager
@@ -194,9 +188,9 @@ class ModelStore:
 
     def _fetch(self, models: Sequence[ModelFile]) -> None:
         for model in models:
-            if self._pins is not None and self._known_digest(model) is None:
+            if self._digests.of(model) is None and not self._digests.may_record():
                 raise ModelDigestError(
-                    f"{self._pins_path} does not name its digest, and only pinned networks are used"
+                    f"the digest of {model.filename} is not {self._digests.origin(model)}, so no file is trusted"
                 )
         missing = [model for model in models if not self._accept_present(model)]
         # One download per wheel, whatever the number of networks that it holds.
@@ -221,7 +215,7 @@ class ModelStore:
             case _:
                 pass
         theirs = rtmlib_file(model.filename)
-        if not theirs.is_file():
+        if not os.access(theirs, os.R_OK) or not theirs.is_file():
             return False
         with self._unfinished() as folder:
             ours = folder / model.filename
@@ -302,34 +296,21 @@ class ModelStore:
         Raises:
             ModelDigestError: It has another digest, or is no network at all.
         """
-        digest, known = _sha256(file), self._known_digest(model)
+        digest, known = _sha256(file), self._digests.of(model)
         if known is None:
             _require_network(file)
             with self._unfinished() as folder:
-                recorded = self._recorded() | {model.filename: digest}
-                write_digests(self.root / RECORD, recorded, unfinished=folder / RECORD)
+                self._digests.record(model, digest, unfinished=folder / RECORD)
             logger.warning(
-                "No digest of %s is published: it is trusted as it came, and %s is recorded in %s",
+                "No digest of %s is published: it is trusted as it came, and its digest %s is recorded in %s",
                 model.filename,
                 digest,
                 self.root / RECORD,
             )
         elif digest != known:
             raise ModelDigestError(
-                f"{model.filename} has the digest {digest} instead of {known}{self._origin_of_digest(model)}"
+                f"{model.filename} has the digest {digest} instead of {known}, which is {self._digests.origin(model)}"
             )
-
-    def _origin_of_digest(self, model: ModelFile) -> str:
-        if self._pins and model.filename in self._pins:
-            return f", which is pinned in {self._pins_path}"
-        if model.sha256 is None:
-            return (
-                f", which was recorded when the file was first seen; if its publisher has changed it, delete its line "
-                f"from {self.root / RECORD} to trust the new one"
-            )
-        if isinstance(model.source, WheelMember) and model.source.tflite_outputs:
-            return " (the conversion is pinned too: install the locked versions of onnx and tflite)"
-        return ""
 
 
 def _sha256(path: Path) -> str:

@@ -38,6 +38,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[package_index.PackageInde
     monkeypatch.setenv("PIP_INDEX_URL", index.url)
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("TORCH_HOME", os.devnull)  # nothing of what rtmlib may have here
     yield index
     server.shutdown()
     server.server_close()
@@ -141,16 +142,16 @@ def test_a_damaged_file_is_fetched_again(
     assert store.state(DETECTOR) == "corrupt"
     store.ensure(DETECTOR)
     assert content(store, DETECTOR) == NETWORKS["detector"]
-    assert f"{store.path(DETECTOR)} is damaged" in caplog.text
+    assert f"{store.path(DETECTOR)} is damaged or was changed" in caplog.text
 
 
-def test_a_damaged_file_is_gone_even_when_it_cannot_be_replaced(index, store: ModelStore) -> None:
+def test_a_damaged_file_is_not_used_when_it_cannot_be_replaced(index, store: ModelStore) -> None:
     store.root.mkdir()
     store.path(DETECTOR).write_bytes(b"damaged")
     index.listed = False
-    with pytest.raises(ModelDownloadError):
+    with pytest.raises(ModelDownloadError, match="the one there differs from the digest known"):
         store.ensure(DETECTOR)
-    assert store.state(DETECTOR) == "missing"
+    assert store.state(DETECTOR) == "corrupt"
 
 
 def test_a_process_killed_while_fetching_leaves_nothing_that_is_loaded(
