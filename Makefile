@@ -37,3 +37,30 @@ lint: setup ## Check format, style and types
 format: setup ## Format the code and apply safe fixes
 	@$(UV) run --frozen --no-sync ruff check --fix --quiet .
 	@$(UV) run --frozen --no-sync ruff format .
+
+# --- delivery ---
+# MODELS=fetch: networks are fetched at the first start into MODEL_CACHE_DIR. MODELS=baked: they come in the Bento.
+MODELS ?= fetch
+VARIANT ?= cpu
+BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
+IMAGE ?= rtmlib-ml-backend:$(VARIANT)
+
+.PHONY: bento
+bento: setup ## Build the Bentos into build/bento (MODELS=fetch|baked, BENTO_VERSION=…)
+	@.ci/image/bento "$(MODELS)" "$(BENTO_VERSION)"
+
+.PHONY: image
+image: bento ## Build the image with docker, podman or buildah (VARIANT=cpu|gpu, MODELS=…, BUILDER=…, IMAGE=…)
+	@.ci/image/build "$(VARIANT)" "$(BUILDER)" "$(IMAGE)"
+
+.PHONY: image-check
+image-check: setup ## Build the image on a base made here, and run it as Kubernetes does (Debian, root; minutes)
+	@.ci/image/check
+
+.PHONY: k8s-check
+k8s-check: ## Install and run the delivery checks: manifests, Traefik, deploy.sh, workflows
+	@.ci/delivery
+
+.PHONY: push-bento
+push-bento: bento ## Push the CPU Bento to BENTO_CLOUD_API_ENDPOINT with BENTO_CLOUD_API_KEY
+	@.ci/image/push
