@@ -8,6 +8,12 @@ from starlette.responses import JSONResponse
 
 from adapters.request_context import request_id
 
+_ROUTING: dict[int, str] = {
+    HTTPStatus.NOT_FOUND: "There is no such route here; those that there are stand on the API page, /.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This route answers other methods only; the Allow header names them.",
+}
+"""What routing by BentoML says in two words."""
+
 
 def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return an error as every route returns it.
@@ -25,10 +31,24 @@ def error_body(status: int, detail: str) -> dict[str, Any]:
     return {"error": HTTPStatus(status).phrase, "detail": detail, "request_id": request_id.get()}
 
 
+def detail_in_our_shape(body: bytes) -> str | None:
+    """Return the detail of the body of an error if `error_response` made it, else None."""
+    try:
+        content: Any = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(content, dict):
+        return None
+    fields = cast(dict[str, Any], content)
+    return fields["detail"] if fields.keys() == {"error", "detail", "request_id"} else None
+
+
 def detail_of(status: int, body: bytes) -> str:
     """Make a sentence of the body of an error that is not ours: BentoML has several shapes of its own."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "Something went wrong here, not in the request; the log says more under the request id."
+    if status in _ROUTING:
+        return _ROUTING[status]
     try:
         content: Any = json.loads(body)
     except ValueError:

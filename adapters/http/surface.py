@@ -1,6 +1,6 @@
 """The outermost layer of the service: what every request goes through before BentoML sees it.
 
-It names the request, checks who asks and how much they send, answers the GET routes from memory, and gives every
+It names the request, checks who asks, what they send and how much, answers the GET routes from memory, and gives every
 error the same shape. It never waits for a network or for another service, so /health answers whatever the load.
 """
 
@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.http.errors import detail_of, error_response
+from adapters.http.errors import detail_in_our_shape, detail_of, error_response
 from adapters.request_context import request_id
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,11 @@ PROBES = frozenset({"/health", "/livez", "/readyz"})
 WEBHOOK = "/webhook"
 """Open as well: Label Studio sends no credentials with ordinary webhooks."""
 QUIET = PROBES | {"/metrics"}
-"""Asked for every few seconds; their log lines would bury the others."""
+"""Asked for every few seconds; the log lines of those that succeed would bury the others."""
+JSON_TYPES = frozenset({"", "application/json"})
+"""What a body may say that it is. Forms and plain text are what a foreign page can make a browser send."""
+
+_SHOWN_PATH = 200
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -90,29 +94,30 @@ class Surface:
             if response is not None:
                 await response(scope, receive, answer.send)
             else:
-                await self._app(scope, self._limited(receive), answer.send)
+                await self._app(scope, self._limited(receive, answer), answer.send)
         except _BodyTooLargeError:
-            if not answer.started:
-                await self._too_large()(scope, receive, answer.send)
+            pass  # answered where it was raised
         except Exception:
             logger.exception("An unexpected error")
             if answer.started:
                 raise
             await error_response(500, detail_of(500, b""))(scope, receive, answer.send)
         finally:
-            level = logging.DEBUG if request.url.path in QUIET else logging.INFO
+            quiet = scope["path"] in QUIET and answer.detail is None
             logger.log(
-                level,
-                "method=%s path=%s status=%s seconds=%.3f",
-                request.method,
-                request.url.path,
+                logging.DEBUG if quiet else logging.INFO,
+                "method=%s path=%s status=%s seconds=%.3f%s",
+                scope["method"],
+                scope["path"][:_SHOWN_PATH],
                 answer.status,
                 time.perf_counter() - started,
+                "" if answer.detail is None else f": {answer.detail}",
             )
             request_id.reset(token)
 
     async def _own_answer(self, request: Request) -> Response | None:
-        path = request.url.path
+        # Not of request.url: that is put together from the Host header too, and read again.
+        path = request.scope["path"]
         open_to_all = path in PROBES or path == WEBHOOK
         if self._auth and not open_to_all and not self._auth.admits(request.headers.get("authorization")):
             return error_response(
@@ -122,23 +127,26 @@ class Surface:
                 {"WWW-Authenticate": 'Basic realm="rtmlib-ml-backend"'},
             )
         length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._max_request_bytes:
+        if length.isdecimal() and int(length) > self._max_request_bytes:
             return self._too_large()
         route = self._routes.get(path)
         if route is None:
+            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if request.method == "POST" and content_type not in JSON_TYPES:
+                return error_response(415, "Send JSON, and say so: Content-Type: application/json.")
             return None
         if request.method not in ("GET", "HEAD"):
             return error_response(405, f"{path} answers GET only.", {"Allow": "GET, HEAD"})
         return await route(request)
 
-    def _too_large(self) -> Response:
+    def _too_large(self) -> JSONResponse:
         return error_response(
             413,
             f"The body is larger than {self._max_request_bytes} bytes; send fewer tasks at once, or pictures by "
             "address instead of data: URIs.",
         )
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, answer: "_Answer") -> Receive:
         received = 0
 
         async def count() -> Message:
@@ -146,6 +154,8 @@ class Surface:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._max_request_bytes:
+                # Answered here, since BentoML would make a 500 of the error.
+                await answer.refuse(self._too_large())
                 raise _BodyTooLargeError
             return message
 
@@ -153,16 +163,35 @@ class Surface:
 
 
 class _Answer:
-    """Passes a response on, with the request id; an error that is not yet in our shape is put into it."""
+    """Passes a response on, with the request id; an error that is not yet in our shape is put into it.
+
+    Attributes:
+        started: Whether the response has begun.
+        status: Its status; 0 before.
+        detail: What it says if it is an error.
+    """
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._error: Message | None = None
         self._error_body = b""
+        self._refused = False
         self.started = False
         self.status = 0
+        self.detail: str | None = None
+
+    async def refuse(self, response: JSONResponse) -> None:
+        """Answer with an error, unless a response has begun; whatever comes afterwards is dropped."""
+        if not self.started:
+            body = bytes(response.body)
+            await self.send({"type": "http.response.start", "status": response.status_code, "headers": []})
+            await self.send({"type": "http.response.body", "body": body})
+        self._refused = True
 
     async def send(self, message: Message) -> None:
+        """ASGI's send."""
+        if self._refused:
+            return
         if message["type"] == "http.response.start":
             await self._start(message)
         elif self._error is not None and message["type"] == "http.response.body":
@@ -185,8 +214,10 @@ class _Answer:
 
     async def _send_error(self, start: Message) -> None:
         body = self._error_body
-        if b'"request_id"' not in body:
-            body = bytes(error_response(self.status, detail_of(self.status, body)).body)
+        self.detail = detail_in_our_shape(body)
+        if self.detail is None:
+            self.detail = detail_of(self.status, body)
+            body = bytes(error_response(self.status, self.detail).body)
         replaced = {b"content-length", b"content-type"}
         headers = [(name, value) for name, value in start["headers"] if name not in replaced]
         headers += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
