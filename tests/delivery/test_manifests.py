@@ -128,6 +128,7 @@ class TestEveryCombination:
             for pod in pods(combination)
             for c in pod["containers"]
             for variable in c.get("env", [])
+            if "valueFrom" in variable
         } | {
             m["spec"]["tls"]["secretName"]
             for m in combination
@@ -398,6 +399,14 @@ class TestComponents:
         pod = one(manifests, "Deployment")["spec"]["template"]["spec"]
         assert pod["nodeSelector"]["kubernetes.io/arch"] == "amd64"
         assert [t["key"] for t in pod["tolerations"]] == ["nvidia.com/gpu"]
+
+    def test_baked_models(self, render: Render, environment: str) -> None:
+        def model_folders(manifests: list[Manifest]) -> list[str]:
+            return [v["value"] for v in container(manifests)["env"] if v["name"] == "MODEL_CACHE_DIR"]
+
+        assert model_folders(render(environment)) == ["/models"]
+        assert "/models" in {mount["mountPath"] for mount in container(render(environment))["volumeMounts"]}
+        assert model_folders(render(environment, ("baked-models",))) == []
 
     def test_high_traffic(self, render: Render, environment: str) -> None:
         assert container(render(environment, ("high-traffic",)))["resources"] == {
