@@ -44,10 +44,29 @@ def files_of(mode: str) -> dict[NetworkName, ModelFile]:
     return dict(zip(get_args(NetworkName), MODES[mode], strict=False))
 
 
-def model_version(mode: str) -> str:
-    """Return the version that predictions carry: it changes exactly when the same picture can give other keypoints."""
-    parts = [str(PIPELINE_VERSION), *(file.sha256 for file in files_of(mode).values())]
-    return f"rtmlib-{mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
+def model_store(config: RunnerConfig) -> ModelStore:
+    """Return the store that the networks of a configuration come from."""
+    return ModelStore(config.cache_dir, digests=config.digests)
+
+
+def fetch_files(config: RunnerConfig) -> None:
+    """Have all files of the mode in the store.
+
+    Raises:
+        ModelUnavailableError: A file is not there and cannot be fetched.
+    """
+    model_store(config).ensure_all(tuple(files_of(config.mode).values()))
+
+
+def model_version(config: RunnerConfig) -> str:
+    """Return the version that predictions carry: it changes exactly when the same picture can give other keypoints.
+
+    Raises:
+        ModelUnavailableError: A file whose digest nobody has published is not in the store yet.
+    """
+    store = model_store(config)
+    parts = [str(PIPELINE_VERSION), *(store.digest(file) for file in files_of(config.mode).values())]
+    return f"rtmlib-{config.mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
 
 
 def load(name: NetworkName, config: RunnerConfig) -> LoadedNetwork:
@@ -57,7 +76,7 @@ def load(name: NetworkName, config: RunnerConfig) -> LoadedNetwork:
         ModelUnavailableError: The file is not there and cannot be fetched.
         ProviderUnavailableError: The device is not available.
     """
-    file = ModelStore(config.cache_dir).ensure(files_of(config.mode)[name])
+    file = model_store(config).ensure(files_of(config.mode)[name])
     return _LOADERS[name](file, config)
 
 

@@ -13,9 +13,11 @@ class RunnerConfig:
         device: `cpu`, `cuda`, `cuda:N` or `mps`.
         threads: Threads for one network.
         cache_dir: Folder of the model store; None for the platform's cache folder.
+        digests: File of pinned digests; None to take those of the manifest.
     """
 
     mode: str
     device: str
     threads: int
     cache_dir: Path | None
+    digests: Path | None = None

@@ -15,10 +15,9 @@ import aiohttp
 import bentoml
 import numpy as np
 
-from runners.assembly import LoadedNetwork, NetworkName, assemble, files_of, load
+from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, files_of, load
 from runners.batching import MAX_CROPS, Answer, Crops, Failed, run_calls
 from runners.config import RunnerConfig
-from runners.store import ModelStore
 from wholebody.detection import PersonDetector
 from wholebody.estimation import Network, NetworkError, PoseEstimator
 
@@ -100,7 +99,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     """
 
     def fetch() -> None:
-        ModelStore(config.cache_dir).ensure_all(tuple(files_of(config.mode).values()))
+        fetch_files(config)
 
     @bentoml.service(name="detector_runner", **_SERVICE)
     class DetectorRunner:

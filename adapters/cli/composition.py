@@ -12,4 +12,5 @@ def runner_config(settings: Settings) -> RunnerConfig:
         device=settings.device,
         threads=usable_cpus(),
         cache_dir=settings.model_cache_dir,
+        digests=settings.model_digests,
     )

@@ -74,7 +74,7 @@ def _expanded(names: Iterable[str]) -> Iterable[str]:
 
 async def _predict_all(settings: Settings, names: list[str], overlay: Path | None, as_json: bool) -> bool:
     detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
-    version = model_version(settings.mode)
+    version = model_version(runner_config(settings))
     console = Console(stderr=True)
     all_good = True
     async with _source(settings, names) as source:

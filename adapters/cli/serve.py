@@ -8,16 +8,16 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from adapters.cli.composition import runner_config
 from adapters.settings import load_settings
-from runners.assembly import files_of
-from runners.store import ModelStore
+from runners.assembly import fetch_files
 
 
 def serve() -> None:
     """Fetch the networks that are missing, then serve on BACKEND_PORT (default 9090)."""
     settings = load_settings()
     # With a progress bar here, where somebody may be watching; the service itself would fetch them too.
-    ModelStore(settings.model_cache_dir).ensure_all(tuple(files_of(settings.mode).values()))
+    fetch_files(runner_config(settings))
     spec = importlib.util.find_spec("service")
     assert spec is not None
     assert spec.origin is not None
