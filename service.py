@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from importlib.metadata import version
 from typing import Any, cast
 
+import aiohttp
 import bentoml
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ except SettingsError as error:
 configure_logging(settings.effective_log_level)
 
 config = runner_config(settings)
-status = Status(model_version(config.mode), settings.mode, settings.device)
+status = Status(settings.mode, settings.device)
 DetectorRunner, PoseRunner = runner_services(config)
 
 READY_LIMIT_S = 2
@@ -76,6 +77,7 @@ class Backend:
     @bentoml.on_startup
     async def open(self) -> None:
         """Open the connections that requests need."""
+        status.model_version = model_version(config)
         token = settings.label_studio_api_token
         url = settings.label_studio_url
         pictures = PictureSource(
@@ -108,7 +110,7 @@ class Backend:
         try:
             async with asyncio.timeout(READY_LIMIT_S):
                 return all(await asyncio.gather(*(runner.is_ready(READY_LIMIT_S) for runner in runners)))
-        except (TimeoutError, OSError):
+        except (TimeoutError, OSError, aiohttp.ClientError):
             return False
 
     @bentoml.api(route="/predict")

@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     model_cache_dir: Path | None = Field(
         None, description="Folder for the networks' files; by default the platform's cache folder."
     )
+    model_digests: Path | None = Field(
+        None,
+        description="File of digests that the networks must have (`rtmlib-backend models pin` writes it); by default "
+        "those that this project knows, and for the others what was seen first.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level of log lines."
     )

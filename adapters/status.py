@@ -15,16 +15,16 @@ class Status:
     """Counts of this process since it started; kept by the predictor, shown by `GET /status`.
 
     Attributes:
-        model_version: The version that predictions carry.
         mode: Which networks run.
         device: What they run on.
+        model_version: The version that predictions carry; set when the networks are there.
         waiting: Tasks that wait for their turn.
         in_hand: Tasks being worked on.
     """
 
-    model_version: str
     mode: str
     device: str
+    model_version: str = ""
     waiting: int = 0
     in_hand: int = 0
     _done: Counter[str] = field(default_factory=Counter[str])

@@ -105,7 +105,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     class DetectorRunner:
         """Finds the people in letterboxed pictures."""
 
-        fetch_files = bentoml.on_deployment(fetch)
+        prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
             self._runner = _Runner(config, ("person",))
@@ -118,7 +118,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     class PoseRunner:
         """Finds keypoints in crops of people, hands and faces."""
 
-        fetch_files = bentoml.on_deployment(fetch)
+        prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
             self._runner = _Runner(config, ("body", "hand", "face", "face_mesh"))

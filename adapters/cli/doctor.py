@@ -13,10 +13,9 @@ from adapters.cli.composition import runner_config
 from adapters.label_studio.connection import ConnectionFailedError, check_connection
 from adapters.label_studio.credentials import Credentials
 from adapters.settings import Settings, SettingsError, load_settings
-from runners.assembly import files_of, load, model_version
+from runners.assembly import files_of, load, model_store, model_version
 from runners.cpus import usable_cpus
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
-from runners.store import ModelStore
 
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
 
@@ -72,20 +71,18 @@ def _packages() -> str:
 
 
 def _settings(settings: Settings) -> str:
-    return (
-        f"MODE={settings.mode} DEVICE={settings.device}, {usable_cpus()} CPUs, {model_version(settings.mode)}"
-    )
+    return f"MODE={settings.mode} DEVICE={settings.device}, {usable_cpus()} CPUs"
 
 
 def _networks(settings: Settings) -> str:
-    store = ModelStore(settings.model_cache_dir)
+    store = model_store(runner_config(settings))
     wrong = [file.name for file in files_of(settings.mode).values() if store.state(file) != "ok"]
     if wrong:
         raise _ProblemError(
             f"{len(wrong)} are missing or damaged in {store.root}: `rtmlib-backend models pull --mode "
             f"{settings.mode}` fetches them."
         )
-    return f"all are in {store.root}"
+    return f"all are in {store.root}, {model_version(runner_config(settings))}"
 
 
 def _device(settings: Settings) -> str:
