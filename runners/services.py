@@ -7,8 +7,9 @@ the network of them.
 import asyncio
 import logging
 import pickle
+import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import aiohttp
@@ -18,6 +19,8 @@ import numpy as np
 from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, files_of, load
 from runners.batching import MAX_CROPS, Answer, Crops, Failed, run_calls
 from runners.config import RunnerConfig
+from runners.device import check_device
+from runners.errors import ModelUnavailableError, ProviderUnavailableError
 from wholebody.detection import PersonDetector
 from wholebody.estimation import Network, NetworkError, PoseEstimator
 
@@ -95,11 +98,17 @@ _batchable = partial(
 def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     """Return the BentoML services of the detector runner and the pose runner.
 
-    Before any worker starts, missing files are fetched, once; each worker then loads its networks.
+    Before any worker starts, missing files are fetched and the device is tried, once; each worker then loads its
+    networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
     """
 
-    def fetch() -> None:
-        fetch_files(config)
+    @cache
+    def prepare() -> None:
+        try:
+            fetch_files(config)
+            check_device(config)
+        except (ModelUnavailableError, ProviderUnavailableError) as error:
+            sys.exit(str(error))
 
     @bentoml.service(name="detector_runner", **_SERVICE)
     class DetectorRunner:
