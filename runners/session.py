@@ -30,7 +30,7 @@ class Session:
         config: Device and threads.
 
     Raises:
-        ProviderUnavailableError: The wanted device is not really in use. ONNX Runtime itself falls back to the CPU
+        ProviderUnavailableError: The wanted device is not really in use. ONNX Runtime itself would go on on the CPU,
             with a line in the log.
     """
 
@@ -46,9 +46,12 @@ class Session:
         providers: list[Any] = [(provider, {"device_id": number} if number else {})]
         if device != "cpu":
             providers.append(_PROVIDERS["cpu"])  # for the few operators that the device does not know
+        if provider not in ort.get_available_providers():
+            raise ProviderUnavailableError(_not_active(config.device, provider))
         try:
-            self._session = ort.InferenceSession(str(file), options, providers=providers)
-        except ValueError as error:  # the provider is not part of this build
+            # Without its fallback, which goes over to the CPU when the device fails, at the start or in any later run.
+            self._session = ort.InferenceSession(str(file), options, providers=providers, enable_fallback=0)
+        except (ValueError, RuntimeError) as error:  # no such device, no driver; broken files raise others
             raise ProviderUnavailableError(_not_active(config.device, provider)) from error
         if provider not in self._session.get_providers():
             raise ProviderUnavailableError(_not_active(config.device, provider))
