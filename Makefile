@@ -38,6 +38,16 @@ format: setup ## Format the code and apply safe fixes
 	@$(UV) run --frozen --no-sync ruff check --fix --quiet .
 	@$(UV) run --frozen --no-sync ruff format .
 
+.PHONY: docs
+docs: setup ## Make the generated pages of the manual
+	@$(UV) run --frozen --no-sync python -m adapters.settings_table > docs/configuration.md
+
+PHOTOS ?= ../shared/photos
+
+.PHONY: bench
+bench: setup ## Measure the service beside its own pipeline in one process (PHOTOS=folder of pictures)
+	@$(UV) run --frozen --no-sync python -m benchmarks.serving --photos "$(PHOTOS)"
+
 # --- delivery ---
 # MODELS=fetch: networks are fetched at the first start into MODEL_CACHE_DIR. MODELS=baked: they come in the Bento.
 MODELS ?= fetch
