@@ -3,30 +3,31 @@
 Usage: bake.py BENTOFILE RESULT
 """
 
+import hashlib
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import bentoml
 import yaml
 
-sys.path.insert(0, ".")
-
-from runners.assembly import model_version
-from runners.manifest import MODES
-from runners.store import ModelStore
-
 MODE = "embedded"
+FETCHED = Path("build/models")
 # Where the image build puts the models of a Bento.
 IN_IMAGE = "/home/bentoml/bento/models"
 
 
 def main(bentofile: Path, result: Path) -> None:
     """Write `result`: `bentofile` with the networks as a model, and with the setting that finds them."""
-    # The name tells the weights apart, so the same weights are saved once.
-    version = model_version(MODE).rpartition("-")[2]
-    tag = f"rtmlib-{MODE}:{version}"
-    files = ModelStore(Path("build/models")).ensure_all(MODES[MODE])
+    pull = Path(sys.executable).with_name("rtmlib-backend")
+    subprocess.run([pull, "models", "pull", "--cache-dir", FETCHED, "--mode", MODE], check=True)  # noqa: S603 - our own
+    files = sorted(FETCHED.glob("*.onnx"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    # The version tells the weights apart, so the same weights are saved once.
+    tag = f"rtmlib-{MODE}:{digest.hexdigest()[:8]}"
     try:
         bentoml.models.get(tag)
     except bentoml.exceptions.NotFound:

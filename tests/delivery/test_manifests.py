@@ -19,6 +19,7 @@ Render = Callable[..., list[Manifest]]
 ENVIRONMENTS = ["staging", "production"]
 OPTIONAL = [
     "aggressive-scaling",
+    "baked-models",
     "cert-resolver",
     "gpu",
     "high-traffic",

@@ -1,0 +1,227 @@
+"""The image, run as Kubernetes runs it: UID 1000, read-only root, no capabilities, limits. See `make image-check`."""
+
+import base64
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+IMAGE = os.environ.get("RTMLIB_IMAGE", "")
+MEBIBYTE = 2**20
+LABEL_CONFIG = """<View><Image name="image" value="$image"/>
+<KeyPointLabels name="points" toName="image"><Label value="nose"/></KeyPointLabels>
+<RectangleLabels name="boxes" toName="image"><Label value="person"/></RectangleLabels></View>"""
+
+pytestmark = pytest.mark.skipif(not IMAGE, reason="needs an image: make image-check builds one and runs this")
+
+
+def podman(*arguments: str, timeout: float = 120) -> str:
+    result = subprocess.run(
+        ["podman", *arguments], capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Container:
+    name: str
+    port: int
+    seconds_to_ready: float
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        return self._ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
+
+    def post(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        return self._ask(
+            urllib.request.Request(
+                f"http://127.0.0.1:{self.port}{path}",
+                json.dumps(body).encode(),
+                {"Content-Type": "application/json"},
+            )
+        )
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(request, timeout=110) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def run(self, *command: str) -> tuple[int, str]:
+        result = subprocess.run(
+            ["podman", "exec", self.name, *command], capture_output=True, text=True, timeout=60, check=False
+        )
+        return result.returncode, result.stdout + result.stderr
+
+    def memory(self) -> int:
+        """Resident bytes of all processes, as the kernel counts them for the limit; without the page cache."""
+        identity = podman("inspect", "--format", "{{.Id}}", self.name)
+        for stat, fields in [
+            (
+                f"/sys/fs/cgroup/memory/libpod_parent/libpod-{identity}/memory.stat",
+                ("total_rss", "total_mapped_file"),
+            ),
+            (f"/sys/fs/cgroup/libpod_parent/libpod-{identity}/memory.stat", ("anon", "file_mapped")),
+        ]:
+            if Path(stat).exists():
+                values = dict(line.split() for line in Path(stat).read_text().splitlines())
+                return sum(int(values[field]) for field in fields)
+        pytest.skip("no memory.stat of the container's control group on this machine")
+
+
+def start(name: str, port: int) -> Container:
+    subprocess.run(
+        ["podman", "rm", "--force", "--time", "5", name], capture_output=True, timeout=60, check=False
+    )
+    started = time.monotonic()
+    podman(
+        "run", "--detach", "--name", name, "--network", "host",
+        "--user", "1000:1000", "--read-only", "--read-only-tmpfs=false", "--tmpfs", "/tmp:rw,size=1g,mode=1777",
+        "--cap-drop", "all", "--security-opt", "no-new-privileges",
+        "--memory", "2g", "--cpus", "2", "--pids-limit", "400",
+        "--env", f"BACKEND_PORT={port}", "--env", "MODE=embedded", "--env", "HOME=/tmp",
+        "--env", "BENTOML_HOME=/tmp/bentoml", IMAGE,
+    )  # fmt: skip
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
+                assert response.status == 200
+                return Container(name, port, time.monotonic() - started)
+        except OSError:
+            assert time.monotonic() - started < 120, podman("logs", name)
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def container() -> Iterator[Container]:
+    running = start("rtmlib-image-check", 29190)
+    try:
+        yield running
+    finally:
+        podman("rm", "--force", "--time", "30", running.name)
+
+
+@pytest.fixture(scope="module")
+def photograph(root: Path) -> bytes:
+    path = root.parent / "shared/photos/football_demo.jpg"
+    if not path.exists():
+        pytest.skip("no photograph: the folder shared/photos is not beside this checkout")
+    return path.read_bytes()
+
+
+def prediction_request(photograph: bytes) -> dict[str, Any]:
+    picture = "data:image/jpeg;base64," + base64.b64encode(photograph).decode()
+    return {"tasks": [{"id": 1, "data": {"image": picture}}], "label_config": LABEL_CONFIG, "project": "1.1"}
+
+
+def test_is_ready_soon_without_fetching_anything(container: Container, report: list[str]) -> None:
+    report.append(f"start to ready, networks baked in: {container.seconds_to_ready:.1f} s")
+    assert container.seconds_to_ready < 60
+    assert "Fetching" not in podman("logs", container.name)
+
+
+def test_is_not_large(report: list[str]) -> None:
+    size = int(podman("image", "inspect", "--format", "{{.Size}}", IMAGE))
+    report.append(f"size of the image: {size / 1e6:.0f} MB")
+    assert size < 900e6
+
+
+def test_rests_in_little_memory(container: Container, report: list[str]) -> None:
+    time.sleep(5)
+    memory = container.memory()
+    report.append(f"memory at rest: {memory / MEBIBYTE:.0f} MiB")
+    assert memory < 800 * MEBIBYTE
+
+
+def test_runs_without_privileges(container: Container) -> None:
+    pid = podman("inspect", "--format", "{{.State.Pid}}", container.name)
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
+    )
+    assert status["Uid"].split() == ["1000"] * 4
+    assert status["CapEff"].strip() == "0" * 16
+    assert status["NoNewPrivs"].strip() == "1"
+
+
+@pytest.mark.parametrize("folder", ["/", "/app", "/home/bentoml", "/home/bentoml/bento", "/var", "/etc"])
+def test_can_write_nowhere_but_tmp(container: Container, folder: str) -> None:
+    code, output = container.run("touch", f"{folder}/written")
+    assert code != 0, output
+    assert container.run("touch", "/tmp/written")[0] == 0
+
+
+def test_holds_one_opencv_and_one_onnx_runtime(container: Container) -> None:
+    code = "from importlib.metadata import distributions as d; print(*sorted({x.name.lower() for x in d()}))"
+    status, output = container.run("python", "-c", code)
+    assert status == 0, output
+    assert [name for name in output.split() if name.startswith(("opencv", "onnxruntime"))] == [
+        "onnxruntime",
+        "opencv-python-headless",
+    ]
+
+
+@pytest.mark.parametrize("program", ["gcc", "cc", "g++", "make", "git"])
+def test_holds_no_compiler(container: Container, program: str) -> None:
+    assert container.run("sh", "-c", f"command -v {program}")[0] != 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/versions", "/status", "/livez", "/readyz", "/metrics", "/", "/docs.json"]
+)
+def test_answers(container: Container, path: str) -> None:
+    assert container.get(path)[0] == 200
+
+
+def test_predicts_a_photograph(container: Container, photograph: bytes, report: list[str]) -> None:
+    status, body = container.post("/predict", prediction_request(photograph))
+    assert status == 200, body
+    (slot,) = json.loads(body)["results"]
+    regions = (slot[0] if isinstance(slot, list) else slot)["result"]
+    noses = [region for region in regions if region["type"] == "keypointlabels"]
+    people = [region for region in regions if region["type"] == "rectanglelabels"]
+    report.append(f"people in the photograph: {len(people)}, noses: {len(noses)}")
+    assert len(people) >= 3
+    assert len(noses) >= 3
+
+
+def test_keeps_to_its_memory_under_load(container: Container, photograph: bytes, report: list[str]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    request = prediction_request(photograph)
+    with ThreadPoolExecutor(8) as callers:
+        statuses = list(callers.map(lambda _: container.post("/predict", request)[0], range(96)))
+    assert set(statuses) == {200}
+    after = container.memory()
+    report.append(f"memory after 96 predictions by 8 callers: {after / MEBIBYTE:.0f} MiB")
+    # The guard of the autoscaler, k8s/base/hpa.yaml, with the margin that test_manifests asks for.
+    assert after < 1638 / 1.25 * MEBIBYTE
+
+
+def test_ends_cleanly_on_sigterm(report: list[str]) -> None:
+    running = start("rtmlib-image-check-stop", 29191)
+    started = time.monotonic()
+    podman("stop", "--time", "30", running.name)
+    report.append(f"SIGTERM to the end: {time.monotonic() - started:.1f} s")
+    assert time.monotonic() - started < 25
+    assert podman("inspect", "--format", "{{.State.ExitCode}}", running.name) == "0"
+    podman("rm", running.name)
+
+
+@pytest.fixture(scope="module")
+def report() -> Iterator[list[str]]:
+    """What was measured; printed at the end, and kept in build/image-check.txt."""
+    lines: list[str] = []
+    yield lines
+    path = Path(__file__).parents[2] / "build" / "image-check.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
