@@ -1,0 +1,62 @@
+"""One server process for most tests; a test that harms its server starts its own."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.http.example import draw_figure
+from runners.store import ModelStore
+from tests.service.picture_server import PictureServer, serving
+from tests.service.server import Server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.service)
+            item.add_marker(pytest.mark.models)
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def start_server(model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Start a server with the settings given; whatever is still running at the end is stopped."""
+    started: list[Server] = []
+
+    def start(**settings: str) -> Server:
+        folder = tmp_path_factory.mktemp("server")
+        server = Server(folder, {"MODEL_CACHE_DIR": str(model_store.root), **settings})
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    left = [process for server in started for process in server.stop()]
+    assert left == [], "SIGTERM ends every process"
+
+
+@pytest.fixture(scope="session")
+def server(start_server: StartServer) -> Server:
+    """The server that most tests share."""
+    return start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Iterator[PictureServer]:
+    """A web server with the figure of the examples at /figure.png."""
+    with serving() as server:
+        file = io.BytesIO()
+        draw_figure().save(file, "PNG")
+        server.add("/figure.png", file.getvalue())
+        yield server
+
+
+@pytest.fixture(scope="session")
+def figure(pictures: PictureServer) -> str:
+    """The address of a picture with one person in it."""
+    return pictures.url + "/figure.png"
