@@ -1,0 +1,126 @@
+"""Which networks a mode has, how they are put together, and the version that predictions carry."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import runners.assembly
+from runners.assembly import assemble, assemble_in_process, files_of, model_version
+from runners.config import RunnerConfig
+from runners.errors import ModelStoreError
+from runners.manifest import EMBEDDED, MODES, RTMW_L, YOLOX_M
+from runners.store import ModelStore
+from wholebody.detection import LetterboxDetector
+from wholebody.estimation import PartsEstimator, WholeBodyEstimator
+from wholebody.pipeline import find_people
+
+
+def config(mode: str = "embedded", cache_dir: Path | None = None) -> RunnerConfig:
+    return RunnerConfig(mode, "cpu", 1, cache_dir)
+
+
+def named(name: str) -> Any:
+    """In place of a network: its name."""
+    return name
+
+
+class TestNetworksOfAMode:
+    def test_the_embedded_mode_has_one_for_each_part(self) -> None:
+        assert files_of("embedded") == dict(
+            zip(("person", "body", "hand", "face", "face_mesh"), EMBEDDED, strict=True)
+        )
+
+    @pytest.mark.parametrize("mode", sorted(set(MODES) - {"embedded"}))
+    def test_the_other_modes_have_a_detector_and_one_network_for_all_keypoints(self, mode: str) -> None:
+        files = files_of(mode)
+        assert list(files) == ["person", "body"]
+        assert (files["person"].keypoints, files["body"].keypoints) == (0, 133)
+
+    def test_the_embedded_ones_become_a_parts_estimator(self) -> None:
+        detector, estimator = assemble("embedded", named)
+        assert detector == LetterboxDetector(named("person"), (416, 416))
+        assert estimator == PartsEstimator(
+            body=named("body"),
+            body_size=(192, 256),
+            hand=named("hand"),
+            hand_size=224,
+            face_detector=named("face"),
+            face_detector_size=128,
+            face_mesh=named("face_mesh"),
+            face_mesh_size=192,
+        )
+
+    @pytest.mark.parametrize(
+        ("mode", "detector_size", "body_size"),
+        [
+            ("lightweight", (416, 416), (192, 256)),
+            ("balanced", (640, 640), (192, 256)),
+            ("performance", (640, 640), (288, 384)),
+        ],
+    )
+    def test_the_others_become_a_whole_body_estimator(
+        self, mode: str, detector_size: tuple[int, int], body_size: tuple[int, int]
+    ) -> None:
+        detector, estimator = assemble(mode, named)
+        assert detector == LetterboxDetector(named("person"), detector_size)
+        assert estimator == WholeBodyEstimator(named("body"), body_size)
+
+
+class TestModelVersion:
+    def test_it_names_the_mode_and_stays_the_same(self) -> None:
+        version = model_version(config())
+        assert re.fullmatch(r"rtmlib-embedded-[0-9a-f]{8}", version)
+        assert model_version(config()) == version
+
+    def test_it_does_not_depend_on_device_or_threads(self) -> None:
+        assert model_version(replace(config(), device="cuda", threads=9)) == model_version(config())
+
+    def test_it_changes_with_the_pipeline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = model_version(config())
+        monkeypatch.setattr(runners.assembly, "PIPELINE_VERSION", 2_000)
+        assert model_version(config()) != before
+
+    @pytest.mark.parametrize("changed", range(len(EMBEDDED)), ids=[file.name for file in EMBEDDED])
+    def test_it_changes_with_each_network(self, monkeypatch: pytest.MonkeyPatch, changed: int) -> None:
+        before = model_version(config())
+        other = list(EMBEDDED)
+        other[changed] = replace(other[changed], sha256="0" * 64)
+        monkeypatch.setattr(runners.assembly, "MODES", {"embedded": tuple(other)})
+        assert model_version(config()) != before
+
+    def test_without_a_digest_there_is_none_yet(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelStoreError, match=RTMW_L.filename):
+            model_version(config("balanced", tmp_path))
+        assert YOLOX_M.sha256 is not None
+
+
+@pytest.mark.models
+class TestInThisProcess:
+    async def test_the_real_networks_find_nobody_in_a_plain_picture(self, model_store: ModelStore) -> None:
+        detector, estimator = assemble_in_process(config(cache_dir=model_store.root))
+        plain = np.full((120, 160, 3), 128, np.uint8)
+        assert await find_people(plain, detector, estimator) == []
+
+    async def test_and_answer_for_every_drawn_box_however_odd(self, model_store: ModelStore) -> None:
+        detector, estimator = assemble_in_process(config(cache_dir=model_store.root))
+        noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+        boxes: NDArray[np.float32] = np.array(
+            [
+                [0, 0, 160, 120],
+                [0, 0, 0.01, 120],
+                [10, 10, 10.5, 10.5],
+                [150, 110, 400, 900],
+                [900, 900, 950, 990],
+            ],
+            np.float32,
+        )
+        people = await find_people(noise, detector, estimator, boxes)
+        assert len(people) == len(boxes)
+        for person in people:
+            assert np.isfinite(person.keypoints).all()
+            assert np.isfinite(person.scores).all()
