@@ -1,0 +1,65 @@
+"""The real Label Studio, a real Chromium and the real service, each started once."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import label_studio as label_studio_process
+from tests.e2e.backend import ROOT, Backend
+from tests.e2e.backend import backend as running_backend
+from tests.e2e.browser import Browser, chromium
+from tests.e2e.browser import browser as running_browser
+from tests.e2e.label_studio import LabelStudio
+
+LABEL_STUDIO = ROOT / ".tools" / "label-studio" / "bin" / "label-studio"
+
+StartBackend = Callable[..., Backend]
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """Label Studio. Not installed: a failure where CI is set, else a skip that says how to install it."""
+    missing = [what for what, there in (("Label Studio", LABEL_STUDIO.exists()), ("Chromium", chromium())) if not there]
+    if missing:
+        message = f"not installed: {' and '.join(missing)}; run `make e2e`"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    with label_studio_process.label_studio(LABEL_STUDIO, tmp_path_factory.mktemp("label-studio")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def start_backend(
+    label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartBackend]:
+    """Start services with settings of their own, beside the address of Label Studio."""
+    program = Path(sys.executable).with_name("rtmlib-backend")
+    with ExitStack() as running:
+
+        def start(**settings: str) -> Backend:
+            given = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_TOKEN": label_studio.token}
+            folder = tmp_path_factory.mktemp("backend")
+            return running.enter_context(running_backend(program, folder, **given, **settings))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def backend(start_backend: StartBackend) -> Backend:
+    """The service with a personal access token, as it should be set up."""
+    return start_backend()
+
+
+@pytest.fixture(scope="session")
+def browser(label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, logged in to Label Studio through its form."""
+    with running_browser(tmp_path_factory.mktemp("chromium")) as page:
+        page.open(f"{label_studio.url}/user/login/")
+        page.fill("input[name=email]", label_studio_process.USER)
+        page.fill("input[name=password]", label_studio_process.PASSWORD)
+        page.click("button[type=submit]")
+        page.wait_for("!location.pathname.includes('login')")
+        yield page
