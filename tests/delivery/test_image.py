@@ -199,10 +199,10 @@ def test_keeps_to_its_memory_under_load(container: Container, photograph: bytes,
 
     request = prediction_request(photograph)
     with ThreadPoolExecutor(8) as callers:
-        statuses = list(callers.map(lambda _: container.post("/predict", request)[0], range(96)))
+        statuses = list(callers.map(lambda _: container.post("/predict", request)[0], range(48)))
     assert set(statuses) == {200}
     after = container.memory()
-    report.append(f"memory after 96 predictions by 8 callers: {after / MEBIBYTE:.0f} MiB")
+    report.append(f"memory after 48 predictions by 8 callers: {after / MEBIBYTE:.0f} MiB")
     # The guard of the autoscaler, k8s/base/hpa.yaml, with the margin that test_manifests asks for.
     assert after < 1638 / 1.25 * MEBIBYTE
 
