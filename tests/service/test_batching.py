@@ -1,0 +1,88 @@
+"""Requests of many callers are put together into batches, and nobody else has to wait for them."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.service.server import Server, boxes
+
+CALLERS = 16
+ROUNDS = 3
+
+
+def batches(server: Server) -> dict[str, float]:
+    body = {"network": "body"}
+    of_runner = {"runner_name": "pose_runner", "method_name": "body"}
+    return {
+        "single": server.metric("rtmlib_network_batch_size_bucket", **body, le="1.0"),
+        "all": server.metric("rtmlib_network_batch_size_count", **body),
+        "crops": server.metric("rtmlib_network_batch_size_sum", **body),
+        "calls single": server.metric("bentoml_service_adaptive_batch_size_bucket", **of_runner, le="1.0"),
+        "calls all": server.metric("bentoml_service_adaptive_batch_size_count", **of_runner),
+        "calls": server.metric("bentoml_service_adaptive_batch_size_sum", **of_runner),
+    }
+
+
+@pytest.fixture(scope="module")
+def load(server: Server, figure: str) -> dict[str, Any]:
+    """Sixteen callers, three requests each; meanwhile one who asks for /health."""
+    server.predict(figure)
+    before = batches(server)
+    health: list[float] = []
+    with ThreadPoolExecutor(CALLERS) as callers:
+        running = [callers.submit(server.predict, figure) for _ in range(CALLERS * ROUNDS)]
+        while not all(one.done() for one in running):
+            started = time.perf_counter()
+            assert server.ask("GET", "/health").status == 200
+            health.append(time.perf_counter() - started)
+            time.sleep(0.02)
+    after = batches(server)
+    return {
+        "slots": [one.result() for one in running],
+        "health": health,
+        "batches": {name: after[name] - before[name] for name in after},
+    }
+
+
+def test_every_caller_gets_the_person_in_their_picture(load: dict[str, Any]) -> None:
+    assert len(load["slots"]) == CALLERS * ROUNDS
+    assert all(len(boxes(slot["result"])) == 1 for (slot,) in load["slots"])
+
+
+def test_all_get_the_same_answer_whatever_batch_they_were_in(load: dict[str, Any]) -> None:
+    places = [
+        [
+            (region["value"]["x"], region["value"]["y"])
+            for region in slot["result"]
+            if region["type"] == "keypointlabels"
+        ]
+        for (slot,) in load["slots"]
+    ]
+    for one in places[1:]:
+        assert len(one) == len(places[0])
+        assert all(
+            abs(a - b) < 0.5 for p, q in zip(one, places[0], strict=True) for a, b in zip(p, q, strict=True)
+        )
+
+
+def test_the_network_runs_on_the_crops_of_several_requests_at_once(load: dict[str, Any]) -> None:
+    seen = load["batches"]
+
+    assert seen["crops"] == CALLERS * ROUNDS, "one person in each picture"
+    assert seen["all"] > seen["single"], "batches above 1"
+    assert seen["crops"] / seen["all"] > 1.5
+
+
+def test_bentoml_puts_the_calls_together(load: dict[str, Any]) -> None:
+    seen = load["batches"]
+
+    assert seen["calls"] == CALLERS * ROUNDS
+    assert seen["calls all"] > seen["calls single"]
+    assert seen["calls"] / seen["calls all"] > 1.5
+
+
+def test_health_is_answered_within_label_studios_second_meanwhile(load: dict[str, Any]) -> None:
+    assert len(load["health"]) > 3
+    assert max(load["health"]) < 1
