@@ -86,6 +86,9 @@ class TestWhereFacesAreLookedFor:
         assert heads(body(narrow))[0].span == 12
         assert heads(body(tall))[0].span == pytest.approx(40)
 
+    def test_a_head_bent_towards_the_camera_keeps_its_size_by_its_points(self) -> None:
+        assert heads(body({**FRONTAL, CROWN: (100, 80), NECK: (100, 120)}))[0].span == 40
+
     @pytest.mark.parametrize("hidden", ["CROWN", "NECK"])
     def test_unless_neck_or_crown_is_not_seen(self, hidden: str) -> None:
         tall = {**FRONTAL, CROWN: (105, 0), NECK: (105, 200)}

@@ -125,6 +125,16 @@ class TestBoxCrop:
         expected, _, _ = rtmlib_pose(size).preprocess(picture, box)
         assert np.array_equal(BoxCrop.around(box, size).cut(picture), expected)
 
+    def test_it_is_rtmlib_s_to_the_last_bit_in_large_pictures(self) -> None:
+        """Far from the corner the rounding of the points that fix the map decides the last bit of some pixels."""
+        picture = noise(2000, 1500, 0)
+        random = np.random.default_rng(0)
+        for _ in range(60):
+            corner, extent = random.uniform(0, 1000, 2), random.uniform(50, 900, 2)
+            box = np.concatenate([corner, corner + extent]).astype(np.float32)
+            expected, _, _ = rtmlib_pose((192, 256)).preprocess(picture, box)
+            assert np.array_equal(BoxCrop.around(box, (192, 256)).cut(picture), expected)
+
     @unhurried
     @given(boxes(), sizes, seeds)
     def test_keypoints_return_where_rtmlib_puts_them(

@@ -22,6 +22,8 @@ from wholebody.estimation import (
     WholeBodyEstimator,
 )
 from wholebody.faces import MESH_NOSE_AND_EYES, MESH_TO_FACE68
+from wholebody.geometry import SquareRegion
+from wholebody.hands import Hand, refined_region
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES, Part
 
@@ -208,6 +210,15 @@ UPRIGHT_HAND = np.array(
 )
 
 
+def settled_hand() -> Floats:
+    """A hand in units of exactly that region which its own landmarks ask for."""
+    region = refined_region(Hand(UPRIGHT_HAND, 0.9, 0.9), SquareRegion(0, 0, 1, 0))
+    assert region is not None
+    cos, sin = math.cos(region.angle), math.sin(region.angle)
+    to_region = np.array([[cos, sin], [-sin, cos]])
+    return ((UPRIGHT_HAND - (region.x, region.y)) @ to_region.T / region.side + 0.5).astype(np.float32)
+
+
 class TestPartsEstimator:
     async def test_body_and_feet_are_the_body_network_s_points_in_our_order(self) -> None:
         estimate = await Networks().estimator().estimate(PICTURE, BOXES)
@@ -284,6 +295,14 @@ class TestPartsEstimator:
         networks = Networks(hand_points=running)
         await networks.estimator().estimate(PICTURE, BOXES)
         assert networks.calls["hand"] == [4, 4, 4]
+
+    async def test_a_hand_that_has_settled_is_not_looked_at_again(self) -> None:
+        at_once = Networks(hand_points=lambda look: settled_hand())
+        await at_once.estimator().estimate(PICTURE, BOXES)
+        assert at_once.calls["hand"] == [4]
+        second_time = Networks(hand_points=lambda look: UPRIGHT_HAND if look == 1 else settled_hand())
+        await second_time.estimator().estimate(PICTURE, BOXES)
+        assert second_time.calls["hand"] == [4, 4]
 
     async def test_a_hopeless_hand_is_looked_at_once(self) -> None:
         networks = Networks(hand_score=lambda look: 0.01)

@@ -77,8 +77,9 @@ class TestDecoding:
         assert np.allclose(decode(simcc_x, simcc_y), [[[3.5, 10.0, 0.7]]])
 
     def test_without_any_likelihood_there_is_no_position(self) -> None:
-        nothing = np.zeros((1, 1, 24), np.float32), np.full((1, 1, 32), -0.5, np.float32)
-        assert decode(*nothing).tolist() == [[[-0.5, -0.5, -0.25]]]
+        flat = np.zeros((1, 1, 24), np.float32)
+        assert decode(flat, flat).tolist() == [[[-0.5, -0.5, 0.0]]]
+        assert decode(flat, flat - 0.5).tolist() == [[[-0.5, -0.5, -0.25]]]
 
 
 def test_a_session_s_outputs_become_keypoints_of_each_crop(tmp_path: Path) -> None:
