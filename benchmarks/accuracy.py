@@ -1,0 +1,220 @@
+"""What the embedded networks find of hands and faces, drawn, counted, and compared with MediaPipe's own Holistic.
+
+    uv run python -m benchmarks.accuracy --photos DIR [--video FILE] --out DIR [--holistic PYTHON]
+
+Writes into the folder: an overlay of each picture, an enlarged overlay and a plain cut-out of each person, and
+`accuracy.json` with the numbers. With `--holistic`, the Python of an environment that has MediaPipe's solutions,
+Holistic looks at each person's cut-out, and the distances to our points are printed (see benchmarks/README.md).
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runners.assembly import assemble_in_process
+from runners.config import RunnerConfig
+from runners.cpus import usable_cpus
+from wholebody.faces import face_keypoints
+from wholebody.geometry import Picture
+from wholebody.person import Person
+from wholebody.pipeline import find_people
+from wholebody.schema import PART_RANGES, SKELETON, Part
+
+HOLISTIC = Path(__file__).with_name("holistic.py")
+HOLISTIC_LIMIT_S = 1800
+MARGIN = 0.2
+"""Room round a person in their cut-out, as a share of the longer side of their box."""
+SAME_PERSON = 0.1
+"""Farthest that Holistic's shoulders and hips may lie from ours on average, in box diagonals, to be compared."""
+DRAWN_SCORE = 0.3
+COLOURS = {  # blue, green, red
+    Part.BODY: (255, 255, 255),
+    Part.FEET: (0, 220, 255),
+    Part.FACE: (120, 255, 120),
+    Part.LEFT_HAND: (255, 120, 0),
+    Part.RIGHT_HAND: (40, 40, 255),
+}
+FOUND_PARTS = (Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE)
+
+# Left and right shoulder, left and right hip: in COCO's and in MediaPipe's numbering.
+TORSO, MEDIAPIPE_TORSO = [5, 6, 11, 12], [11, 12, 23, 24]
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A person's surroundings, as Holistic gets them.
+
+    Attributes:
+        name: The picture's name and the person's number.
+        person: The person in the whole picture.
+        corner: x, y of the cut-out's upper left corner in the picture, pixels, shape (2,).
+        size: Its width and height, shape (2,).
+    """
+
+    name: str
+    person: Person
+    corner: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+def pictures(photos: Path, video: Path | None) -> Iterator[tuple[str, Picture]]:
+    """Yield the photographs of a folder and the frames of a video, each with a name, BGR."""
+    for file in sorted(photos.iterdir()):
+        if file.suffix.lower() in {".jpg", ".jpeg", ".png"}:
+            picture = cv2.imread(str(file))
+            if picture is None:
+                raise SystemExit(f"{file} is not a picture that OpenCV can read.")
+            yield file.stem, np.asarray(picture, np.uint8)
+    if video is not None:
+        frames = cv2.VideoCapture(str(video))
+        number = 0
+        while (read := frames.read())[0]:
+            yield f"{video.stem}-{number:02}", np.asarray(read[1], np.uint8)
+            number += 1
+        if not number:
+            raise SystemExit(f"{video} has no frames that OpenCV can read.")
+
+
+def is_found(person: Person, part: Part) -> bool:
+    """Tell whether a part that is found as a whole, or not at all, was found."""
+    return bool(np.all(person.scores[list(PART_RANGES[part])] > 0))
+
+
+def draw(picture: Picture, people: list[Person], scale: float, corner: Points) -> Picture:
+    """Return the enlarged picture, from a corner on, with the lines and points of its people."""
+    canvas = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    for person in people:
+        at = np.round((person.keypoints - corner) * scale).astype(int)
+        box = np.round((person.box.reshape(2, 2) - corner) * scale).astype(int)
+        cv2.rectangle(canvas, tuple(box[0].tolist()), tuple(box[1].tolist()), (200, 200, 0), 1)
+        for part, indices in PART_RANGES.items():
+            seen = [i for i in indices if person.scores[i] >= DRAWN_SCORE]
+            for a, b in SKELETON:
+                # A line takes the colour of its second end: the feet's start at the ankles.
+                if b in indices and min(person.scores[a], person.scores[b]) >= DRAWN_SCORE:
+                    cv2.line(canvas, at[a].tolist(), at[b].tolist(), COLOURS[part], 1, cv2.LINE_AA)
+            for i in seen:
+                cv2.circle(canvas, at[i].tolist(), 2, COLOURS[part], -1, cv2.LINE_AA)
+    return np.asarray(canvas, np.uint8)
+
+
+def cut_out(name: str, picture: Picture, person: Person) -> CutOut:
+    """Return a person's surroundings inside the picture."""
+    low, high = person.box[:2], person.box[2:]
+    margin = MARGIN * float((high - low).max())
+    size = np.array(picture.shape[1::-1])
+    start = np.clip(np.floor(low - margin), 0, size - 1).astype(np.int64)
+    end = np.clip(np.ceil(high + margin), start + 1, size).astype(np.int64)
+    return CutOut(name, person, start, end - start)
+
+
+async def find_and_draw(photos: Path, video: Path | None, out: Path) -> tuple[dict[str, Any], list[CutOut]]:
+    """Find the people of all pictures, draw them, count their parts, and cut them out for Holistic."""
+    detector, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", usable_cpus(), None))
+    counts: dict[str, Any] = {}
+    cut_outs: list[CutOut] = []
+    for name, picture in pictures(photos, video):
+        people = await find_people(picture, detector, estimator)
+        found = Counter(part.value for person in people for part in FOUND_PARTS if is_found(person, part))
+        counts[name] = {"people": len(people), **{part.value: found[part.value] for part in FOUND_PARTS}}
+        cv2.imwrite(str(out / f"{name}.png"), draw(picture, people, 1.5, np.zeros(2)))
+        for number, person in enumerate(people):
+            cut = cut_out(f"{name}-person{number}", picture, person)
+            (x, y), (width, height) = cut.corner.tolist(), cut.size.tolist()
+            plain = picture[y : y + height, x : x + width]
+            cv2.imwrite(str(out / "people" / f"{cut.name}.png"), plain)
+            scale = 900 / max(width, height)
+            cv2.imwrite(str(out / f"{cut.name}.png"), draw(plain, [person], scale, cut.corner))
+            cut_outs.append(cut)
+    return counts, cut_outs
+
+
+def compare(cut: CutOut, seen: dict[str, Any]) -> dict[str, Any]:
+    """Compare one person with what Holistic sees in their cut-out.
+
+    Returns:
+        `same_person`; for each part who found it; distances of its points in box diagonals where both did.
+    """
+
+    def in_picture(part: str) -> Points | None:
+        points = seen.get(part)
+        return None if points is None else np.array(points) * cut.size + cut.corner
+
+    person = cut.person
+    diagonal = float(np.linalg.norm(person.box[2:] - person.box[:2]))
+    pose = in_picture("pose")
+    if pose is None:
+        return {"same_person": False}
+    torso = np.linalg.norm(pose[MEDIAPIPE_TORSO] - person.keypoints[TORSO], axis=1).mean() / diagonal
+    result: dict[str, Any] = {"same_person": bool(torso < SAME_PERSON)}
+    for part in FOUND_PARTS:
+        points = in_picture(part.value)
+        ours = is_found(person, part)
+        result[part.value] = {(True, True): "both", (True, False): "ours", (False, True): "holistic"}.get(
+            (ours, points is not None), "none"
+        )
+        if ours and points is not None:
+            theirs = face_keypoints(points) if part is Part.FACE else points
+            apart = np.linalg.norm(theirs - person.keypoints[list(PART_RANGES[part])], axis=1) / diagonal
+            result[f"{part.value}_distances"] = apart.round(5).tolist()
+    return result
+
+
+def summary(compared: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return, for hands and face over all people seen by both, who found how many and how far apart."""
+    same = [one for one in compared.values() if one["same_person"]]
+    lines: dict[str, Any] = {"people": len(compared), "the same person": len(same)}
+    for label, parts in (("hands", FOUND_PARTS[:2]), ("face", FOUND_PARTS[2:])):
+        who = Counter(one[part.value] for one in same for part in parts)
+        lines[label] = {"found by": {key: who[key] for key in ("both", "ours", "holistic", "none")}}
+        all_apart = [d for one in same for part in parts for d in one.get(f"{part.value}_distances", [])]
+        if all_apart:
+            lines[label]["distance in box diagonals"] = {
+                "median": round(float(np.median(all_apart)), 5),
+                "95th percentile": round(float(np.percentile(all_apart, 95)), 5),
+                "worst": round(max(all_apart), 5),
+            }
+    return lines
+
+
+def main() -> None:
+    """Run the measurement."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--photos", type=Path, required=True, help="Folder of photographs.")
+    parser.add_argument("--video", type=Path, help="Video whose frames are looked at as well.")
+    parser.add_argument("--out", type=Path, required=True, help="Folder for overlays and numbers.")
+    parser.add_argument("--holistic", type=Path, help="Python with mediapipe==0.10.21 installed.")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    (out / "people").mkdir(parents=True, exist_ok=True)
+
+    counts, cut_outs = asyncio.run(find_and_draw(arguments.photos, arguments.video, out))
+    report: dict[str, Any] = {"found": counts}
+    width = max(map(len, counts), default=0)
+    for name, found in counts.items():
+        print(f"{name:{width}}  " + "  ".join(f"{part} {count}" for part, count in found.items()))
+    if arguments.holistic:
+        answers = out / "holistic.json"
+        files = [str(out / "people" / f"{cut.name}.png") for cut in cut_outs]
+        subprocess.run([arguments.holistic, HOLISTIC, answers, *files], check=True, timeout=HOLISTIC_LIMIT_S)
+        seen = json.loads(answers.read_text())
+        report["compared"] = {cut.name: compare(cut, seen[cut.name]) for cut in cut_outs}
+        report["summary"] = summary(report["compared"])
+        print(json.dumps(report["summary"], indent=2))
+    (out / "accuracy.json").write_text(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
