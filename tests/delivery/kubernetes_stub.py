@@ -46,6 +46,8 @@ class KubernetesStub:
         self.namespace = namespace
         self._changed = threading.Condition()
         self._version = 1
+        # Every endpoint that there ever was.
+        self._endpoints: set[tuple[str, int]] = set()
         self._objects: dict[tuple[str, str, str], Manifest] = {}
         # (version, plural, event), oldest first.
         self._events: list[tuple[int, str, Manifest]] = []
@@ -91,31 +93,31 @@ class KubernetesStub:
             }
         )
 
-    def set_endpoints(self, service: str, addresses: Sequence[str], port: int) -> None:
-        """Make `addresses` the ready pods of `service`, all on `port`."""
+    def set_endpoints(self, service: str, endpoints: Sequence[tuple[str, int]]) -> None:
+        """Make these addresses and ports the ready pods of `service`: an EndpointSlice each, the others emptied."""
         (port_name,) = [
             p["name"] for p in self._objects["services", self.namespace, service]["spec"]["ports"]
         ]
-        self._put(
-            {
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "addressType": "IPv4",
-                "metadata": {
-                    "name": f"{service}-1",
-                    "namespace": self.namespace,
-                    "labels": {"kubernetes.io/service-name": service},
-                },
-                "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
-                "endpoints": [
-                    {
-                        "addresses": [address],
-                        "conditions": {"ready": True, "serving": True, "terminating": False},
-                    }
-                    for address in addresses
-                ],
+        self._endpoints.update(endpoints)
+        for address, port in sorted(self._endpoints):
+            ready = {
+                "addresses": [address],
+                "conditions": {"ready": True, "serving": True, "terminating": False},
             }
-        )
+            self._put(
+                {
+                    "apiVersion": "discovery.k8s.io/v1",
+                    "kind": "EndpointSlice",
+                    "addressType": "IPv4",
+                    "metadata": {
+                        "name": f"{service}-{address}-{port}",
+                        "namespace": self.namespace,
+                        "labels": {"kubernetes.io/service-name": service},
+                    },
+                    "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
+                    "endpoints": [ready] if (address, port) in endpoints else [],
+                }
+            )
 
     def _put(self, manifest: Manifest) -> None:
         plural = PLURALS[manifest["kind"]]

@@ -4,8 +4,6 @@ import asyncio
 import base64
 import contextlib
 import io
-import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -17,16 +15,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from .kubernetes_stub import KubernetesStub
+from .traefik import HOSTS, Traefik, free_ports, running_traefik, wait_for_port
 
-HOSTS = ["rtmlib.gawron.cloud", "rtmlib.fh-swf.cloud"]
 PAGE = "https://label-studio.fh-swf.cloud"
 BODY_LIMIT = 64 * 2**20
 PREDICTION = {"tasks": [{"id": 1, "data": {"image": "https://example.org/a.jpg"}}]}
-SERVICE = "rtmlib-ml-backend-service"
 
 
 @dataclass
@@ -39,7 +34,7 @@ class Backends:
     def start(self, address: str) -> None:
         program = Path(__file__).with_name("backend_stub.py")
         self.processes[address] = subprocess.Popen([sys.executable, str(program), address, str(self.port)])
-        wait_for_port(address, self.port)
+        wait_for_port((address, self.port))
 
     def kill(self, address: str) -> None:
         process = self.processes.pop(address)
@@ -55,125 +50,41 @@ class Backends:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Traefik, the API server that it reads, and the backends behind it."""
+    """Traefik, and the backends behind it."""
 
-    https: int
-    http: int
-    certificate: Path
-    api: KubernetesStub
+    traefik: Traefik
     backends: Backends
 
     def url(self, path: str, host: str = HOSTS[0]) -> URL:
-        return URL(f"https://{host}:{self.https}{path}", encoded=True)
+        return self.traefik.url(path, host)
 
     def route_to(self, *addresses: str) -> None:
-        self.api.set_endpoints(SERVICE, addresses, self.backends.port)
-
-
-class LoopbackResolver(AbstractResolver):
-    """Every name is this machine."""
-
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        return [
-            ResolveResult(hostname=host, host="127.0.0.1", port=port, family=family or 2, proto=0, flags=0)
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
-def wait_for_port(address: str, port: int, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection((address, port), timeout=1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, f"nothing listens on {address}:{port}"
-            time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=rtmlib",
-         "-addext", "subjectAltName=" + ",".join(f"DNS:{host}" for host in HOSTS)],
-        cwd=folder, check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    return folder / "cert.pem", folder / "key.pem"
+        self.traefik.route_to(*[(address, self.backends.port) for address in addresses])
 
 
 @pytest.fixture(scope="module")
 def cluster(
     tool: Callable[[str], str],
     render: Callable[..., list[dict[str, Any]]],
-    certificate: tuple[Path, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
-    http, https, ping, port = free_ports(4)
-    api = KubernetesStub(render("production"), namespace="rtmlib")
-    api.add_tls_secret("rtmlib-ml-backend-tls", *certificate)
-    backends = Backends(port)
-    log = tmp_path_factory.mktemp("traefik") / "traefik.log"
-    providers = [f"--providers.kubernetescrd.endpoint={api.url}", "--providers.kubernetescrd.token=none"]
-    with contextlib.ExitStack() as stack:
-        api.start()
-        stack.callback(api.stop)
-        for address in ("127.0.0.1", "127.0.0.2"):
-            backends.start(address)
-        stack.callback(lambda: [backends.kill(address) for address in list(backends.processes)])
-        api.set_endpoints(SERVICE, ["127.0.0.1", "127.0.0.2"], port)
-        process = subprocess.Popen(
-            [tool("traefik"), "--global.checknewversion=false", "--global.sendanonymoususage=false",
-             f"--entrypoints.web.address=127.0.0.1:{http}", f"--entrypoints.websecure.address=127.0.0.1:{https}",
-             f"--entrypoints.ping.address=127.0.0.1:{ping}", "--ping.entrypoint=ping", *providers],
-            stdout=stack.enter_context(log.open("wb")), stderr=subprocess.STDOUT,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(log.parent)},
-        )  # fmt: skip
-        stack.callback(process.wait, 20)
-        stack.callback(process.terminate)
-        wait_for_port("127.0.0.1", ping)
-        running = Cluster(https, http, certificate[0], api, backends)
-        asyncio.run(wait_for_routes(running, log))
-        yield running
-
-
-def free_ports(number: int) -> list[int]:
-    probes = [socket.socket() for _ in range(number)]
+    backends = Backends(*free_ports(1))
+    addresses = ["127.0.0.1", "127.0.0.2"]
+    endpoints = [(address, backends.port) for address in addresses]
     try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        for address in addresses:
+            backends.start(address)
+        folder = tmp_path_factory.mktemp("traefik")
+        with running_traefik(tool("traefik"), render("production"), endpoints, folder) as traefik:
+            yield Cluster(traefik, backends)
     finally:
-        for probe in probes:
-            probe.close()
-
-
-async def wait_for_routes(cluster: Cluster, log: Path) -> None:
-    deadline = time.monotonic() + 20
-    async with new_client(cluster) as client:
-        while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with client.get(cluster.url("/health")) as response:
-                    if response.status == 200:
-                        return
-            assert time.monotonic() < deadline, f"no route within 20 s: {log}"
-            await asyncio.sleep(0.1)
-
-
-def new_client(cluster: Cluster) -> aiohttp.ClientSession:
-    trust = ssl.create_default_context(cafile=str(cluster.certificate))
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=LoopbackResolver(), ssl=trust, limit=0),
-        timeout=aiohttp.ClientTimeout(total=60),
-    )
+        for address in list(backends.processes):
+            backends.kill(address)
 
 
 @pytest.fixture
 async def client(cluster: Cluster) -> AsyncIterator[aiohttp.ClientSession]:
-    async with new_client(cluster) as session:
+    async with cluster.traefik.client() as session:
         yield session
 
 
@@ -212,7 +123,7 @@ class TestRouting:
             assert response.status == 404
 
     async def test_plain_http_is_sent_to_https(self, cluster: Cluster, client: aiohttp.ClientSession) -> None:
-        url = f"http://{HOSTS[0]}:{cluster.http}/predict?a=1"
+        url = f"http://{HOSTS[0]}:{cluster.traefik.http}/predict?a=1"
         async with client.get(url, allow_redirects=False) as response:
             assert response.status in (301, 308)
             assert response.headers["Location"].startswith(f"https://{HOSTS[0]}")

@@ -1,0 +1,69 @@
+"""The Bentos' descriptions: locked, complete, and the same but for the device."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+
+def bentofile(root: Path, variant: str) -> dict[str, Any]:
+    return yaml.safe_load(
+        (root / {"cpu": "bentofile.yaml", "gpu": "bentofile.gpu.yaml"}[variant]).read_text()
+    )
+
+
+def packages(root: Path, variant: str) -> list[str]:
+    lines = (root / bentofile(root, variant)["python"]["requirements_txt"]).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def installed(root: Path, variant: str) -> set[str]:
+    """Names of the packages whose marker does not rule them out."""
+    return {
+        line.partition("==")[0].partition(" ")[0] for line in packages(root, variant) if "'never'" not in line
+    }
+
+
+def test_requirements_are_those_of_uv_lock(root: Path, tmp_path: Path) -> None:
+    subprocess.run(
+        [str(root / ".ci/image/lock"), str(tmp_path)], check=True, timeout=120, capture_output=True
+    )
+    for variant in ("cpu", "gpu"):
+        name = f"requirements-{variant}.txt"
+        assert (root / "k8s/image" / name).read_text() == (tmp_path / name).read_text(), "run .ci/image/lock"
+
+
+@pytest.mark.parametrize(("variant", "runtime"), [("cpu", "onnxruntime"), ("gpu", "onnxruntime-gpu")])
+def test_one_opencv_and_one_onnx_runtime(root: Path, variant: str, runtime: str) -> None:
+    chosen = {name for name in installed(root, variant) if name.startswith(("opencv", "onnxruntime"))}
+    assert chosen == {runtime, "opencv-python-headless"}
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_every_version_is_fixed(root: Path, variant: str) -> None:
+    assert [line for line in packages(root, variant) if "==" not in line and "'never'" not in line] == []
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_the_image_build_reads_the_same_list_as_overrides(root: Path, variant: str) -> None:
+    environment = {entry["name"]: entry["value"] for entry in bentofile(root, variant)["envs"]}
+    assert environment["UV_OVERRIDE"] == "/home/bentoml/bento/env/python/requirements.txt"
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_everything_that_the_service_imports_is_included(root: Path, variant: str) -> None:
+    include = bentofile(root, variant)["include"]
+    assert {"service.py", "adapters/**", "runners/**", "wholebody/**"} <= set(include)
+    for pattern in include:
+        assert (root / pattern.removesuffix("/**")).exists(), pattern
+
+
+def test_the_variants_differ_in_the_device_only(root: Path) -> None:
+    cpu, gpu = bentofile(root, "cpu"), bentofile(root, "gpu")
+    assert {key for key in cpu if cpu[key] != gpu[key]} == {"labels", "python", "envs"}
+    assert {entry["name"] for entry in gpu["envs"]} - {entry["name"] for entry in cpu["envs"]} == {
+        "DEVICE",
+        "LD_LIBRARY_PATH",
+    }
