@@ -181,8 +181,15 @@ def summary(compared: dict[str, dict[str, Any]]) -> dict[str, Any]:
         lines[label] = {"found by": {key: who[key] for key in ("both", "ours", "holistic", "none")}}
         all_apart = [d for one in same for part in parts for d in one.get(f"{part.value}_distances", [])]
         if all_apart:
+            medians = [
+                np.median(one[key])
+                for one in same
+                for part in parts
+                if (key := f"{part.value}_distances") in one
+            ]
             lines[label]["distance in box diagonals"] = {
                 "median": round(float(np.median(all_apart)), 5),
+                "worst median of a hand or face": round(float(max(medians)), 5),
                 "95th percentile": round(float(np.percentile(all_apart, 95)), 5),
                 "worst": round(max(all_apart), 5),
             }

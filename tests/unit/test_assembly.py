@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import runners.assembly
+from adapters.http.example import draw_figure
 from runners.assembly import assemble, assemble_in_process, files_of, model_version
 from runners.config import RunnerConfig
 from runners.errors import ModelStoreError
@@ -18,6 +20,10 @@ from runners.store import ModelStore
 from wholebody.detection import LetterboxDetector
 from wholebody.estimation import PartsEstimator, WholeBodyEstimator
 from wholebody.pipeline import find_people
+from wholebody.schema import KEYPOINTS, PART_RANGES, Part
+
+PHOTOS = Path(__file__).parents[2].parent / "shared" / "photos"
+CLIP, MATCH = PHOTOS / "sign_1031.mp4", PHOTOS / "football_demo.jpg"
 
 
 def config(mode: str = "embedded", cache_dir: Path | None = None) -> RunnerConfig:
@@ -105,6 +111,70 @@ class TestInThisProcess:
         detector, estimator = assemble_in_process(config(cache_dir=model_store.root))
         plain = np.full((120, 160, 3), 128, np.uint8)
         assert await find_people(plain, detector, estimator) == []
+
+    async def test_left_and_right_of_a_drawn_person_who_faces_us_and_their_face(
+        self, model_store: ModelStore
+    ) -> None:
+        figure = draw_figure()
+        people = await find_people(
+            np.ascontiguousarray(np.asarray(figure)[..., ::-1]),
+            *assemble_in_process(config(cache_dir=model_store.root)),
+        )
+        (person,) = people
+        at = {keypoint.name: person.keypoints[keypoint.index] for keypoint in KEYPOINTS}
+        # As they are drawn, in pixels. Their right is at our left; the raised hand is the left one.
+        drawn = {
+            "right_shoulder": (89, 86),
+            "left_shoulder": (151, 86),
+            "right_wrist": (62, 160),
+            "left_wrist": (192, 64),
+            "right_ankle": (98, 275),
+            "left_ankle": (142, 275),
+            "right_big_toe": (86, 285),
+            "left_big_toe": (154, 285),
+            "face_36": (110, 47),  # outer corner of the right eye
+            "face_45": (130, 47),
+            "face_48": (114, 60),  # right corner of the mouth
+            "face_54": (126, 60),
+            "face_8": (120, 71),  # chin
+            "face_30": (121, 54),  # tip of the nose
+        }
+        apart = {name: round(float(np.linalg.norm(at[name] - place)), 1) for name, place in drawn.items()}
+        for name, distance in apart.items():
+            # Its hands are discs and its feet strokes: where a wrist or a toe ends is a matter of taste.
+            assert distance < (2.5 if name.startswith("face") else 12), (name, distance)
+        assert np.all(person.scores[list(PART_RANGES[Part.FACE])] > 0.5)
+
+    @pytest.mark.skipif(not CLIP.is_file(), reason="there is no sign-language clip in ../shared/photos")
+    async def test_in_each_frame_of_a_clip_the_signing_hand_is_found_and_no_second_one(
+        self, model_store: ModelStore
+    ) -> None:
+        networks = assemble_in_process(config(cache_dir=model_store.root))
+        video, frames = cv2.VideoCapture(str(CLIP)), 0
+        while (read := video.read())[0]:
+            (person,) = await find_people(np.asarray(read[1], np.uint8), *networks)
+            assert person.scores[list(PART_RANGES[Part.RIGHT_HAND])].min() >= 0.5
+            assert person.scores[list(PART_RANGES[Part.LEFT_HAND])].max() == 0
+            frames += 1
+        assert frames == 11
+
+    @pytest.mark.skipif(
+        not MATCH.is_file(), reason="there is no photograph of a football match in ../shared/photos"
+    )
+    async def test_five_of_the_six_near_hands_of_a_football_match_are_found_and_no_others(
+        self, model_store: ModelStore
+    ) -> None:
+        networks = assemble_in_process(config(cache_dir=model_store.root))
+        people = await find_people(np.asarray(cv2.imread(str(MATCH)), np.uint8), *networks)
+        largest_first = sorted(
+            people, key=lambda person: float(np.prod(person.box[2:] - person.box[:2])), reverse=True
+        )
+        hands = [
+            sum(bool(person.scores[PART_RANGES[part].start]) for part in (Part.LEFT_HAND, Part.RIGHT_HAND))
+            for person in largest_first
+        ]
+        assert sum(hands[:3]) == 5
+        assert not any(hands[3:])
 
     async def test_and_answer_for_every_drawn_box_however_odd(self, model_store: ModelStore) -> None:
         detector, estimator = assemble_in_process(config(cache_dir=model_store.root))
