@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 FAILURES_KEPT = 20
+DETAIL_KEPT = 500
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Status:
                 "project": project,
                 "task": task,
                 "reason": reason,
-                "detail": detail,
+                "detail": detail[:DETAIL_KEPT],
             }
         )
 

@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 MAX_TASKS = 10_000
 """Largest number of tasks in one request. "Retrieve predictions" sends the whole selection at once."""
 
+MAX_IDENTIFIER = 200
+"""Longest id of a task or project. Label Studio's have some 20 characters; they stand in log lines and the status."""
+
 _ERRORS_EXPLAINED = 3
 
 
@@ -22,6 +25,7 @@ def _null_as_no_text(value: object) -> object:
     return "" if value is None else value
 
 
+Identifier = int | Annotated[str, Field(max_length=MAX_IDENTIFIER)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_null_as_empty)]
 Text = Annotated[str, BeforeValidator(_null_as_no_text)]
 
@@ -33,7 +37,7 @@ class _Body(BaseModel):
 class Task(_Body):
     """A task: its id and its data. Its predictions, annotations and drafts are not needed here."""
 
-    id: int | str | None = Field(None, examples=[7])
+    id: Identifier | None = Field(None, examples=[7])
     data: JsonObject = Field(
         default_factory=dict,
         examples=[{"image": "https://example.com/photo.jpg"}],
@@ -57,7 +61,7 @@ class PredictRequest(_Body):
     """Body of `POST /predict`."""
 
     tasks: list[Task] = Field(max_length=MAX_TASKS)
-    project: int | str | None = Field(None, examples=["4.1795417339"])
+    project: Identifier | None = Field(None, examples=["4.1795417339"])
     label_config: Text = Field(
         "",
         description="The project's label config (XML).",
@@ -75,7 +79,7 @@ class PredictRequest(_Body):
 class SetupRequest(_Body):
     """Body of `POST /setup`."""
 
-    project: int | str | None = Field(None, examples=["4.1795417339"])
+    project: Identifier | None = Field(None, examples=["4.1795417339"])
     label_config: Text = Field(
         "",
         alias="schema",
