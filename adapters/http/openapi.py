@@ -18,6 +18,7 @@ _ERRORS = {
     400: "The body is not what this route takes; `detail` says where and why.",
     401: "User name and password are missing or wrong (only if BASIC_AUTH_USER is set).",
     413: "The body is larger than MAX_REQUEST_BYTES.",
+    415: "The body is not sent as application/json.",
     500: "Something went wrong here; the log says more under the request id.",
 }
 
@@ -66,7 +67,10 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
         operation = paths[path]["post"]
         operation.update(summary=summary, description=description, tags=["Label Studio"])
         operation["operationId"] = path.removeprefix("/")
-        operation["requestBody"]["content"]["application/json"]["example"] = _example(path)
+        content = operation["requestBody"]["content"]["application/json"]
+        # BentoML writes the body's schema a second time here, and leaves out what else than a number an id may be.
+        content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
+        content["example"] = _example(path)
         operation["responses"] = {"200": operation["responses"].get(200) or operation["responses"]["200"]}
         operation["responses"] |= {str(status): _error_response(why) for status, why in _ERRORS.items()}
     for path, (summary, description) in _GET.items():
@@ -82,6 +86,7 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
         }
     document["components"]["schemas"]["Error"] = _ERROR
     return document | {
+        "openapi": "3.1.0",  # BentoML says 3.0.2, but its schemas are JSON Schema 2020-12, as in 3.1
         "paths": paths,
         "tags": [{"name": "Label Studio"}, {"name": "Operation"}],
         "info": {

@@ -1,0 +1,121 @@
+"""The OpenAPI document: what the API page shows, and what programs make clients of."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+from adapters.label_studio.schemas import PredictRequest, SetupRequest, WebhookRequest
+from adapters.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+POST = {
+    "/predict": PredictRequest,
+    "/setup": SetupRequest,
+    "/webhook": WebhookRequest,
+    "/train": WebhookRequest,
+}
+GET = ["/health", "/versions", "/status", "/metrics", "/livez", "/readyz"]
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The service's own document, made in a process of its own: importing the service configures logging."""
+    ours = {name.upper() for name in Settings.model_fields}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    made = subprocess.run(
+        [sys.executable, "-c", "import json, service; print(json.dumps(service.openapi()))"],
+        cwd=ROOT,
+        env=environment | {"BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml"))},
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(made.stdout)
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_it_is_a_valid_openapi_document(document: Any) -> None:
+    validate(document)
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:
+    found = set(references(document))
+
+    assert found
+    for reference in found:
+        assert reference.startswith("#/")
+        node = document
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+
+
+def test_it_describes_all_routes_and_no_others(document: Any) -> None:
+    assert set(document["paths"]) == {*POST, *GET}
+    assert all(set(document["paths"][path]) == {"post"} for path in POST)
+    assert all(set(document["paths"][path]) == {"get"} for path in GET)
+
+
+def test_every_operation_has_a_name_a_summary_and_a_description(document: Any) -> None:
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+
+    assert all(operation["summary"] and operation["description"] for operation in operations)
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+
+
+@pytest.mark.parametrize("path", POST)
+def test_the_examples_are_bodies_that_the_route_takes(document: Any, path: str) -> None:
+    content = document["paths"][path]["post"]["requestBody"]["content"]
+
+    assert set(content) == {"application/json"}
+    POST[path].model_validate(content["application/json"]["example"])
+
+
+@pytest.mark.parametrize("path", POST)
+def test_the_errors_are_described_in_their_one_shape(document: Any, path: str) -> None:
+    responses = document["paths"][path]["post"]["responses"]
+
+    assert {"200", "400", "401", "413", "415", "500"} <= set(responses)
+    for status, response in responses.items():
+        if status != "200":
+            assert response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+    assert set(document["components"]["schemas"]["Error"]["properties"]) == {"error", "detail", "request_id"}
+
+
+def body_schema(document: Any, path: str) -> Any:
+    reference = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"][
+        "$ref"
+    ]
+    return document["components"]["schemas"][reference.rpartition("/")[2]]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/setup"])
+def test_projects_and_tasks_may_be_numbers_texts_or_nothing(document: Any, path: str) -> None:
+    """As Label Studio sends them: programs that check bodies by the document must let them through."""
+    described = [body_schema(document, path)["properties"]["project"]]
+    described += [document["components"]["schemas"]["Task"]["properties"]["id"]]
+
+    for schema in described:
+        assert {option["type"] for option in schema["anyOf"]} == {"integer", "string", "null"}
+
+
+def test_it_names_the_version_of_the_package(document: Any) -> None:
+    from importlib.metadata import version
+
+    assert document["info"]["version"] == version("rtmlib-ml-backend")
