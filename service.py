@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.admission import Admission
 from adapters.cli.composition import runner_config
 from adapters.http.errors import error_response
 from adapters.http.openapi import complete
@@ -31,7 +32,7 @@ from adapters.label_studio.schemas import (
 from adapters.label_studio.setup import problems_of
 from adapters.log_lines import configure_logging
 from adapters.pictures.source import PictureSource
-from adapters.predictor import Predictor
+from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import Status
 from runners.assembly import model_version
@@ -47,6 +48,7 @@ configure_logging(settings.effective_log_level)
 
 config = runner_config(settings)
 status = Status(settings.mode, settings.device)
+admission = Admission(TASKS_IN_HAND)
 DetectorRunner, PoseRunner = runner_services(config)
 
 READY_LIMIT_S = 2
@@ -97,6 +99,7 @@ class Backend:
             find_people=people,
             max_pixels=settings.max_image_pixels,
             thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
+            admission=admission,
             status=status,
         )
 
@@ -155,4 +158,5 @@ Backend.add_asgi_middleware(
     if settings.basic_auth_user and password
     else None,
     max_request_bytes=settings.max_request_bytes,
+    retry_after_s=admission.retry_after_s,
 )

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters import metrics
+from adapters.admission import Admission
 from adapters.label_studio.label_config import ImageControls, LabelConfig, parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.predictions import PeopleInImage, Prediction, Thresholds, prediction
@@ -83,16 +84,18 @@ class Predictor:
         find_people: Finds the people in one.
         max_pixels: Largest picture.
         thresholds: Where the label config sets none.
+        admission: Gives places to tasks.
         status: Is told what happens.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of one service, each named by its caller
         self,
         *,
         pictures: PictureSource,
         find_people: FindPeople,
         max_pixels: int,
         thresholds: Thresholds,
+        admission: Admission,
         status: Status,
     ) -> None:
         self._pictures = pictures
@@ -100,7 +103,7 @@ class Predictor:
         self._max_pixels = max_pixels
         self._thresholds = thresholds
         self._status = status
-        self._turns = asyncio.Semaphore(TASKS_IN_HAND)
+        self._admission = admission
         self._pixels = PixelBudget(PIXELS_IN_HAND)
 
     async def predict(self, request: PredictRequest, time_budget_s: float = TIME_BUDGET_S) -> list[Slot]:
@@ -132,19 +135,12 @@ class Predictor:
         ]
 
     async def _in_turn(self, task: Task, job: _Job, own_turns: asyncio.Semaphore) -> Slot:
-        with self._counted("waiting"):
-            await own_turns.acquire()
-            try:
-                await self._turns.acquire()
-            except asyncio.CancelledError:
-                own_turns.release()
-                raise
-        try:
+        async with AsyncExitStack() as turn:
+            with self._counted("waiting"):
+                await turn.enter_async_context(own_turns)
+                await turn.enter_async_context(self._admission.place())
             with self._counted("in_hand"):
                 return await self._predict(task, job)
-        finally:
-            self._turns.release()
-            own_turns.release()
 
     @contextmanager
     def _counted(self, what: str) -> Generator[None]:

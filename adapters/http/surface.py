@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.http.disconnects import run_while_connected
 from adapters.http.errors import detail_in_our_shape, detail_of, error_response
 from adapters.request_context import request_id
 
@@ -28,6 +29,9 @@ PROBES = frozenset({"/health", "/livez", "/readyz"})
 """Open to everybody: load balancers and kubelets have no password."""
 WEBHOOK = "/webhook"
 """Open as well: Label Studio sends no credentials with ordinary webhooks."""
+WORK = "/predict"
+CALLER_GONE = 499
+"""What the log shows as status when the caller hung up, as in nginx."""
 QUIET = PROBES | {"/metrics"}
 """Asked for every few seconds; the log lines of those that succeed would bury the others."""
 JSON_TYPES = frozenset({"", "application/json"})
@@ -69,15 +73,23 @@ class Surface:
         routes: GET routes by path.
         auth: What callers must send, or None.
         max_request_bytes: Largest body of a request.
+        retry_after_s: Tells after how many seconds to come again with work, or None if it is welcome now.
     """
 
     def __init__(
-        self, app: ASGIApp, *, routes: dict[str, Route], auth: BasicAuth | None, max_request_bytes: int
+        self,
+        app: ASGIApp,
+        *,
+        routes: dict[str, Route],
+        auth: BasicAuth | None,
+        max_request_bytes: int,
+        retry_after_s: Callable[[], int | None],
     ) -> None:
         self._app = app
         self._routes = routes
         self._auth = auth
         self._max_request_bytes = max_request_bytes
+        self._retry_after_s = retry_after_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -94,7 +106,9 @@ class Surface:
             if response is not None:
                 await response(scope, receive, answer.send)
             else:
-                await self._app(scope, self._limited(receive, answer), answer.send)
+                limited = self._limited(receive, answer)
+                if not await run_while_connected(self._app, scope, limited, answer.send):
+                    answer.status = CALLER_GONE
         except _BodyTooLargeError:
             pass  # answered where it was raised
         except Exception:
@@ -116,6 +130,19 @@ class Surface:
             request_id.reset(token)
 
     async def _own_answer(self, request: Request) -> Response | None:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        path = request.scope["path"]
+        route = self._routes.get(path)
+        if route is None:
+            return None
+        if request.method not in ("GET", "HEAD"):
+            return error_response(405, f"{path} answers GET only.", {"Allow": "GET, HEAD"})
+        return await route(request)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Say no before the body is read: it must cost next to nothing, or it costs the others their place."""
         # Not of request.url: that is put together from the Host header too, and read again.
         path = request.scope["path"]
         open_to_all = path in PROBES or path == WEBHOOK
@@ -126,18 +153,19 @@ class Surface:
                 "'Basic authentication'.",
                 {"WWW-Authenticate": 'Basic realm="rtmlib-ml-backend"'},
             )
+        if path == WORK and (seconds := self._retry_after_s()) is not None:
+            return error_response(
+                503,
+                f"There is more work waiting than can be done in time; come again in {seconds} s.",
+                {"Retry-After": str(seconds)},
+            )
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_request_bytes:
             return self._too_large()
-        route = self._routes.get(path)
-        if route is None:
-            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if request.method == "POST" and content_type not in JSON_TYPES:
-                return error_response(415, "Send JSON, and say so: Content-Type: application/json.")
-            return None
-        if request.method not in ("GET", "HEAD"):
-            return error_response(405, f"{path} answers GET only.", {"Allow": "GET, HEAD"})
-        return await route(request)
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if request.method == "POST" and path not in self._routes and content_type not in JSON_TYPES:
+            return error_response(415, "Send JSON, and say so: Content-Type: application/json.")
+        return None
 
     def _too_large(self) -> JSONResponse:
         return error_response(

@@ -58,9 +58,11 @@ async def broken(_: Request) -> Response:
     raise RuntimeError("a secret detail")
 
 
-def surface(app: ASGIApp, auth: BasicAuth | None = None) -> Surface:
+def surface(app: ASGIApp, auth: BasicAuth | None = None, retry_after_s: int | None = None) -> Surface:
     routes = {"/health": health, "/broken": broken}
-    return Surface(app, routes=routes, auth=auth, max_request_bytes=LIMIT)
+    return Surface(
+        app, routes=routes, auth=auth, max_request_bytes=LIMIT, retry_after_s=lambda: retry_after_s
+    )
 
 
 async def ask(
@@ -422,3 +424,18 @@ class TestLogLines:
         assert "401" in caplog.text
         assert "hunter2" not in caplog.text
         assert basic("ann:hunter2")["authorization"].split()[1] not in caplog.text
+
+
+async def test_work_that_would_not_get_its_turn_is_refused_before_its_body_is_read() -> None:
+    app = App()
+    answer = await ask(surface(app, retry_after_s=7))
+    detail = assert_error(answer, HTTPStatus.SERVICE_UNAVAILABLE)
+    assert answer.headers["retry-after"] == "7"
+    assert "7 s" in detail
+    assert app.reached == []
+
+
+async def test_other_routes_answer_whatever_the_load() -> None:
+    overloaded = surface(App(), retry_after_s=7)
+    assert (await ask(overloaded, "/health", method="GET")).status == HTTPStatus.OK
+    assert (await ask(overloaded, "/setup")).status == HTTPStatus.OK
