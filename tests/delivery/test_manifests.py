@@ -36,7 +36,7 @@ NAMESPACE = {"staging": "rtmlib-staging", "production": "rtmlib"}
 # Made by cert-manager, and by the operator (deploy.sh checks it): not in the manifests.
 LONGEST_PREDICTION_S = 110
 KEEP_ALIVE_S = 5
-# Measured in the image with the embedded networks, after load with 8 callers: k8s/base/hpa.yaml.
+# Measured after load with 8 callers: k8s/base/hpa.yaml.
 STEADY_MEMORY = 1080 * 2**20
 SECRETS_FROM_OUTSIDE = {"rtmlib-ml-backend-tls", "rtmlib-ml-backend-secrets"}
 
@@ -351,7 +351,7 @@ class TestEnvironments:
         ],
     )
     def test_settings(self, render: Render, environment: str, expected: dict[str, str]) -> None:
-        common = {"DEVICE": "cpu", "BACKEND_TYPE": "onnxruntime"}
+        common = {"DEVICE": "cpu", "BACKEND_TYPE": "onnxruntime", "MODE": "balanced"}
         assert settings(render(environment)).items() >= (expected | common).items()
 
     @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ class TestEnvironments:
 class TestComponents:
     def test_gpu(self, render: Render, environment: str) -> None:
         manifests = render(environment, ("gpu",))
-        assert settings(manifests)["DEVICE"] == "cuda"
+        assert settings(manifests).items() >= {"DEVICE": "cuda", "MODE": "performance"}.items()
         assert container(manifests)["image"].endswith(":latest-gpu")
         assert container(manifests)["resources"]["limits"]["nvidia.com/gpu"] == "1"
         pod = one(manifests, "Deployment")["spec"]["template"]["spec"]
@@ -407,7 +407,9 @@ class TestComponents:
 
         assert model_folders(render(environment)) == ["/models"]
         assert "/models" in {mount["mountPath"] for mount in container(render(environment))["volumeMounts"]}
-        assert model_folders(render(environment, ("baked-models",))) == []
+        baked = render(environment, ("gpu", "baked-models"))
+        assert model_folders(baked) == []
+        assert settings(baked)["MODE"] == "embedded"
 
     def test_high_traffic(self, render: Render, environment: str) -> None:
         assert container(render(environment, ("high-traffic",)))["resources"] == {
