@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-LONGEST_WAIT_S = 45.0
-"""Who would wait longer for a place is sent away at once: half of what Label Studio waits for the whole answer."""
+LONGEST_WAIT_S = 30.0
+"""Who would wait longer for a place is sent away at once: a third of what Label Studio waits for the whole answer."""
 
-_FIRST_GUESS_S = 1.0
+_FIRST_GUESS_S = 3.0  # rather too long: what is let in cannot be sent away any more
 _WEIGHT_OF_NEWEST = 0.1
 
 

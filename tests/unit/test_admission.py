@@ -40,11 +40,11 @@ async def test_an_idle_service_welcomes_work() -> None:
 
 
 async def test_work_is_refused_when_the_queue_is_longer_than_the_longest_wait() -> None:
-    admission = Admission(2, longest_wait_s=5.0)
-    waiting, end = await queue_up(admission, 2 + 10)  # ten queued, one second each, two at a time: 5 s
+    admission = Admission(2, longest_wait_s=15.0)
+    waiting, end = await queue_up(admission, 2 + 10)  # ten queued, three seconds each, two at a time
     assert admission.retry_after_s() is None
     more, _ = await queue_up(admission, 1)
-    assert admission.retry_after_s() == 2
+    assert admission.retry_after_s() == 3
     for task in (*waiting, *more):
         task.cancel()
     end.set()
@@ -57,7 +57,7 @@ async def test_the_estimate_follows_what_tasks_really_take() -> None:
     for _ in range(60):
         async with admission.place():
             pass
-    waiting, end = await queue_up(admission, 50)  # at a second each they would be refused
+    waiting, end = await queue_up(admission, 50)  # at three seconds each they would be refused
     assert admission.retry_after_s() is None
     end.set()
     await asyncio.gather(*waiting)
