@@ -1,0 +1,1 @@
+"""People that were found before, so that nobody computes them twice."""
