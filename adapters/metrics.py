@@ -1,21 +1,20 @@
 """The numbers that `/metrics` shows beside BentoML's own. BentoML adds them up over all processes."""
 
 from functools import cache
-from typing import Any
 
-import bentoml
+from prometheus_client import Counter, Histogram
 
 
 @cache
-def tasks_total() -> Any:
+def tasks_total() -> Counter:
     """Tasks by outcome (`succeeded`, `failed`) and, for the failed, by reason."""
-    return bentoml.metrics.Counter("rtmlib_tasks_total", "Tasks by outcome", ["outcome", "reason"])
+    return Counter("rtmlib_tasks_total", "Tasks by outcome", ["outcome", "reason"])
 
 
 @cache
-def stage_seconds() -> Any:
+def stage_seconds() -> Histogram:
     """Time of a task's stages: `fetch`, `decode`, `people`."""
-    return bentoml.metrics.Histogram(
+    return Histogram(
         "rtmlib_stage_seconds",
         "Time of one stage of a task",
         ["stage"],

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import bentoml
 import numpy as np
+from prometheus_client import Histogram
 
 from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, files_of, load
 from runners.batching import MAX_CROPS, Answer, Crops, Failed, run_calls
@@ -47,13 +48,13 @@ class _Runner:
     """Loads networks into a worker process and runs them on the calls that BentoML puts together."""
 
     def __init__(self, config: RunnerConfig, names: Sequence[NetworkName]) -> None:
-        batch_size = bentoml.metrics.Histogram(
+        batch_size = Histogram(
             "rtmlib_network_batch_size",
             "Crops in a batch of a network",
             ["network"],
             buckets=(1, 2, 3, 4, 6, 8, 12, MAX_CROPS),
         )
-        seconds = bentoml.metrics.Histogram(
+        seconds = Histogram(
             "rtmlib_network_seconds",
             "Time of a batch in a network",
             ["network"],

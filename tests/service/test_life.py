@@ -52,7 +52,8 @@ def test_a_killed_runner_costs_no_more_than_the_requests_it_had(
     (slot,) = mortal.predict(figure)
 
     assert slot["result"], "the next request succeeds"
-    assert time.monotonic() - killed < 15, f"the callers had their answers after {back:.1f} s"
+    # BentoML looks every 10 s for workers that ended, and a worker needs some seconds to load its networks.
+    assert time.monotonic() - killed < 30, f"the callers had their answers after {back:.1f} s"
     assert slots
     assert all(slot == [] or slot["result"] for slot in slots), "an answer or a failed slot, nothing between"
     assert mortal.is_ready()
