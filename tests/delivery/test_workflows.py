@@ -83,6 +83,10 @@ class TestCheckers:
         result = run(tool("shellcheck"), *scripts, cwd=root)
         assert result.returncode == 0, result.stdout
 
+    def test_hadolint(self, root: Path, tool: Tool) -> None:
+        result = run(tool("hadolint"), ".ci/image/base.Dockerfile", cwd=root)
+        assert result.returncode == 0, result.stdout
+
 
 class TestPins:
     def uses(self, root: Path) -> list[str]:
