@@ -20,6 +20,7 @@ async def run_while_connected(app: ASGIApp, scope: Scope, receive: Receive, send
     """
     body_read = asyncio.Event()
     gone = asyncio.Event()
+    answered = False
 
     async def until_body_is_read() -> Message:
         if body_read.is_set():  # whoever asks on waits for the end of the connection
@@ -38,11 +39,18 @@ async def run_while_connected(app: ASGIApp, scope: Scope, receive: Receive, send
         if not gone.is_set() and (await receive())["type"] == "http.disconnect":
             gone.set()
 
-    work = asyncio.ensure_future(app(scope, until_body_is_read, send))
+    async def noting_the_end(message: Message) -> None:
+        nonlocal answered
+        answered |= message["type"] == "http.response.body" and not message.get("more_body", False)
+        await send(message)
+
+    work = asyncio.ensure_future(app(scope, until_body_is_read, noting_the_end))
     watching = asyncio.create_task(watch())
     try:
         await asyncio.wait({work, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if gone.is_set() and not work.done():
+        # Servers report the end of the connection also after a complete answer; what is left to do then, such as
+        # closing a file, is done.
+        if gone.is_set() and not answered and not work.done():
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await work

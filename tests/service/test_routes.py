@@ -122,9 +122,12 @@ def test_the_api_page_shows_the_routes_and_needs_nobody_else(server: Server) -> 
     assert page.headers["Content-Type"].startswith("text/html")
     addresses = re.findall(r'(?:src|href|url)[=:] ?"([^"]+)"', page.text)
     assert addresses
-    for address in addresses:
+    for number, address in enumerate(addresses):
         assert address.startswith("./"), f"{address} is not of this server"
-        assert server.ask("GET", address.removeprefix(".")).status == 200
+        headers = {"X-Request-ID": f"page-{number}"}
+        assert server.ask("GET", address.removeprefix("."), headers=headers).status == 200
+        (line,) = server.logged(headers["X-Request-ID"])
+        assert " status=200 " in line
 
 
 @pytest.mark.parametrize("route", GET_ROUTES)

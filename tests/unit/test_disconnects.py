@@ -57,6 +57,21 @@ async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
     assert cancelled.is_set()
 
 
+async def test_what_an_application_does_after_its_answer_is_not_cancelled() -> None:
+    caller, tidied_up = Caller(LAST_PART), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.body", "body": b"all of it"})
+        caller.hang_up()  # as servers report it when the answer is complete
+        await asyncio.sleep(0.01)
+        tidied_up.set()
+
+    async with asyncio.timeout(5):
+        assert await run_while_connected(app, {}, caller.receive, caller.send)
+    assert tidied_up.is_set()
+
+
 async def test_a_caller_that_hangs_up_in_the_middle_of_the_body_is_noticed_by_the_application() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "http.disconnect":
