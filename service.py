@@ -32,6 +32,7 @@ from adapters.label_studio.schemas import (
 from adapters.label_studio.setup import problems_of
 from adapters.log_lines import configure_logging
 from adapters.pictures.source import PictureSource
+from adapters.prediction_cache.cache import open_prediction_cache
 from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import Status
@@ -94,6 +95,7 @@ class Backend:
         async def people(picture: NDArray[np.uint8], boxes: NDArray[np.float32] | None) -> list[Person]:
             return await find_people(picture, detector, estimator, boxes)
 
+        cache = open_prediction_cache(settings.prediction_cache_bytes, settings.redis_address)
         self._predictor = Predictor(
             pictures=await self._open.enter_async_context(pictures),
             find_people=people,
@@ -101,6 +103,7 @@ class Backend:
             thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
             admission=admission,
             status=status,
+            cache=await self._open.enter_async_context(cache) if cache else None,
         )
 
     @bentoml.on_shutdown

@@ -7,10 +7,10 @@ again, and leaves a log line, a count and an entry in the status.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,12 @@ from adapters.label_studio.prompts import (
 )
 from adapters.label_studio.schemas import PredictRequest, Task
 from adapters.label_studio.task_value import TaskDataError
-from adapters.pictures.decoding import decode, measure
+from adapters.pictures.decoding import PictureSize, decode, measure
 from adapters.pictures.errors import PictureError
 from adapters.pictures.source import PictureSource
 from adapters.pixel_budget import PixelBudget
+from adapters.prediction_cache.cache import PredictionCache
+from adapters.prediction_cache.entries import FoundPeople, PromptBox, entry_name, picture_digest, prompt_box
 from adapters.status import Status
 from wholebody.estimation import NetworkError
 from wholebody.person import Person
@@ -42,7 +44,6 @@ from wholebody.schema import Part
 logger = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
-Result = TypeVar("Result")
 FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
 """Picture (H×W×3 uint8, BGR, upright) and drawn boxes or None, to the people in it."""
 
@@ -76,6 +77,15 @@ class _Job:
     project: str | None
 
 
+@dataclass(frozen=True)
+class _Fetched:
+    """The file of a picture, not decoded yet."""
+
+    data: bytes
+    size: PictureSize
+    digest: str
+
+
 class Predictor:
     """Predicts the tasks of requests.
 
@@ -86,6 +96,7 @@ class Predictor:
         thresholds: Where the label config sets none.
         admission: Gives places to tasks.
         status: Is told what happens.
+        cache: Keeps people that were found; without it, those in every picture are computed anew.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one service, each named by its caller
@@ -97,6 +108,7 @@ class Predictor:
         thresholds: Thresholds,
         admission: Admission,
         status: Status,
+        cache: PredictionCache | None = None,
     ) -> None:
         self._pictures = pictures
         self._find_people = find_people
@@ -104,6 +116,7 @@ class Predictor:
         self._thresholds = thresholds
         self._status = status
         self._admission = admission
+        self._cache = cache
         self._pixels = PixelBudget(PIXELS_IN_HAND)
 
     async def predict(self, request: PredictRequest, time_budget_s: float = TIME_BUDGET_S) -> list[Slot]:
@@ -198,32 +211,27 @@ class Predictor:
         return self._prediction([await self._whole_picture(task, image) for image in job.config.images])
 
     async def _whole_picture(self, task: Task, image: ImageControls) -> PeopleInImage:
-        async def find(picture: Picture) -> PeopleInImage:
-            return PeopleInImage(image, await self._timed(picture, None), _size(picture))
-
-        return await self._with_picture(task, image, find)
+        found = await self._found(await self._fetched(task, image), None)
+        return PeopleInImage(image, found.people, found.size)
 
     async def _prompted(self, task: Task, job: _Job, image: ImageControls) -> Prediction:
         """Answer what the annotator drew with the one person that they meant, in a box of our own."""
-
-        async def find(picture: Picture) -> Prediction:
-            drawn = drawn_prompts(job.context, _size(picture))
-            assert drawn is not None, "something was drawn, or we would not be here"
-            if isinstance(drawn.last, BoxPrompt):
-                people = await self._timed(picture, np.array([drawn.last.box], np.float32))
-                # The networks see somebody in every box; with no keypoint to show, it is empty.
-                people = [one for one in people if one.scores.max() >= self._thresholds.keypoint]
-            else:
-                people = await self._timed(picture, None)
-                meant = meant_person(people, drawn)
-                people = [] if meant is None else [people[meant]]
-            return self._prediction(
-                [PeopleInImage(image, people, _size(picture))],
-                id_prefix=drawn.id_prefix,
-                only=wanted_part(drawn.last, image),
-            )
-
-        return await self._with_picture(task, image, find)
+        fetched = await self._fetched(task, image)
+        drawn = drawn_prompts(job.context, (fetched.size.width, fetched.size.height))
+        assert drawn is not None, "something was drawn, or we would not be here"
+        if isinstance(drawn.last, BoxPrompt):
+            found = await self._found(fetched, prompt_box(*drawn.last.box))
+            # The networks see somebody in every box; with no keypoint to show, it is empty.
+            people = [one for one in found.people if one.scores.max() >= self._thresholds.keypoint]
+        else:
+            found = await self._found(fetched, None)
+            meant = meant_person(found.people, drawn)
+            people = [] if meant is None else [found.people[meant]]
+        return self._prediction(
+            [PeopleInImage(image, people, found.size)],
+            id_prefix=drawn.id_prefix,
+            only=wanted_part(drawn.last, image),
+        )
 
     def _prediction(
         self, found: Sequence[PeopleInImage], id_prefix: str = "", only: Part | None = None
@@ -236,24 +244,33 @@ class Predictor:
             only=only,
         )
 
-    async def _timed(self, picture: Picture, boxes: NDArray[np.float32] | None) -> list[Person]:
-        with metrics.stage_seconds().labels(stage="people").time():
-            return await self._find_people(picture, boxes)
-
-    async def _with_picture(
-        self, task: Task, image: ImageControls, use: Callable[[Picture], Coroutine[Any, Any, Result]]
-    ) -> Result:
-        """Fetch and decode a task's picture, and hold its pixels while it is used."""
+    async def _fetched(self, task: Task, image: ImageControls) -> _Fetched:
         address = image.value.address(task.data)
         with metrics.stage_seconds().labels(stage="fetch").time():
             data = await self._pictures.fetch(address, task_id=task.id)
-        size = await asyncio.to_thread(measure, data, max_pixels=self._max_pixels)
-        async with self._pixels.hold(size.width * size.height):
+
+        def examine() -> _Fetched:
+            return _Fetched(data, measure(data, max_pixels=self._max_pixels), picture_digest(data))
+
+        return await asyncio.to_thread(examine)
+
+    async def _found(self, fetched: _Fetched, box: PromptBox | None) -> FoundPeople:
+        """Find the people in a picture, or the one in a drawn box, unless that was done before."""
+
+        async def compute() -> FoundPeople:
+            return await self._computed(fetched, box)
+
+        if self._cache is None:
+            return await compute()
+        return await self._cache.find(entry_name(fetched.digest, self._status.model_version, box), compute)
+
+    async def _computed(self, fetched: _Fetched, box: PromptBox | None) -> FoundPeople:
+        """Decode a picture, and hold its pixels while the networks look at it."""
+        boxes = None if box is None else np.array([box], np.float32)
+        async with self._pixels.hold(fetched.size.width * fetched.size.height):
             with metrics.stage_seconds().labels(stage="decode").time():
-                picture = await asyncio.to_thread(decode, data, max_pixels=self._max_pixels)
-            return await use(picture)
-
-
-def _size(picture: Picture) -> tuple[int, int]:
-    height, width = picture.shape[:2]
-    return width, height
+                picture = await asyncio.to_thread(decode, fetched.data, max_pixels=self._max_pixels)
+            with metrics.stage_seconds().labels(stage="people").time():
+                people = await self._find_people(picture, boxes)
+        height, width = picture.shape[:2]
+        return FoundPeople(tuple(people), (width, height))

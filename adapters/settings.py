@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from adapters.pictures.guard import AddressPolicy
 from adapters.pictures.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
+from adapters.prediction_cache.redis_address import RedisAddress, parse_redis_url
 
 MEBIBYTE = 2**20
 
@@ -77,6 +78,17 @@ class Settings(BaseSettings):
         ge=1024,
         description="Largest request body, in bytes; larger ones are answered with 413.",
     )
+    prediction_cache_bytes: int = Field(
+        64 * MEBIBYTE,
+        ge=0,
+        description="Memory for people that were found, so that the same picture is not computed twice; 0 keeps none.",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="A Redis that several servers share such people in: `redis://host:6379/0`, "
+        "`rediss://user:password@host:6379/0?ssl_ca_certs=/path` (TLS) or `unix:///path/to/redis.sock`. "
+        "One that fails is done without.",
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -112,6 +124,13 @@ class Settings(BaseSettings):
         AddressPolicy.of(None, value)
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _readable_redis_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_redis_url(value.get_secret_value())
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> "Settings":
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
@@ -124,6 +143,11 @@ class Settings(BaseSettings):
     def effective_log_level(self) -> str:
         """The least level of log lines, DEBUG considered."""
         return "DEBUG" if self.debug else self.log_level
+
+    @property
+    def redis_address(self) -> RedisAddress | None:
+        """Where the Redis of REDIS_URL is."""
+        return parse_redis_url(self.redis_url.get_secret_value()) if self.redis_url else None
 
     @property
     def picture_limits(self) -> PictureLimits:

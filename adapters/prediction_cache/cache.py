@@ -9,6 +9,7 @@ from typing import Self
 from adapters.prediction_cache import metrics
 from adapters.prediction_cache.entries import MAX_PEOPLE, EntryError, FoundPeople, decode, encode
 from adapters.prediction_cache.memory import MemoryStore
+from adapters.prediction_cache.redis_address import RedisAddress
 from adapters.prediction_cache.redis_store import RedisStore
 
 Compute = Callable[[], Awaitable[FoundPeople]]
@@ -104,3 +105,15 @@ class PredictionCache:
         except EntryError:
             metrics.errors_total().labels(kind="garbage").inc()
             return None
+
+
+def open_prediction_cache(memory_bytes: int, redis: RedisAddress | None) -> PredictionCache | None:
+    """Return the cache that the settings ask for; None if they ask for none.
+
+    Args:
+        memory_bytes: Memory for the entries of this process; 0 keeps none.
+        redis: Where those of several processes are, if anywhere.
+    """
+    if not memory_bytes and redis is None:
+        return None
+    return PredictionCache(MemoryStore(memory_bytes), RedisStore(redis) if redis else None)

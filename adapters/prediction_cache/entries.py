@@ -52,17 +52,27 @@ class FoundPeople:
     size: tuple[int, int]
 
 
-def entry_name(picture: bytes, model_version: str, box: PromptBox | None) -> str:
-    """Return the name of an entry; blocking for large pictures, and made to run in a thread.
+def picture_digest(picture: bytes) -> str:
+    """Return the digest of a picture's file; blocking, and made to run in a thread."""
+    return hashlib.sha256(picture).hexdigest()
+
+
+def prompt_box(x1: float, y1: float, x2: float, y2: float) -> PromptBox:
+    """Round a drawn box to whole pixels: an annotator means no less, and a thin one must stay a box."""
+    left, top = round(x1), round(y1)
+    return left, top, max(round(x2), left + 1), max(round(y2), top + 1)
+
+
+def entry_name(digest: str, model_version: str, box: PromptBox | None) -> str:
+    """Return the name of an entry.
 
     The braces make a Redis Cluster place an entry by its picture alone.
 
     Args:
-        picture: Bytes of the picture's file.
+        digest: Of the picture.
         model_version: Changes whenever the same picture can give other people.
         box: The box that was drawn, or None for the people in the whole picture.
     """
-    digest = hashlib.sha256(picture).hexdigest()
     prompt = "whole" if box is None else ",".join(map(str, box))
     return f"rtmlib:{FORMAT_VERSION}:{{{digest}}}:{model_version}:{prompt}"
 
