@@ -148,10 +148,14 @@ class Browser:
         box = self.place(selector, text, limit_s)
         self.click_at((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
 
-    def click_at(self, point: Point) -> None:
+    def point_at(self, point: Point) -> None:
+        """Move the mouse there."""
         self._mouse("mouseMoved", point)
-        self._mouse("mousePressed", point)
-        self._mouse("mouseReleased", point)
+
+    def click_at(self, point: Point, *, alt: bool = False) -> None:
+        self._mouse("mouseMoved", point, alt=alt)
+        self._mouse("mousePressed", point, alt=alt)
+        self._mouse("mouseReleased", point, alt=alt)
 
     def drag(self, start: Point, end: Point, steps: int = 8) -> None:
         """Press at one point, move in steps, let go at another."""
@@ -167,8 +171,9 @@ class Browser:
             time.sleep(0.02)
         self._mouse("mouseReleased", end)
 
-    def _mouse(self, kind: str, point: Point, buttons: int = 0) -> None:
+    def _mouse(self, kind: str, point: Point, *, buttons: int = 0, alt: bool = False) -> None:
         event: dict[str, Any] = {"type": kind, "x": point[0], "y": point[1], "buttons": buttons}
+        event["modifiers"] = int(alt)
         if kind != "mouseMoved":
             event |= {"button": "left", "clickCount": 1, "buttons": int(kind == "mousePressed")}
         self.call("Input.dispatchMouseEvent", event)

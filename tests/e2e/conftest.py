@@ -1,6 +1,7 @@
 """The real Label Studio, a real Chromium and the real service, each started once."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -42,7 +43,7 @@ def start_backend(
         def start(**settings: str) -> Backend:
             given = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_TOKEN": label_studio.token}
             folder = tmp_path_factory.mktemp("backend")
-            return running.enter_context(running_backend(program, folder, **given, **settings))
+            return running.enter_context(running_backend(program, folder, **{**given, **settings}))
 
         yield start
 
@@ -63,3 +64,32 @@ def browser(label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory)
         page.click("button[type=submit]")
         page.wait_for("!location.pathname.includes('login')")
         yield page
+
+
+@pytest.fixture(scope="session")
+def label_config() -> str:
+    """What `rtmlib-backend label-config` prints, pasted into every project here."""
+    program = Path(sys.executable).with_name("rtmlib-backend")
+    return subprocess.run([program, "label-config"], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.fixture
+def screenshot(browser: Browser, tmp_path: Path) -> Callable[..., Path]:
+    """Take a picture of the page: into the folder SCREENSHOTS (docs/images, to renew the manual's), else a temporary one."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+
+    def take(name: str, clip: tuple[float, float, float, float] | None = None) -> Path:
+        browser.screenshot(folder / name, clip)
+        return folder / name
+
+    return take
+
+
+@pytest.fixture(autouse=True)
+def page_without_faults(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test during which a script of Label Studio's pages broke, or an answer of its server was an error."""
+    yield
+    if "browser" in request.fixturenames:
+        browser = request.getfixturevalue("browser")
+        faults, browser.faults = browser.faults, []
+        assert faults == []

@@ -1,10 +1,9 @@
 """The real Label Studio: its process, and its API as a logged-in user."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ class LabelStudio:
     """
 
     url: str
-    session: requests.Session
-    token: str
+    session: requests.Session = field(repr=False)
+    token: str = field(repr=False)
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Call the API; JSON in, JSON out."""
@@ -138,8 +137,3 @@ def _logged_in(url: str, session: requests.Session) -> LabelStudio:
     assert "/user/login" not in answer.url, answer.url
     pat = LabelStudio(url, session, "").call("POST", "/api/token/")
     return LabelStudio(url, session, pat["token"])
-
-
-def regions_json(regions: Sequence[Mapping[str, Any]]) -> str:
-    """Regions as text, for messages of assertions."""
-    return json.dumps(list(regions))[:2000]

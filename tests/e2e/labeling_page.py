@@ -1,0 +1,114 @@
+"""Label Studio's labeling page, as annotators use it."""
+
+import time
+from dataclasses import dataclass
+
+from tests.e2e.browser import Browser, Point
+from tests.e2e.label_studio import LabelStudio
+
+SETTLED_S = 0.5  # the page moves for a moment after a tool was chosen
+
+_ROWS = """[...document.querySelectorAll('.lsf-outliner [role=treeitem]')].map(row => [
+  Number(row.querySelector('.lsf-outliner-item__index').textContent),
+  row.querySelector('.lsf-outliner-item__title').textContent.trim(),
+  row.querySelectorAll('.lsf-tree-indent-unit').length])"""
+_SCROLL = """() => { const list = document.querySelector('.lsf-tree-list-holder');
+  const before = list.scrollTop; list.scrollTop += list.clientHeight / 2; return list.scrollTop > before; }"""
+_SELECTED_LABELS = "[...document.querySelectorAll('.lsf-label_selected')].map(label => label.innerText.split('\\n')[0])"
+_LABELS = "[...document.querySelectorAll('.lsf-label')]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the region panel."""
+
+    number: int
+    label: str
+    depth: int
+
+
+class LabelingPage:
+    """A task, open in the browser."""
+
+    def __init__(self, browser: Browser, label_studio: LabelStudio, project: int, task: int) -> None:
+        self.browser = browser
+        self.task = task
+        browser.open(f"{label_studio.url}/projects/{project}/data?task={task}")
+        browser.place(".konvajs-content canvas")
+        browser.place(".lsf-label")
+        # The picture has its place when it is loaded.
+        browser.wait_for("document.querySelector('img[src*=upload]')?.complete")
+        time.sleep(SETTLED_S)
+
+    def region_rows(self) -> list[Row]:
+        """Read the region panel from its top to its end; only the rows in view are in the page at a time."""
+        self.browser.place(".lsf-outliner [role=treeitem]")
+        self.browser.evaluate("document.querySelector('.lsf-tree-list-holder').scrollTop = 0")
+        rows: dict[int, Row] = {}
+        more = True
+        while more:
+            for number, label, depth in self.browser.evaluate(_ROWS):
+                rows[number] = Row(number, label, depth)
+            more = self.browser.evaluate(f"({_SCROLL})()")
+            time.sleep(0.05)
+        for number, label, depth in self.browser.evaluate(_ROWS):
+            rows[number] = Row(number, label, depth)
+        return [rows[number] for number in sorted(rows)]
+
+    def place(self, percent: Point) -> Point:
+        """Where a point of the picture, in percent, is on the page."""
+        canvas = self.browser.place(".konvajs-content canvas")
+        return (
+            canvas["x"] + canvas["width"] * percent[0] / 100,
+            canvas["y"] + canvas["height"] * percent[1] / 100,
+        )
+
+    def switch_auto_annotation_on(self) -> None:
+        toggle = "[data-testid=bottombar-auto-annotation-toggle]"
+        self.browser.wait_for("selector => document.querySelector(selector) !== null", toggle)
+        if not self.browser.evaluate("selector => document.querySelector(selector).checked", toggle):
+            self.browser.click(toggle)
+        self.browser.place(".lsf-tool_smart")
+        time.sleep(SETTLED_S)
+
+    def choose(self, tool: str, label: str) -> None:
+        """Choose a smart tool (`rectangle-tool`, `key-point-tool`) from the menu beside it, and then a label."""
+        smart = self.browser.place(".lsf-tool_smart")
+        self.browser.point_at((smart["x"] + smart["width"] / 2, smart["y"] + smart["height"] / 2))
+        self.browser.click(f".lsf-tool_smart[aria-label={tool}]")
+        time.sleep(SETTLED_S)
+        if label not in self.browser.evaluate(_SELECTED_LABELS):
+            index = self.browser.evaluate(
+                f"label => {_LABELS}.findIndex(one => one.innerText.split('\\n')[0] === label)", label
+            )
+            assert index >= 0, f"no label {label}"
+            self.browser.evaluate(f"index => {_LABELS}[index].dataset.chosen = ''", index)
+            self.browser.click(".lsf-label[data-chosen]")
+            self.browser.evaluate(f"index => delete {_LABELS}[index].dataset.chosen", index)
+        self.browser.wait_for(f"label => {_SELECTED_LABELS}.includes(label)", label, limit_s=5)
+        time.sleep(SETTLED_S)
+
+    def draw_rectangle(self, corner: Point, opposite: Point) -> None:
+        """Draw with the mouse from corner to corner, in percent of the picture."""
+        self.browser.drag(self.place(corner), self.place(opposite))
+
+    def click(self, point: Point, *, alt: bool = False) -> None:
+        self.browser.click_at(self.place(point), alt=alt)
+
+    def suggestions(self) -> int:
+        """Wait for suggestions, and return how many there are."""
+        self.browser.place("[data-testid=bottombar-accept-suggestions-button]")
+        time.sleep(SETTLED_S)
+        return self.browser.evaluate(
+            "Number(document.body.innerText.match(/(\\d+) suggestions?/)?.[1] ?? 0)"
+        )
+
+    def accept_suggestions(self) -> None:
+        self.browser.click("[data-testid=bottombar-accept-suggestions-button]")
+        self.browser.wait_for(
+            "document.querySelector('[data-testid=bottombar-accept-suggestions-button]') === null"
+        )
+
+    def submit(self) -> None:
+        self.browser.click("[data-testid=bottombar-submit-button]")
+        self.browser.wait_for("document.querySelector('[data-testid=bottombar-submit-button]') === null")
