@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from contextlib import AsyncExitStack
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 import aiohttp
@@ -58,6 +58,8 @@ READY_LIMIT_S = 2
 
 @bentoml.service(
     name="rtmlib-ml-backend",
+    # Said here, or BentoML adds a compiler and git, which nothing needs.
+    image=bentoml.images.Image(base_image="python:3.11-slim", distro="slim"),
     http={"port": settings.backend_port},
     traffic={"timeout": CALL_LIMIT_S},
     # Readiness is asked of the runners in `__is_ready__`, with a limit; BentoML's own way can hang for 15 s.
@@ -150,7 +152,11 @@ class Backend:
 
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document."""
-    return complete(Backend.openapi_spec.asdict(), version("rtmlib-ml-backend"))
+    try:
+        ours = version("rtmlib-ml-backend")
+    except PackageNotFoundError:  # in a Bento the code is copied, not installed
+        ours = str(Backend.bento.tag.version) if Backend.bento else "unknown"
+    return complete(Backend.openapi_spec.asdict(), ours)
 
 
 password = settings.basic_auth_pass
