@@ -9,6 +9,7 @@ be faster in one minute than in the next. Printed are pictures per second, their
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -22,8 +23,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import aiohttp
@@ -49,7 +49,19 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _NeverTheSame(BaseHTTPRequestHandler):
+    """Serves pictures with a few other bytes behind each, so that nothing can be answered from the cache."""
+
+    folder: Path
+    served = itertools.count()
+
+    def do_GET(self) -> None:
+        content = (self.folder / Path(self.path).name).read_bytes() + next(self.served).to_bytes(8, "big")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -57,7 +69,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def picture_server(folder: Path) -> Generator[str]:
     """Serve the pictures of a folder; gives the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder))
+    handler = type("Handler", (_NeverTheSame,), {"folder": folder})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
