@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _FORMS = "redis://host:6379/0, rediss://user:password@host:6379/0 (TLS) or unix:///path/to/redis.sock?db=0"
+_RESERVED = "reserved characters of a password are written as %23 (#), %2F (/), %3F (?), %40 (@)"
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _OPTIONS = f"db and, for rediss, {', '.join(_FILES)} and ssl_check_hostname"
 _YES_OR_NO = {"true": True, "false": False}
@@ -46,11 +47,9 @@ def parse_redis_url(url: str) -> RedisAddress:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise RedisAddressError(f"cannot be read; write {_FORMS}") from error
+        raise RedisAddressError(f"cannot be read; write {_FORMS}; {_RESERVED}") from error
     if parts.scheme not in {"redis", "rediss", "unix"} or parts.fragment:
-        raise RedisAddressError(
-            f"cannot be read; write {_FORMS}, with reserved characters of the password as %23, %2F, %3F or %40"
-        )
+        raise RedisAddressError(f"cannot be read; write {_FORMS}; {_RESERVED}")
     queried = dict(parse_qsl(parts.query, keep_blank_values=True))
     login = {
         "username": unquote(parts.username) if parts.username else None,
@@ -64,7 +63,7 @@ def parse_redis_url(url: str) -> RedisAddress:
         shown = f"unix://{path}"
     else:
         if not parts.hostname:
-            raise RedisAddressError(f"names no host; write {_FORMS}")
+            raise RedisAddressError(f"names no host; write {_FORMS}; {_RESERVED}")
         number = queried.pop("db", "") or parts.path.removeprefix("/")
         options = {"host": parts.hostname, "port": port or 6379, "db": _database(number)}
         shown = _shown(parts, port or 6379)

@@ -80,12 +80,11 @@ def explain(error: Exception, password: str | None) -> Failure:
         if isinstance(error, kind):
             return failure
     if isinstance(error, exceptions.ResponseError):
-        word = str(error).split(" ", 1)[0]
-        if word == "MISCONF":
+        code = str(error).split(" ", 1)[0]
+        if code == "MISCONF":
             return _MISCONF
-        return Failure(
-            "refused", "it refuses the command" + (f" ({word})" if word.isupper() else ""), by_write=True
-        )
+        shown = f" ({code})" if code.isalpha() and code.isupper() and code != password else ""
+        return Failure("refused", f"it refuses the command{shown}", by_write=True)
     if isinstance(error, exceptions.ConnectionError | OSError):
         words = "".join(c if c.isprintable() else " " for c in str(error))
         if password:
