@@ -1,10 +1,12 @@
 """One server process for most tests; a test that harms its server starts its own."""
 
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
 from adapters.http.example import draw_figure
 from runners.store import ModelStore
@@ -54,6 +56,22 @@ def pictures() -> Iterator[PictureServer]:
         draw_figure().save(file, "PNG")
         server.add("/figure.png", file.getvalue())
         yield server
+
+
+@pytest.fixture(scope="session")
+def new_figure(pictures: PictureServer) -> Callable[[], str]:
+    """Gives the address of the same picture in a file that was never asked for before, so that nobody remembers it."""
+    numbers = itertools.count()
+
+    def add() -> str:
+        number = next(numbers)
+        note = PngInfo()
+        note.add_text("Comment", f"file {number}")
+        file = io.BytesIO()
+        draw_figure().save(file, "PNG", pnginfo=note)
+        return pictures.add(f"/figure-{number}.png", file.getvalue())
+
+    return add
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Requests of many callers are put together into batches, and nobody else has to wait for them."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,13 +27,14 @@ def batches(server: Server) -> dict[str, float]:
 
 
 @pytest.fixture(scope="module")
-def load(server: Server, figure: str) -> dict[str, Any]:
+def load(server: Server, new_figure: Callable[[], str]) -> dict[str, Any]:
     """Sixteen callers, three requests each; meanwhile one who asks for /health."""
-    server.predict(figure)
+    server.predict(new_figure())
+    figures = [new_figure() for _ in range(CALLERS * ROUNDS)]
     before = batches(server)
     health: list[float] = []
     with ThreadPoolExecutor(CALLERS) as callers:
-        running = [callers.submit(server.predict, figure) for _ in range(CALLERS * ROUNDS)]
+        running = [callers.submit(server.predict, figure) for figure in figures]
         while not all(one.done() for one in running):
             started = time.perf_counter()
             assert server.ask("GET", "/health").status == 200

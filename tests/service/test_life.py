@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,15 +29,15 @@ def mortal(start_server: StartServer) -> Iterator[Server]:
 
 @pytest.mark.parametrize("runner", ["detector_runner", "pose_runner"])
 def test_a_killed_runner_costs_no_more_than_the_requests_it_had(
-    mortal: Server, figure: str, runner: str
+    mortal: Server, new_figure: Callable[[], str], runner: str
 ) -> None:
-    mortal.predict(figure)
+    mortal.predict(new_figure())
     stop = threading.Event()
 
     def caller() -> list[object]:
         slots = []
         while not stop.is_set():
-            slots += mortal.predict(figure)  # fails the test unless the status is 200
+            slots += mortal.predict(new_figure())  # fails the test unless the status is 200
         return slots
 
     with ThreadPoolExecutor(CALLERS) as callers:
@@ -49,7 +49,7 @@ def test_a_killed_runner_costs_no_more_than_the_requests_it_had(
         stop.set()
         slots = [slot for one in running for slot in one.result(60)]
     back = time.monotonic() - killed
-    (slot,) = mortal.predict(figure)
+    (slot,) = mortal.predict(new_figure())
 
     assert slot["result"], "the next request succeeds"
     # BentoML looks every 10 s for workers that ended, and a worker needs some seconds to load its networks.
