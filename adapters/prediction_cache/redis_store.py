@@ -1,12 +1,13 @@
 """Entries in a Redis that several processes share. It may be slow, full, gone or wrong: then it is done without."""
 
 import asyncio
+import contextlib
 import logging
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from adapters.prediction_cache import metrics
 from adapters.prediction_cache.circuit import RETRY_PERIOD_S, Circuit
@@ -90,7 +91,8 @@ class RedisStore:
             self._failed(self._writes if failure.by_write else self._all, began, error)
             if failure.kind == "read_only":
                 # The primary may have moved; new connections find it, and those that are open stay with the replica.
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                with contextlib.suppress(RedisError):
+                    await self._redis.connection_pool.disconnect(inuse_connections=False)
             return
         if self._writes.succeeded(began):
             logger.warning("%s takes predictions again.", self._address.shown)

@@ -87,7 +87,7 @@ class RedisServer:
             "utf-8", "replace"
         )
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         return sorted(self.ask("KEYS", "*").split())
 
 

@@ -94,9 +94,12 @@ async def timed(find: Awaitable[FoundPeople]) -> float:
 
 
 class TestShared:
-    async def test_what_one_process_computed_another_finds(self, redis: RedisServer) -> None:
-        async with cache_at(redis.url) as cache:
-            await cache.find(NAME, Computation())
+    def test_what_one_process_computed_another_finds(self, redis: RedisServer) -> None:
+        async def compute_here() -> None:
+            async with cache_at(redis.url) as cache:
+                await cache.find(NAME, Computation())
+
+        asyncio.run(compute_here())
         script = (
             "import asyncio, sys; from adapters.prediction_cache.cache import open_prediction_cache;"
             "from adapters.prediction_cache.redis_address import parse_redis_url\n"
@@ -109,6 +112,7 @@ class TestShared:
         )
         other = subprocess.run(
             [sys.executable, "-c", script, redis.url, NAME],
+            check=False,
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -134,14 +138,14 @@ class TestShared:
         async with cache_at(redis.url) as cache:
             await cache.find(NAME, Computation())
 
-        assert redis.keys() == [NAME]
+        assert redis.names() == [NAME]
         assert KEPT_S - 60 < int(redis.ask("TTL", NAME)) <= KEPT_S == 7 * 24 * 3600
 
     async def test_a_unix_socket_and_a_database_of_ones_own(self, redis: RedisServer) -> None:
         async with cache_at(f"unix://{redis.socket_path}?db=3") as cache:
             await cache.find(NAME, Computation())
 
-        assert redis.keys() == []
+        assert redis.names() == []
         assert redis.ask("-n", "3", "DBSIZE").strip() == "1"
 
     async def test_a_user_who_may_do_nothing_else(self, redis: RedisServer) -> None:
@@ -149,13 +153,13 @@ class TestShared:
         compute = Computation()
         async with cache_at(f"redis://ann:{SECRET}@127.0.0.1:{redis.port}/0") as cache:
             await cache.find(NAME, compute)
-            await until(lambda: redis.keys() == [NAME])
+            await until(lambda: redis.names() == [NAME])
             await cache.find(NAME, compute)
 
         assert compute.begun == 1
 
     async def test_many_at_once(self, redis: RedisServer) -> None:
-        names = [entry_name(f"d{number}", "v", None) for number in range(200)]
+        names = [entry_name(f"d{number}", "v", None) for number in range(32)]
         failed = errors("connection") + errors("timeout")
         async with cache_at(redis.url) as cache:
             await asyncio.gather(*(cache.find(name, Computation()) for name in names))
@@ -164,9 +168,7 @@ class TestShared:
             await asyncio.gather(*(cache.find(name, Computation()) for name in names))
 
         assert errors("connection") + errors("timeout") == failed
-        assert hits("redis") >= found_before + 100, (
-            "most of them were written, although they came in one burst"
-        )
+        assert hits("redis") == found_before + 32
 
 
 class TestGone:
@@ -198,7 +200,7 @@ class TestGone:
             redis.start()
             await asyncio.sleep(PERIOD_S)
             await cache.find(NAME, compute)
-            await until(lambda: redis.keys() == [NAME])
+            await until(lambda: redis.names() == [NAME])
             begun = compute.begun
             await cache.find(NAME, compute)
 
@@ -242,7 +244,7 @@ class TestSlow:
         compute = Computation()
         async with cache_at(redis.url) as cache:
             await cache.find(NAME, compute)
-            await until(lambda: redis.keys() == [NAME])
+            await until(lambda: redis.names() == [NAME])
             redis.ask("CLIENT", "PAUSE", "600")
             assert await timed(cache.find(NAME, compute)) < 0.5
             assert compute.begun == 2
@@ -268,7 +270,7 @@ class TestRefusals:
         another = entry_name("d2", "v", None)
         async with cache_at(redis.url) as cache:
             await cache.find(NAME, Computation())
-            await until(lambda: redis.keys() == [NAME])
+            await until(lambda: redis.names() == [NAME])
             redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
             redis.ask("CONFIG", "SET", "maxmemory", "1")
             failed = errors("full")
@@ -282,7 +284,7 @@ class TestRefusals:
             redis.ask("CONFIG", "SET", "maxmemory", "0")
             await asyncio.sleep(PERIOD_S)
             await cache.find(another, Computation())
-            await until(lambda: another in redis.keys())
+            await until(lambda: another in redis.names())
 
         refused, again = caplog.messages
         assert refused.startswith("Predictions are not written: redis://127.0.0.1:")
@@ -305,23 +307,22 @@ class TestRefusals:
         """The name leads to the new primary, and open connections stay with the old one, which is its replica now."""
         folder = tmp_path / "new"
         folder.mkdir()
-        with redis_server(folder) as new:
+        with redis_server(folder, "--repl-diskless-sync-delay", "0") as new:
             async with wire(redis.port) as name, cache_at(name.url) as cache:
                 await cache.find(NAME, Computation())
-                await until(lambda: redis.keys() == [NAME])
+                await until(lambda: redis.names() == [NAME])
                 redis.ask("REPLICAOF", "127.0.0.1", str(new.port))
                 await until(lambda: "master_link_status:up" in redis.ask("INFO", "replication"))
                 name.target = new.port
                 await cache.find(NAME, Computation())
-                await until(lambda: any("read-only" in m or "primary" in m for m in caplog.messages))
+                await until(lambda: any("primary" in line for line in caplog.messages))
                 await asyncio.sleep(PERIOD_S)
                 await cache.find(NAME, Computation())
-                await until(lambda: new.keys() == [NAME])
+                await until(lambda: new.names() == [NAME])
 
-        assert [("primary" in line, "again" in line) for line in caplog.messages] == [
-            (True, False),
-            (False, True),
-        ]
+        refused, again = caplog.messages
+        assert "it is a replica that cannot be written to; name the primary" in refused
+        assert "takes predictions again" in again
 
     async def test_a_node_of_a_cluster(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         with redis_server(
@@ -369,7 +370,7 @@ class TestGarbage:
             compute, failed = Computation(), errors("garbage")
             async with cache_at(redis.url) as cache:
                 await cache.find(NAME, compute)
-                await until(lambda: int(redis.ask("STRLEN", NAME)) == len(encode(somebody())))
+                await until(lambda: redis.ask("STRLEN", NAME).strip() == str(len(encode(somebody()))))
                 await cache.find(NAME, compute)
 
             assert (compute.begun, errors("garbage")) == (1, failed + 1), command
