@@ -64,8 +64,10 @@ READY_LIMIT_S = 2
     traffic={"timeout": CALL_LIMIT_S},
     # Readiness is asked of the runners in `__is_ready__`, with a limit; BentoML's own way can hang for 15 s.
     runner_probe={"enabled": False},
-    # The surface logs requests, with ids and without secrets.
+    # The surface logs requests, with ids and without secrets, and counts them: BentoML's own metrics have a label for
+    # every path that anybody ever asked for.
     logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
 )
 class Backend:
     """Label Studio ML backend that draws 133 whole-body keypoints per person."""

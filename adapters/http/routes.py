@@ -1,11 +1,14 @@
 """The GET routes: what is answered from memory."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from adapters import metrics
 from adapters.http.surface import Route
 from adapters.status import Status
 
@@ -48,6 +51,9 @@ def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[st
     async def show_status(_: Request) -> Response:
         return JSONResponse(status.as_dict())
 
+    async def show_metrics(_: Request) -> Response:
+        return Response(await asyncio.to_thread(metrics.exposition), media_type=CONTENT_TYPE_LATEST)
+
     async def api_page(_: Request) -> Response:
         return HTMLResponse(API_PAGE)
 
@@ -60,6 +66,7 @@ def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[st
         "/": api_page,
         "/docs.json": api_document,
         "/health": health,
+        "/metrics": show_metrics,
         "/versions": versions,
         "/status": show_status,
     }

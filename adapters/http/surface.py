@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters import metrics
 from adapters.http.disconnects import run_while_connected
 from adapters.http.errors import detail_in_our_shape, detail_of, error_response
 from adapters.request_context import request_id
@@ -30,6 +31,7 @@ PROBES = frozenset({"/health", "/livez", "/readyz"})
 WEBHOOK = "/webhook"
 """Open as well: Label Studio sends no credentials with ordinary webhooks."""
 WORK = "/predict"
+POST_ROUTES = frozenset({WORK, "/setup", WEBHOOK, "/train"})
 CALLER_GONE = 499
 """What the log shows as status when the caller hung up, as in nginx."""
 QUIET = PROBES | {"/metrics"}
@@ -117,6 +119,8 @@ class Surface:
                 raise
             await error_response(500, detail_of(500, b""))(scope, receive, answer.send)
         finally:
+            seconds = time.perf_counter() - started
+            self._count(scope["path"], answer.status, seconds)
             quiet = scope["path"] in QUIET and answer.detail is None
             logger.log(
                 logging.DEBUG if quiet else logging.INFO,
@@ -124,10 +128,16 @@ class Surface:
                 scope["method"],
                 scope["path"][:_SHOWN_PATH],
                 answer.status,
-                time.perf_counter() - started,
+                seconds,
                 "" if answer.detail is None else f": {answer.detail}",
             )
             request_id.reset(token)
+
+    def _count(self, path: str, status: int, seconds: float) -> None:
+        # Callers choose paths: a label for each would grow without bound.
+        route = path if path in self._routes or path in POST_ROUTES or path in PROBES else "other"
+        metrics.requests_total().labels(route=route, status=str(status)).inc()
+        metrics.request_seconds().labels(route=route).observe(seconds)
 
     async def _own_answer(self, request: Request) -> Response | None:
         refusal = self._refusal(request)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -439,3 +440,16 @@ async def test_other_routes_answer_whatever_the_load() -> None:
     overloaded = surface(App(), retry_after_s=7)
     assert (await ask(overloaded, "/health", method="GET")).status == HTTPStatus.OK
     assert (await ask(overloaded, "/setup")).status == HTTPStatus.OK
+
+
+async def test_requests_are_counted_by_route_and_unknown_paths_together() -> None:
+    def counted(route: str, status: int) -> float:
+        labels = {"route": route, "status": str(status)}
+        return REGISTRY.get_sample_value("rtmlib_requests_total", labels) or 0
+
+    before = counted("/health", 200), counted("other", 200)
+    app = surface(App())
+    await ask(app, "/health", method="GET")
+    for number in range(3):
+        await ask(app, f"/made-up/{number}")
+    assert (counted("/health", 200) - before[0], counted("other", 200) - before[1]) == (1, 3)
