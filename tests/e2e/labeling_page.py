@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tests.e2e.browser import Browser, Point
 from tests.e2e.label_studio import LabelStudio
+from tests.e2e.processes import wait_until
 
 SETTLED_S = 0.5  # the page moves for a moment after a tool was chosen
 
@@ -14,6 +15,8 @@ _ROWS = """[...document.querySelectorAll('.lsf-outliner [role=treeitem]')].map(r
   row.querySelectorAll('.lsf-tree-indent-unit').length])"""
 _SCROLL = """() => { const list = document.querySelector('.lsf-tree-list-holder');
   const before = list.scrollTop; list.scrollTop += list.clientHeight / 2; return list.scrollTop > before; }"""
+_FOLD = ".lsf-outliner .lsf-tree-switcher_close"
+_IS_FOLDED = f"document.querySelector({_FOLD!r}) !== null"
 _SELECTED_LABELS = "[...document.querySelectorAll('.lsf-label_selected')].map(label => label.innerText.split('\\n')[0])"
 _LABELS = "[...document.querySelectorAll('.lsf-label')]"
 
@@ -33,6 +36,7 @@ class LabelingPage:
     def __init__(self, browser: Browser, label_studio: LabelStudio, project: int, task: int) -> None:
         self.browser = browser
         self.task = task
+        self._label_studio = label_studio
         browser.open(f"{label_studio.url}/projects/{project}/data?task={task}")
         browser.place(".konvajs-content canvas")
         browser.place(".lsf-label")
@@ -43,6 +47,10 @@ class LabelingPage:
     def region_rows(self) -> list[Row]:
         """Read the region panel from its top to its end; only the rows in view are in the page at a time."""
         self.browser.place(".lsf-outliner [role=treeitem]")
+        # What was accepted just now is folded; a fold that opens moves the others.
+        while self.browser.evaluate(_IS_FOLDED):
+            self.browser.click(_FOLD)
+            time.sleep(0.2)
         self.browser.evaluate("document.querySelector('.lsf-tree-list-holder').scrollTop = 0")
         rows: dict[int, Row] = {}
         more = True
@@ -111,4 +119,4 @@ class LabelingPage:
 
     def submit(self) -> None:
         self.browser.click("[data-testid=bottombar-submit-button]")
-        self.browser.wait_for("document.querySelector('[data-testid=bottombar-submit-button]') === null")
+        wait_until(lambda: bool(self._label_studio.annotations(self.task)), 30, "the annotation is stored")
