@@ -22,6 +22,7 @@ from adapters.prediction_cache.redis_store import KEPT_S, LIMIT_S
 from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer
 from tests.service.redis_server import RedisServer, redis_server, required, wire
+from tests.service.server import free_port
 from wholebody.person import Person
 
 ROOT = Path(__file__).parents[2]
@@ -325,9 +326,7 @@ class TestRefusals:
         assert "takes predictions again" in again
 
     async def test_a_node_of_a_cluster(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        with redis_server(
-            tmp_path, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"
-        ) as node:
+        with redis_server(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as node:
             compute, failed = Computation(), errors("cluster")
             async with cache_at(node.url) as cache:
                 await cache.find(NAME, compute)

@@ -1,0 +1,57 @@
+"""The prediction cache in a server: an answer that is known comes at once, and is the same."""
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.service.conftest import StartServer
+from tests.service.server import Server
+
+
+@pytest.fixture(scope="module")
+def server(start_server: StartServer) -> Server:
+    """A server that remembers, whatever those of other tests do."""
+    return start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1", PREDICTION_CACHE_BYTES=str(2**20))
+
+
+def test_an_answer_that_is_known_comes_within_20_ms(server: Server, new_figure: Callable[[], str]) -> None:
+    """With everything on the way: the connection, the fetch of the picture, the JSON of a person's keypoints."""
+    figure = new_figure()
+    first = server.predict(figure)
+    took: list[float] = []
+    for _ in range(40):
+        started = time.perf_counter()
+        again = server.predict(figure)
+        took.append(time.perf_counter() - started)
+        assert again == first
+
+    assert statistics.median(took) < 0.02
+    assert len(first[0]["result"]) > 50
+
+
+def test_callers_who_want_the_same_picture_at_once_share_one_computation(
+    server: Server, new_figure: Callable[[], str]
+) -> None:
+    figure = new_figure()
+    misses = server.metric("rtmlib_cache_misses_total")
+    with ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(lambda _: server.predict(figure), range(8)))
+
+    assert all(answer == answers[0] for answer in answers)
+    assert server.metric("rtmlib_cache_misses_total") == misses + 1
+
+
+def test_what_the_cache_does_is_told_at_metrics(server: Server, new_figure: Callable[[], str]) -> None:
+    figure = new_figure()
+    before = server.metric("rtmlib_cache_bytes")
+    server.predict(figure)
+    hits = server.metric("rtmlib_cache_hits_total", tier="memory")
+    server.predict(figure)
+
+    assert server.metric("rtmlib_cache_hits_total", tier="memory") == hits + 1
+    assert before < server.metric("rtmlib_cache_bytes") < 2**20
+    assert server.metric("rtmlib_cache_evictions_total") == 0
+    assert server.metric("rtmlib_cache_errors_total") == 0
