@@ -74,3 +74,7 @@ k8s-check: ## Install and run the delivery checks: manifests, Traefik, deploy.sh
 .PHONY: push-bento
 push-bento: bento ## Push the CPU Bento to BENTO_CLOUD_API_ENDPOINT with BENTO_CLOUD_API_KEY
 	@.ci/image/push
+
+.PHONY: e2e
+e2e: ## Install Label Studio and Chromium, and run the service with both (Debian, root; minutes)
+	@.ci/e2e

@@ -24,7 +24,11 @@ StartBackend = Callable[..., Backend]
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
     """Label Studio. Not installed: a failure where CI is set, else a skip that says how to install it."""
-    missing = [what for what, there in (("Label Studio", LABEL_STUDIO.exists()), ("Chromium", chromium())) if not there]
+    missing = [
+        what
+        for what, there in (("Label Studio", LABEL_STUDIO.exists()), ("Chromium", chromium()))
+        if not there
+    ]
     if missing:
         message = f"not installed: {' and '.join(missing)}; run `make e2e`"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
@@ -70,12 +74,14 @@ def browser(label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory)
 def label_config() -> str:
     """What `rtmlib-backend label-config` prints, pasted into every project here."""
     program = Path(sys.executable).with_name("rtmlib-backend")
-    return subprocess.run([program, "label-config"], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        [program, "label-config"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
 
 @pytest.fixture
 def screenshot(browser: Browser, tmp_path: Path) -> Callable[..., Path]:
-    """Take a picture of the page: into the folder SCREENSHOTS (docs/images, to renew the manual's), else a temporary one."""
+    """Take a picture of the page, into the folder SCREENSHOTS (docs/images renews the manual) or a temporary one."""
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
     def take(name: str, clip: tuple[float, float, float, float] | None = None) -> Path:

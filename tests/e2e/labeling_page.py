@@ -17,7 +17,9 @@ _SCROLL = """() => { const list = document.querySelector('.lsf-tree-list-holder'
   const before = list.scrollTop; list.scrollTop += list.clientHeight / 2; return list.scrollTop > before; }"""
 _FOLD = ".lsf-outliner .lsf-tree-switcher_close"
 _IS_FOLDED = f"document.querySelector({_FOLD!r}) !== null"
-_SELECTED_LABELS = "[...document.querySelectorAll('.lsf-label_selected')].map(label => label.innerText.split('\\n')[0])"
+_SELECTED_LABELS = (
+    "[...document.querySelectorAll('.lsf-label_selected')].map(label => label.innerText.split('\\n')[0])"
+)
 _LABELS = "[...document.querySelectorAll('.lsf-label')]"
 
 
@@ -107,9 +109,7 @@ class LabelingPage:
         """Wait for suggestions, and return how many there are."""
         self.browser.place("[data-testid=bottombar-accept-suggestions-button]")
         time.sleep(SETTLED_S)
-        return self.browser.evaluate(
-            "Number(document.body.innerText.match(/(\\d+) suggestions?/)?.[1] ?? 0)"
-        )
+        return self.browser.evaluate("Number(document.body.innerText.match(/(\\d+) suggestions?/)?.[1] ?? 0)")
 
     def accept_suggestions(self) -> None:
         self.browser.click("[data-testid=bottombar-accept-suggestions-button]")

@@ -91,7 +91,10 @@ def test_a_user_name_and_password_set_in_both_places_let_label_studio_in(
     refused = label_studio.session.post(
         f"{label_studio.url}/api/ml",
         json={"project": project, "url": backend.wire.url, "title": "RTMLib"},
-        headers={"X-CSRFToken": label_studio.session.cookies.get("csrftoken") or "", "Referer": label_studio.url},
+        headers={
+            "X-CSRFToken": label_studio.session.cookies.get("csrftoken") or "",
+            "Referer": label_studio.url,
+        },
         timeout=60,
     )
     model = label_studio.connect(

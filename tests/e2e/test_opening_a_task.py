@@ -113,7 +113,7 @@ def test_the_points_are_painted_on_the_people(
 ) -> None:
     number, tasks = project
     page = LabelingPage(browser, label_studio, number, tasks[2])
-    page.region_rows()
+    browser.place(".lsf-outliner [role=treeitem]")
 
     browser.screenshot(tmp_path / "page.png")
 
@@ -156,7 +156,7 @@ def test_the_test_button_of_the_model_page_gets_a_prediction(
 
 
 def people_of(result: Regions) -> list[dict[str, dict[str, Any]]]:
-    """The people of a prediction from left to right: name of the keypoint to its region. No point may be without one."""
+    """The people of a prediction from left to right: keypoint name to region. No point may be without a person."""
     boxes = [region for region in result if region["type"] == "rectanglelabels"]
     boxes.sort(key=lambda box: box["value"]["x"])
     people: dict[str, dict[str, dict[str, Any]]] = {box["id"]: {} for box in boxes}

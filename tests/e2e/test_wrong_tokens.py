@@ -18,7 +18,9 @@ def _foreign(token: str) -> str:
 def test_a_refused_token_is_explained_and_its_tasks_come_again(
     label_studio: LabelStudio, start_backend: StartBackend, backend: Backend, label_config: str, kind: str
 ) -> None:
-    token = {"legacy token": LEGACY_TOKEN, "personal access token": _foreign(label_studio.token), "none": ""}[kind]
+    token = {"legacy token": LEGACY_TOKEN, "personal access token": _foreign(label_studio.token), "none": ""}[
+        kind
+    ]
     refused = start_backend(LABEL_STUDIO_API_TOKEN=token)
     project = label_studio.project(f"Token: {kind}", label_config)
     (task,) = label_studio.upload(project, {"one.jpg": scenes.jpeg(1)})

@@ -41,7 +41,7 @@ class Wire:
             def do_POST(self) -> None:
                 wire.forward(self)
 
-            def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class's name
+            def log_message(self, format: str, *arguments: Any) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
