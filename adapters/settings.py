@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         None,
         description="A Redis that several servers share such people in: `redis://host:6379/0`, "
         "`rediss://user:password@host:6379/0?ssl_ca_certs=/path` (TLS) or `unix:///path/to/redis.sock`. "
-        "One that fails is done without.",
+        "One Redis or a proxy, not the nodes of a cluster. One that fails is done without.",
     )
 
     @field_validator("log_level", mode="before")

@@ -1,53 +1,35 @@
-"""The prediction cache's numbers at `/metrics`. BentoML adds them up over all processes.
-
-prometheus_client is imported late: it decides on import where its numbers go, and BentoML names that folder only when
-a worker starts.
-"""
-
-from __future__ import annotations
+"""The prediction cache's numbers at `/metrics`. BentoML adds them up over all processes."""
 
 from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge
 
 
 @cache
 def hits_total() -> Counter:
     """Look-ups that needed no computation, by tier: `memory`, `redis`, `flight` (another request was computing it)."""
-    from prometheus_client import Counter  # noqa: PLC0415 - see above
-
     return Counter("rtmlib_cache_hits_total", "Predictions that were not computed again", ["tier"])
 
 
 @cache
 def misses_total() -> Counter:
     """Look-ups that led to a computation."""
-    from prometheus_client import Counter  # noqa: PLC0415 - see above
-
     return Counter("rtmlib_cache_misses_total", "Predictions that had to be computed")
 
 
 @cache
 def errors_total() -> Counter:
     """What went wrong with Redis, by kind: see `redis_failures`; `garbage` is a value that is no entry."""
-    from prometheus_client import Counter  # noqa: PLC0415 - see above
-
     return Counter("rtmlib_cache_errors_total", "Failures of the shared prediction cache", ["kind"])
 
 
 @cache
 def bytes_held() -> Gauge:
     """Memory that the entries in memory take."""
-    from prometheus_client import Gauge  # noqa: PLC0415 - see above
-
     return Gauge("rtmlib_cache_bytes", "Memory of the cached predictions", multiprocess_mode="livesum")
 
 
 @cache
 def evictions_total() -> Counter:
     """Entries that were given up for newer ones."""
-    from prometheus_client import Counter  # noqa: PLC0415 - see above
-
     return Counter("rtmlib_cache_evictions_total", "Cached predictions given up for newer ones")
