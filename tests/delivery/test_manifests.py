@@ -25,6 +25,7 @@ OPTIONAL = [
     "high-traffic",
     "model-cache-pvc",
     "monitoring",
+    "monitoring-password",
     "redis",
 ]
 COMBINATIONS = [
@@ -526,3 +527,13 @@ def test_no_secret_value_is_in_the_repository(root: Path) -> None:
         r"-----BEGIN [A-Z ]*PRIVATE KEY|kind: Secret\b|client-key-data: \S+|eyJ[A-Za-z0-9_-]{20,}\."
     )
     assert [path.name for path in files if private.search(path.read_text(errors="replace"))] == []
+
+
+def test_prometheus_sends_the_password_that_the_backend_asks_for(render: Render) -> None:
+    monitor = next(
+        manifest
+        for manifest in render("production", ("monitoring", "monitoring-password"))
+        if manifest["kind"] == "ServiceMonitor"
+    )
+    keys = {name: ref["key"] for name, ref in monitor["spec"]["endpoints"][0]["basicAuth"].items()}
+    assert keys == {"username": "BASIC_AUTH_USER", "password": "BASIC_AUTH_PASS"}
