@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from adapters import metrics
+from adapters.http.playground import playground_routes
 from adapters.http.surface import Route
 from adapters.status import Status
 
@@ -69,4 +70,5 @@ def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[st
         "/metrics": show_metrics,
         "/versions": versions,
         "/status": show_status,
+        **playground_routes(),
     }

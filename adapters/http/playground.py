@@ -1,0 +1,88 @@
+"""The playground: one page on which people try the service with pictures of their own.
+
+The page and its files are part of this package and ask for nothing outside the service, so it works offline, behind
+a prefix and under basic authentication. What it knows of keypoints, and the label configs that it offers, stand in it
+as JSON, made here from the same tables that everything else is made from.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from adapters.http.example import example_picture
+from adapters.http.surface import Route
+from adapters.label_studio.label_config_template import Selection, colour, label_config_template
+from adapters.settings import Settings
+from wholebody.schema import KEYPOINTS, PART_RANGES, SKELETON
+
+PATH = "/playground"
+
+_FOLDER = Path(__file__).with_name("playground")
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_PLACE = "{{ schema }}"
+_HEADERS = {
+    # Pictures may be shown from wherever the user says that they are; everything else comes from here.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob: http: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",  # a new version of the service brings a new page
+}
+
+
+def playground_routes() -> dict[str, Route]:
+    """Return the GET routes of the page and its files by path."""
+    files = sorted(file for file in _FOLDER.iterdir() if file.suffix in _TYPES)
+    return {PATH: _page_route} | {f"{PATH}/{file.name}": _file_route(file) for file in files}
+
+
+@cache
+def page() -> str:
+    """Return the page's HTML."""
+    # "<" is written so that no text can end the script element that it stands in.
+    schema = json.dumps(_schema(), separators=(",", ":")).replace("<", "\\u003c")
+    return (_FOLDER / "index.html").read_text("utf-8").replace(_PLACE, schema)
+
+
+def asking_label_config() -> str:
+    """Return the label config that the page asks with: all keypoints, whatever their score.
+
+    So its threshold can be moved without asking again.
+    """
+    tag = '<KeyPointLabels name="keypoints"'
+    return label_config_template([Selection.WHOLE]).replace(tag, f'{tag} model_point_threshold="0"')
+
+
+def _schema() -> dict[str, Any]:
+    return {
+        "keypoints": [
+            {"name": keypoint.name, "part": keypoint.part.value, "colour": colour(keypoint)}
+            for keypoint in KEYPOINTS
+        ],
+        "parts": [part.value for part in PART_RANGES],
+        "skeleton": SKELETON,
+        "askingLabelConfig": asking_label_config(),
+        "labelConfigs": {choice.value: label_config_template([choice]) for choice in Selection},
+        "example": example_picture(),
+        # The default, not the setting: proxies on the way have limits as well, so an answer 413 counts for more.
+        "requestBytes": Settings.model_fields["max_request_bytes"].default,
+        "threshold": Settings.model_fields["confidence_threshold"].default,
+    }
+
+
+async def _page_route(_: Request) -> Response:
+    return Response(page(), headers=_HEADERS, media_type="text/html")
+
+
+def _file_route(file: Path) -> Route:
+    content = file.read_bytes()
+
+    async def route(_: Request) -> Response:
+        return Response(content, headers=_HEADERS, media_type=_TYPES[file.suffix])
+
+    return route

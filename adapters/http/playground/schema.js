@@ -1,0 +1,7 @@
+/** The tables that the server wrote into the page: keypoints, parts, skeleton, label configs, the example. */
+export const schema = JSON.parse(document.getElementById("schema").textContent);
+
+export const indexOf = new Map(schema.keypoints.map((keypoint, index) => [keypoint.name, index]));
+
+/** A part's name as people read it. */
+export const partName = part => (part[0].toUpperCase() + part.slice(1)).replaceAll("_", " ");

@@ -1,0 +1,98 @@
+"""The playground's page: what the server writes into it, and that it needs nobody else."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from adapters.http.example import example_picture
+from adapters.http.playground import PATH, asking_label_config, page, playground_routes
+from adapters.label_studio.label_config import parse_label_config
+from adapters.label_studio.label_config_template import Selection
+from wholebody.schema import KEYPOINTS, SKELETON
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    (text,) = re.findall(r'<script type="application/json" id="schema">(.*?)</script>', page(), re.DOTALL)
+    return json.loads(text)
+
+
+@pytest.fixture
+async def client() -> Any:
+    routes = [Route(path, answer) for path, answer in playground_routes().items()]
+    transport = httpx.ASGITransport(app=Starlette(routes=routes))
+    async with httpx.AsyncClient(transport=transport, base_url="http://backend") as client:
+        yield client
+
+
+def test_the_page_knows_all_keypoints_and_the_skeleton(schema: Any) -> None:
+    assert [keypoint["name"] for keypoint in schema["keypoints"]] == [keypoint.name for keypoint in KEYPOINTS]
+    assert [tuple(edge) for edge in schema["skeleton"]] == list(SKELETON)
+    assert schema["example"] == example_picture()
+
+
+def test_it_asks_for_all_keypoints_whatever_their_score(schema: Any) -> None:
+    (image,) = parse_label_config(asking_label_config()).images
+    (control,) = image.keypoints
+
+    assert schema["askingLabelConfig"] == asking_label_config()
+    assert control.keypoint_threshold == 0
+    assert {label.index for label in control.labels} == set(range(len(KEYPOINTS)))
+    assert image.box is not None
+
+
+def test_it_offers_every_label_config_that_the_command_line_offers(schema: Any) -> None:
+    assert schema["labelConfigs"].keys() == set(Selection)
+    for config in schema["labelConfigs"].values():
+        assert parse_label_config(config).problems == ()
+
+
+def test_no_text_in_the_page_can_end_its_script_element() -> None:
+    (inside,) = re.findall(r'id="schema">(.*?)</script>', page(), re.DOTALL)
+
+    assert "<" not in inside
+    assert "\\u003c" in inside
+
+
+async def test_all_its_addresses_are_relative_and_answered(client: httpx.AsyncClient) -> None:
+    """So that it works behind a prefix, offline and under the same password as the rest."""
+    start = await client.get(PATH)
+    addresses = re.findall(r'(?:src|href)="([^"#]+)"', start.text)
+
+    files = [address for address in addresses if address.startswith("playground/")]
+    assert {Path(file).suffix for file in files} == {".css", ".js"}
+    for address in addresses:
+        assert not re.match(r"/|https?:", address), address
+    for file in files:
+        assert (await client.get("/" + file)).status_code == 200
+
+
+async def test_every_module_that_a_script_imports_is_served(client: httpx.AsyncClient) -> None:
+    scripts = [path for path in playground_routes() if path.endswith(".js")]
+
+    imported: set[str] = set()
+    for path in scripts:
+        answer = await client.get(path)
+        assert answer.headers["content-type"].startswith("text/javascript")
+        imported |= set(re.findall(r'from "(.*?)"', answer.text))
+    assert imported
+    assert all(f"{PATH}/{module.removeprefix('./')}" in scripts for module in imported)
+
+
+async def test_no_script_runs_but_its_own(client: httpx.AsyncClient) -> None:
+    answer = await client.get(PATH)
+    policy = dict(
+        directive.strip().split(" ", 1) for directive in answer.headers["content-security-policy"].split(";")
+    )
+
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text), "the policy would not let it work"
+    assert re.findall(r"<script(?! type=\"application/json\")[^>]*>(.+?)</script>", answer.text) == []
