@@ -5,8 +5,6 @@ import contextlib
 import logging
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from adapters.prediction_cache import metrics
@@ -121,8 +119,6 @@ def _connect(address: RedisAddress) -> Redis:
         timeout=LIMIT_S,
         socket_timeout=LIMIT_S,
         socket_connect_timeout=LIMIT_S,
-        # redis-py's own default, ten attempts, would take all the time there is.
-        retry=Retry(NoBackoff(), 0),
         # RESP 2 is spoken by every Redis and every proxy, and needs no greeting.
         protocol=2,
         **address.options,

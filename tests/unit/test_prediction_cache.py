@@ -256,6 +256,20 @@ class TestAtOnce:
 
         assert len((await cache.find("picture", Computation())).people) == 1
 
+    async def test_who_asks_again_on_a_failure_does_not_get_that_failure_again(self) -> None:
+        cache, fails = new_cache(), Computation(waits=True, error=RuntimeError())
+
+        async def asks_twice() -> FoundPeople:
+            with pytest.raises(RuntimeError):
+                await cache.find("picture", fails)
+            return await cache.find("picture", Computation())
+
+        asking = [asyncio.create_task(asks_twice()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        fails.may_end.set()
+
+        assert len(await asyncio.gather(*asking)) == 3
+
     async def test_different_pictures_do_not_wait_for_each_other(self) -> None:
         cache, slow = new_cache(), Computation(waits=True)
         (waiting,) = await asked_at_once(cache, slow, 1)
