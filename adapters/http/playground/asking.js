@@ -1,5 +1,5 @@
 /** Asks the service as Label Studio does, and says in words what went wrong. */
-import { schema } from "./schema.js";
+import { route, schema } from "./schema.js";
 import { smaller } from "./picture.js";
 import { Trouble } from "./trouble.js";
 
@@ -59,7 +59,7 @@ function drawnRegion({ x, y, width, height }) {
 async function post(content, signal) {
   const limit = AbortSignal.timeout(LIMIT_MS);
   try {
-    return await fetch("predict", {
+    return await fetch(route("predict"), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(content),
@@ -93,7 +93,7 @@ async function refused(response) {
 
 /** A slot without prediction says nothing; the status says why. */
 async function failed(task) {
-  const why = await fetch("status", { signal: AbortSignal.timeout(STATUS_LIMIT_MS), cache: "no-store" })
+  const why = await fetch(route("status"), { signal: AbortSignal.timeout(STATUS_LIMIT_MS), cache: "no-store" })
     .then(response => response.json())
     .then(({ last_failures: failures }) => failures.findLast(failure => failure.task === task)?.detail)
     .catch(() => undefined);

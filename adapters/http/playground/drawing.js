@@ -29,7 +29,7 @@ export function place(point, size) {
 function drawPerson(context, size, person, view, index) {
   const corner = place(person.box, size);
   const extent = place({ x: person.box.width, y: person.box.height }, size);
-  const thick = Math.min(Math.max(Math.hypot(extent.x, extent.y) / 190, size.width / 700, 1.2), size.width / 90);
+  const thick = Math.min(Math.max(Math.hypot(extent.x, extent.y) / 210, size.width / 800, 1.2), size.width / 100);
   context.lineCap = context.lineJoin = "round";
   if (view.boxes) drawBox(context, corner, extent, thick, `${index + 1}`);
   const points = visible(person, view);
@@ -47,7 +47,7 @@ function drawPerson(context, size, person, view, index) {
     }
   }
   for (const point of found.values()) {
-    const radius = thick * (point.part === "face" ? 0.62 : FINE.has(point.part) ? 0.75 : 1.3);
+    const radius = thick * (point.part === "face" ? 0.5 : FINE.has(point.part) ? 0.65 : 1.3);
     context.beginPath();
     context.arc(point.x, point.y, radius, 0, 2 * Math.PI);
     context.fillStyle = point.colour;

@@ -2,7 +2,7 @@
 import { ask } from "./asking.js";
 import { peopleIn, summary } from "./people.js";
 import { pictureFromAddress, pictureFromFile } from "./picture.js";
-import { partName, schema } from "./schema.js";
+import { partName, route, schema } from "./schema.js";
 import { Stage } from "./stage.js";
 import { Trouble } from "./trouble.js";
 
@@ -127,9 +127,9 @@ function showPeople() {
   const rows = people.map((person, index) => {
     const cells = schema.parts.map(part => {
       const { shown, all, mean } = summary(person, part, threshold);
-      return make("td", {}, `${shown} / ${all}`, make("span", {}, mean === null ? "–" : mean.toFixed(2)));
+      return make("td", {}, `${shown}/${all}`, make("span", {}, mean === null ? "–" : mean.toFixed(2)));
     });
-    const row = make("tr", {}, make("th", { scope: "row" }, `${index + 1}`, make("span", {})), ...cells);
+    const row = make("tr", {}, make("th", { scope: "row" }, `${index + 1}`), ...cells);
     row.addEventListener("pointerenter", () => single(index));
     row.addEventListener("pointerleave", () => single(null));
     return row;
@@ -261,12 +261,15 @@ for (const part of schema.parts) {
   addSwitch(part, partName(part), on => stage.view.parts[on ? "add" : "delete"](part), swatch(part));
 }
 addSwitch("boxes", "Boxes", on => (stage.view.boxes = on));
-element("preset").append(...Object.keys(schema.labelConfigs).map(name => make("option", { value: name }, partName(name).replace("-", " "))));
+for (const [name, config] of Object.entries(schema.labelConfigs)) {
+  const count = config.match(/model_index/g).length;
+  element("preset").append(make("option", { value: name }, `${partName(name).replace("-", " ")} (${count})`));
+}
 element("label-config").value = schema.labelConfigs[element("preset").value];
 element("people").tHead.append(
   make("tr", {}, ...["Person", ...schema.parts.map(partName)].map(name => make("th", { scope: "col" }, name))),
 );
-fetch("health", { cache: "no-store" })
+fetch(route("health"), { cache: "no-store" })
   .then(response => response.json())
   .then(({ model_version: version }) => (element("version").textContent = version))
   .catch(() => showTrouble(new Trouble("The service could not be reached.")));

@@ -5,3 +5,10 @@ export const indexOf = new Map(schema.keypoints.map((keypoint, index) => [keypoi
 
 /** A part's name as people read it. */
 export const partName = part => (part[0].toUpperCase() + part.slice(1)).replaceAll("_", " ");
+
+/** The address of one of the service's routes; without the password that the page's own address may hold. */
+export function route(name) {
+  const address = new URL(name, document.baseURI);
+  address.username = address.password = "";
+  return address;
+}

@@ -67,7 +67,7 @@ export class Stage {
   #draw() {
     if (this.canvas.hidden) return;
     const { width, height } = this.natural;
-    const scale = Math.min(this.frame.clientWidth / width, (0.78 * innerHeight) / height);
+    const scale = Math.min(this.frame.clientWidth / width, (0.72 * innerHeight) / height);
     this.size = { width: width * scale, height: height * scale };
     const ratio = Math.min(devicePixelRatio || 1, 2);
     this.canvas.width = Math.round(this.size.width * ratio);
