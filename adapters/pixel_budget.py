@@ -32,7 +32,7 @@ class PixelBudget:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     self._give_back(share)  # its turn came in the moment in which it was given up
-                else:
+                elif (share, turn) in self._waiting:  # else whoever left before has taken it out already
                     self._waiting.remove((share, turn))
                     self._admit()
                 raise

@@ -102,6 +102,18 @@ async def test_one_that_is_cancelled_in_the_moment_of_its_turn_gives_it_back() -
         assert held == []
 
 
+async def test_a_request_that_ends_with_its_holding_and_waiting_pictures_cancels_them_all() -> None:
+    budget, held, release = PixelBudget(100), [], asyncio.Event()
+    running = [asyncio.create_task(holding(budget, 100, held, release)) for _ in range(3)]
+    await settle()
+    for task in running:  # in one moment, as when the time of a request is up
+        task.cancel()
+    await asyncio.wait(running)
+    assert [task.cancelled() for task in running] == [True] * 3
+    async with asyncio.timeout(1), budget.hold(100):
+        pass
+
+
 async def test_an_error_while_it_is_held_gives_the_pixels_back() -> None:
     budget = PixelBudget(100)
     with pytest.raises(ZeroDivisionError):
