@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,8 @@ def predict(
         raise typer.BadParameter("there are no pictures in it.", param_hint="PICTURES")
     if overlay is not None and len(names) > 1 and overlay.suffix.lower() in SUFFIXES:
         raise typer.BadParameter("name a folder when there are several pictures.", param_hint="--overlay")
-    if not asyncio.run(_predict_all(settings, names, overlay, as_json)):
+    overlays = [None] * len(names) if overlay is None else _overlay_files(overlay, names)
+    if not asyncio.run(_predict_all(settings, names, overlays, as_json)):
         raise typer.Exit(1)
 
 
@@ -72,13 +73,47 @@ def _expanded(names: Iterable[str]) -> Iterable[str]:
             yield name
 
 
-async def _predict_all(settings: Settings, names: list[str], overlay: Path | None, as_json: bool) -> bool:
+def _overlay_files(overlay: Path, names: Sequence[str]) -> list[Path]:
+    """Where each picture's overlay goes; pictures of the same name, from several folders, get numbers."""
+    if overlay.suffix.lower() in SUFFIXES:
+        return [overlay]
+    try:
+        overlay.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"the folder {overlay} cannot be made: {error.strerror}.", param_hint="--overlay"
+        ) from error
+    stems: list[str] = []
+    for name in names:
+        stem = free = _stem(name)
+        number = 2
+        while free in stems:
+            free, number = f"{stem}-{number}", number + 1
+        stems.append(free)
+    return [overlay / f"{stem}.png" for stem in stems]
+
+
+def _stem(name: str) -> str:
+    if name.lower().startswith("data:"):
+        return "picture"
+    return Path(urlsplit(name).path if _is_address(name) else name).stem or "picture"
+
+
+async def _predict_all(
+    settings: Settings, names: Sequence[str], overlays: Sequence[Path | None], as_json: bool
+) -> bool:
     detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
     version = model_version(runner_config(settings))
     console = Console(stderr=True)
     all_good = True
     async with _source(settings, names) as source:
-        for name in track(names, "Finding people", console=console, disable=len(names) == 1, transient=True):
+        for name, overlay in track(
+            list(zip(names, overlays, strict=True)),
+            "Finding people",
+            console=console,
+            disable=len(names) == 1,
+            transient=True,
+        ):
             try:
                 picture = await asyncio.to_thread(
                     decode, await _read(name, source, settings), max_pixels=settings.max_image_pixels
@@ -98,7 +133,7 @@ async def _predict_all(settings: Settings, names: list[str], overlay: Path | Non
 
 
 @asynccontextmanager
-async def _source(settings: Settings, names: list[str]) -> AsyncGenerator[PictureSource]:
+async def _source(settings: Settings, names: Sequence[str]) -> AsyncGenerator[PictureSource]:
     # Whoever types an address wants it fetched, also from the own network.
     hosts = {host for name in names if _is_address(name) and (host := urlsplit(name).hostname)}
     async with PictureSource(
@@ -160,9 +195,6 @@ def _print_table(found: Found, threshold: float) -> None:
 
 
 def _write_overlay(found: Found, target: Path, threshold: float) -> None:
-    if target.suffix.lower() not in SUFFIXES:
-        target.mkdir(parents=True, exist_ok=True)
-        target = target / f"{Path(urlsplit(found.name).path).stem or 'picture'}.png"
     drawn = draw_people(found.picture, found.people, threshold)
     if not cv2.imwrite(str(target), drawn):
         raise typer.BadParameter(f"{target} cannot be written.", param_hint="--overlay")
