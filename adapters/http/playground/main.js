@@ -1,7 +1,7 @@
 /** Connects the page's controls with the picture, the service and the canvas. */
 import { ask } from "./asking.js";
 import { peopleIn, summary } from "./people.js";
-import { pictureFromAddress, pictureFromFile } from "./picture.js";
+import { copyable, pictureFromAddress, pictureFromFile } from "./picture.js";
 import { partName, route, schema } from "./schema.js";
 import { Stage } from "./stage.js";
 import { Trouble } from "./trouble.js";
@@ -189,8 +189,8 @@ async function copy(area, what) {
 }
 
 async function download() {
-  const plain = picture.foreign || !picture.image;
-  const blob = await stage.png(plain ? null : picture.image);
+  const image = await copyable(picture);
+  const blob = await stage.png(image);
   if (!blob) {
     showTrouble(new Trouble("This browser cannot make a picture of this size."));
     return;
@@ -199,9 +199,9 @@ async function download() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   say(
-    plain
-      ? "Saved keypoints.png with the skeletons alone: the picture’s server does not let pages copy it."
-      : "Saved keypoints.png.",
+    image
+      ? "Saved keypoints.png."
+      : "Saved keypoints.png with the skeletons alone: the browser may not copy this picture.",
   );
 }
 

@@ -2,8 +2,8 @@
  * Pictures: what is sent of them and what is drawn.
  *
  * A picture is {address, image, name, foreign}: `address` goes to the service (a data: URI or a web address), `image`
- * is an HTMLImageElement or null where the browser cannot show it, and `foreign` tells that its pixels may be shown
- * but not copied.
+ * is an HTMLImageElement or null where the browser cannot show it, and `foreign` tells that it comes from elsewhere:
+ * a browser shows such a picture, but lets nobody copy its pixels.
  */
 import { Trouble } from "./trouble.js";
 
@@ -24,10 +24,13 @@ export async function pictureFromFile(file) {
 }
 
 export async function pictureFromAddress(address) {
-  const image = address.startsWith("data:") || /^https?:/i.test(address) ? await shown(address, "anonymous") : null;
-  if (image || address.startsWith("data:")) return { address, image, name: "the picture", foreign: false };
-  // Its server does not say that the browser may copy it; it can still be shown.
-  return { address, image: await shown(address), name: "the picture", foreign: true };
+  const inline = address.startsWith("data:");
+  return { address, image: await shown(address), name: "the picture", foreign: !inline };
+}
+
+/** The image of a picture in a form whose pixels may be copied, or null: the server of a foreign one has the say. */
+export async function copyable(picture) {
+  return picture.foreign ? shown(picture.address, "anonymous") : picture.image;
 }
 
 /** The same picture with about this share of its characters, or null if it cannot be made smaller. */
