@@ -86,8 +86,11 @@ def _networks(settings: Settings) -> str:
 
 
 def _device(settings: Settings) -> str:
+    config = runner_config(settings)
+    if model_store(config).state(files_of(settings.mode)["body"]) != "ok":
+        raise _ProblemError("it is tried with the networks, once they are there.")  # `load` would fetch them
     try:
-        load("body", runner_config(settings))
+        load("body", config)
     except (ProviderUnavailableError, ModelUnavailableError) as error:
         raise _ProblemError(str(error)) from error
     return f"the body network loads on {settings.device}"
