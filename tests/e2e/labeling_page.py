@@ -81,6 +81,14 @@ class LabelingPage:
         self.browser.place(".lsf-tool_smart")
         time.sleep(SETTLED_S)
 
+    def switch_auto_accept(self, *, on: bool) -> None:
+        """Set "Auto-Accept Suggestions"."""
+        toggle = "[data-testid=bottombar-auto-accept-toggle]"
+        self.browser.wait_for("selector => document.querySelector(selector) !== null", toggle)
+        if self.browser.evaluate("selector => document.querySelector(selector).checked", toggle) != on:
+            self.browser.click(toggle)
+        time.sleep(SETTLED_S)
+
     def choose(self, tool: str, label: str) -> None:
         """Choose a smart tool (`rectangle-tool`, `key-point-tool`) from the menu beside it, and then a label."""
         smart = self.browser.place(".lsf-tool_smart")

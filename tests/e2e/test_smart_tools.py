@@ -24,6 +24,7 @@ def page(label_studio: LabelStudio, backend: Backend, browser: Browser, label_co
     label_studio.connect(project, backend.wire.url)
     page = LabelingPage(browser, label_studio, project, task)
     page.switch_auto_annotation_on()
+    page.switch_auto_accept(on=False)  # which Label Studio keeps from one task to the next
     return page
 
 
@@ -76,6 +77,22 @@ def test_a_second_person_joins_the_first_when_each_is_accepted(
         page.draw_rectangle(corner, opposite)
         page.suggestions()
         page.accept_suggestions()
+    page.submit()
+
+    (annotation,) = label_studio.annotations(page.task)
+    found = people_of(annotation["result"])
+    noses = [person["nose"]["value"]["x"] for person in found]
+    assert noses == pytest.approx([drawn["nose"][0] for drawn in scenes.drawn_points(2)], abs=3)
+
+
+def test_with_auto_accept_several_people_can_be_drawn_one_after_the_other(
+    page: LabelingPage, label_studio: LabelStudio, backend: Backend
+) -> None:
+    page.switch_auto_accept(on=True)
+    for drawn, (corner, opposite) in enumerate((((3, 3), (33, 98)), ((62, 13), (88, 98))), start=1):
+        page.choose("rectangle-tool", "person")
+        page.draw_rectangle(corner, opposite)
+        _wait_for_requests(backend, page, drawn)
     page.submit()
 
     (annotation,) = label_studio.annotations(page.task)
