@@ -37,8 +37,8 @@ NAMESPACE = {"staging": "rtmlib-staging", "production": "rtmlib"}
 # Made by cert-manager, and by the operator (deploy.sh checks it): not in the manifests.
 LONGEST_PREDICTION_S = 110
 KEEP_ALIVE_S = 5
-# Measured after load with 8 callers: k8s/base/hpa.yaml.
-STEADY_MEMORY = 1080 * 2**20
+# Measured after load with 8 callers (k8s/base/hpa.yaml), and a prediction cache that is full: one entry worker has one.
+STEADY_MEMORY = 1090 * 2**20 + Settings.model_fields["prediction_cache_bytes"].default
 SECRETS_FROM_OUTSIDE = {"rtmlib-ml-backend-tls", "rtmlib-ml-backend-secrets"}
 
 
@@ -253,13 +253,14 @@ class TestEveryCombination:
         self, combination: list[Manifest]
     ) -> None:
         (*_, command) = container(combination)["lifecycle"]["preStop"]["exec"]["command"]
-        match = re.fullmatch(r"python /etc/rtmlib/drain.py (\d+) (\d+) (\d+) \|\| sleep \d+", command)
+        match = re.fullmatch(r"python /etc/rtmlib/drain.py (\d+) (\d+) (\d+) \|\| sleep (\d+)", command)
         assert match, command
-        port, pause, limit = (int(number) for number in match.groups())
+        port, pause, limit, after_failure = (int(number) for number in match.groups())
         grace = one(combination, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         assert port == 9090
         assert pause >= 10, "Traefik gathers changes for 2 s, and idle connections close after 5"
-        assert LONGEST_PREDICTION_S < limit < grace - 15
+        assert limit > LONGEST_PREDICTION_S
+        assert limit + after_failure <= grace - 10, "SIGTERM to the end takes 2 s"
 
     def test_an_update_never_takes_a_pod_away_before_its_successor_is_ready(
         self, combination: list[Manifest]
@@ -299,7 +300,7 @@ class TestEveryCombination:
             guard = memory["averageUtilization"] / 100 * quantity(resources["requests"]["memory"])
         else:
             guard = quantity(memory["averageValue"])
-        assert 1.25 * STEADY_MEMORY < guard < quantity(resources["limits"]["memory"])
+        assert 1.2 * STEADY_MEMORY < guard < quantity(resources["limits"]["memory"])
 
 
 class TestAgreementWithTheService:
