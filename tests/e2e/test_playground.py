@@ -480,8 +480,7 @@ def test_it_fits_screens_from_phones_to_desks(
 
 
 def test_pictures_for_the_manual(page: Browser, screenshot: Any, tmp_path: Path) -> None:
-    choose(page, picture_file(tmp_path, draw_figure(), "figure.png"))
-    wait_for_status(page, "One person was found.")
+    try_example(page)
     elbow = regions(page)["left_elbow"]["value"]
     page.point_at(on_stage(page, elbow["x"], elbow["y"]))
     settle(page)

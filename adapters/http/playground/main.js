@@ -81,7 +81,7 @@ async function find(box, signal) {
   say("Looking for people…");
   const started = performance.now();
   const { prediction, picture: sent } = await ask(picture, box, signal);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const took = performance.now() - started;
   signal.throwIfAborted();
   const found = peopleIn(prediction);
   people = box ? [...people, ...found] : found;
@@ -90,7 +90,11 @@ async function find(box, signal) {
   else if (picture.image) showPicture(stage.natural);
   element("json").value = jsonLines(prediction);
   element("copy-json").disabled = false;
-  say([outcome(found.length, box), `${seconds} s.`, remarks(sent)].join(" ").trim());
+  say([outcome(found.length, box), duration(took), remarks(sent)].join(" ").trim());
+}
+
+function duration(milliseconds) {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms.` : `${(milliseconds / 1000).toFixed(1)} s.`;
 }
 
 function outcome(count, box) {
