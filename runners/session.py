@@ -58,11 +58,6 @@ class Session:
         self._input = self._session.get_inputs()[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    @property
-    def input_shape(self) -> tuple[int | str | None, ...]:
-        """Shape of the input as the file declares it; free axes are names or None."""
-        return tuple(self._session.get_inputs()[0].shape)
-
     def run(self, batch: Array) -> list[Array]:
         """Run the network on a batch and return its outputs in the order of the file."""
         return self._session.run(self._outputs, {self._input: np.ascontiguousarray(batch)})

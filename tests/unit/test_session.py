@@ -52,10 +52,6 @@ def test_a_batch_that_is_not_contiguous_runs_as_well(network: Path) -> None:
     assert np.array_equal(doubled, every_other * 2)
 
 
-def test_the_input_s_shape_is_the_file_s(network: Path) -> None:
-    assert Session(network, config("cpu")).input_shape == ("batch", 3)
-
-
 @pytest.mark.parametrize(
     ("device", "provider"),
     [
