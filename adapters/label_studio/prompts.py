@@ -123,13 +123,24 @@ def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
     last = _prompt(region, size)
     earlier: list[BoxPrompt | PointPrompt] = []
     for other in _manual(context):
-        if other is region or _tags(other) != _tags(region):
+        if other is region or _tags(other) != _tags(region) or not _may_wait(other):
             continue
         try:
             earlier.append(_prompt(other, size))
         except PromptError:
             continue
     return Drawn(last, tuple(earlier[-_MAX_EARLIER:]))
+
+
+def _may_wait(region: Mapping[str, object]) -> bool:
+    """Tell whether a region may be waiting for an answer: of points, only those of a smart tool have `is_positive`.
+
+    Points that were accepted or set by hand earlier are finished work, and say nothing about what is meant now.
+    """
+    if _text(region, "type") not in {"keypointlabels", "keypoint"}:
+        return True
+    value = region.get("value")
+    return "is_positive" in region or (isinstance(value, Mapping) and "is_positive" in value)
 
 
 def _manual(context: Mapping[str, object]) -> list[Mapping[str, object]]:

@@ -1,6 +1,8 @@
 """What an annotator drew with a smart tool, and whom they meant."""
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from adapters.label_studio.prompts import (
 from wholebody.person import Person
 from wholebody.schema import Part
 
+RECORDED = Path(__file__).parents[1] / "data" / "label_studio"
 SIZE = (1000, 500)
 
 
@@ -286,3 +289,20 @@ def test_the_label_of_a_finger_asks_for_this_hand_and_any_other_for_the_whole_pe
     assert wanted_part(drawn(keypoint(1, 1, "left_hand_0")).last, image) is Part.LEFT_HAND
     assert wanted_part(drawn(keypoint(1, 1, "nose")).last, image) is None
     assert wanted_part(drawn(rectangle(1, 1, 9, 9)).last, image) is None
+
+
+def test_a_point_that_was_accepted_earlier_says_nothing_about_what_is_meant_now() -> None:
+    """As Label Studio 1.23.2 sent it: a person was accepted, then a negative point was set."""
+    body = json.loads((RECORDED / "smart_keypoint_negative_after_accepting.json").read_text())
+    found = drawn_prompts(body["params"]["context"], SIZE)
+    assert found is not None
+    assert isinstance(found.last, PointPrompt)
+    assert not found.last.positive
+    assert found.earlier == ()
+
+
+def test_a_point_that_waits_for_the_same_answer_counts() -> None:
+    body = json.loads((RECORDED / "smart_keypoint_negative_while_first_waits.json").read_text())
+    found = drawn_prompts(body["params"]["context"], SIZE)
+    assert found is not None
+    assert [isinstance(one, PointPrompt) and one.positive for one in found.earlier] == [True]
