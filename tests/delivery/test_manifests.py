@@ -93,6 +93,11 @@ class TestEveryCombination:
         folders = {path.parent.name for path in (root / "k8s/components").glob("*/kustomization.yaml")}
         assert folders - {"hosts"} == set(OPTIONAL)
 
+    @pytest.mark.parametrize("name", ENVIRONMENTS)
+    def test_every_optional_component_can_be_uncommented(self, root: Path, name: str) -> None:
+        text = (root / "k8s/overlays" / name / "kustomization.yaml").read_text()
+        assert set(re.findall(r"^  # - \.\./\.\./components/([a-z-]+)$", text, re.MULTILINE)) == set(OPTIONAL)
+
     @pytest.mark.parametrize("pair", list(itertools.combinations(OPTIONAL, 2)), ids="+".join)
     def test_every_pair_of_components_renders(self, render: Render, pair: tuple[str, str]) -> None:
         assert one(render("production", pair), "Deployment")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -163,11 +164,39 @@ class TestAgreement:
         deployment = yaml.safe_load((root / "k8s/base/deployment.yaml").read_text())
         assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == name
 
+    @pytest.mark.parametrize(("branch", "environment"), [("main", "production"), ("dev", "staging")])
+    @pytest.mark.parametrize("variant", ["cpu", "gpu"])
+    def test_a_release_goes_where_its_branch_says_with_the_image_of_that_overlay(
+        self, root: Path, tmp_path: Path, branch: str, environment: str, variant: str
+    ) -> None:
+        (script,) = [
+            step["run"]
+            for step in workflows(root)["release.yml"]["jobs"]["target"]["steps"]
+            if step.get("id") == "target"
+        ]
+        shutil.copytree(root / "k8s/overlays", tmp_path / "k8s/overlays")
+        overlay = tmp_path / "k8s/overlays" / environment / "kustomization.yaml"
+        if variant == "gpu":
+            overlay.write_text(
+                overlay.read_text().replace("# - ../../components/gpu", "- ../../components/gpu")
+            )
+            assert "../../components/gpu" in yaml.safe_load(overlay.read_text())["components"]
+        for name in ("cpu", "gpu"):
+            (tmp_path / f"image-{name}.txt").write_text(f"{IMAGE}-{name}\n")
+        output = tmp_path / "output"
+        result = run(
+            "bash", "-e", "-o", "pipefail", "-c", script,
+            cwd=tmp_path, GITHUB_REF_NAME=branch, GITHUB_OUTPUT=str(output),
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert output.read_text() == f"environment={environment}\nimage={IMAGE}-{variant}\n"
+
     def test_main_deploys_to_production_and_dev_to_staging(self, root: Path) -> None:
         release = workflows(root)["release.yml"]
         assert release[True]["push"]["branches"] == ["main", "dev"]  # YAML 1.1 reads the key `on` as true
-        environment = release["jobs"]["deploy"]["with"]["environment"]
-        assert environment == "${{ github.ref_name == 'main' && 'production' || 'staging' }}"
+        assert release["jobs"]["deploy"]["with"] == {
+            name: f"${{{{ needs.target.outputs.{name} }}}}" for name in ("environment", "image")
+        }
         branches = json.loads((root / "release_config.json").read_text())["branches"]
         assert branches == ["main", {"name": "dev", "prerelease": "beta"}]
 
