@@ -4,17 +4,15 @@ Label Studio sends more fields than are read here, and other versions send other
 null stands for "not given". Secrets are `SecretStr`, so that no log or error message can show them.
 """
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 MAX_TASKS = 10_000
 """Largest number of tasks in one request. "Retrieve predictions" sends the whole selection at once."""
 
 MAX_IDENTIFIER = 200
 """Longest id of a task or project. Label Studio's have some 20 characters; they stand in log lines and the status."""
-
-_ERRORS_EXPLAINED = 3
 
 
 def _null_as_empty(value: object) -> object:
@@ -140,41 +138,3 @@ class SetupResponse(_Body):
     """Answer to `POST /setup`."""
 
     model_version: str = Field(examples=["rtmlib-embedded-1a2b3c4d"])
-
-
-class VersionsResponse(_Body):
-    """Answer to `GET /versions`."""
-
-    versions: list[str] = Field(examples=[["rtmlib-embedded-1a2b3c4d"]])
-
-
-def explained(error: ValidationError) -> str:
-    """Say in one line what is wrong with a body: where, what was expected, what type came instead.
-
-    Values are left out, because they may be secrets.
-    """
-    problems = [
-        f"{_place(item['loc'])}: {item['msg'][:1].lower()}{item['msg'][1:]}{_got(item)}"
-        for item in error.errors(include_url=False, include_context=False)
-    ]
-    more = f"; and {len(problems) - _ERRORS_EXPLAINED} more" if len(problems) > _ERRORS_EXPLAINED else ""
-    return "; ".join(problems[:_ERRORS_EXPLAINED]) + more
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return place.removeprefix(".")[:200] or "the body"
-
-
-def _got(item: object) -> str:
-    value = cast(dict[str, object], item).get("input")
-    kinds: dict[type, str] = {
-        type(None): "null",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "text",
-        list: "a list",
-        dict: "an object",
-    }
-    return f", but got {kinds.get(type(value), type(value).__name__)}"

@@ -12,18 +12,10 @@ from adapters.label_studio.schemas import (
     PredictResponse,
     SetupRequest,
     SetupResponse,
-    VersionsResponse,
     WebhookRequest,
-    explained,
 )
 
 SECRET = "correct-horse-battery-staple"
-
-
-def complaint(model: type[BaseModel], body: Any) -> str:
-    with pytest.raises(ValidationError) as refused:
-        model.model_validate(body)
-    return explained(refused.value)
 
 
 def test_a_prediction_request_as_label_studio_sends_it_is_read() -> None:
@@ -69,33 +61,26 @@ def test_what_may_be_missing_may_be_null(body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "place"),
     [
-        ({}, "tasks: field required"),
-        ({"tasks": None}, "tasks: input should be a valid list, but got null"),
-        ({"tasks": {}}, "tasks: input should be a valid list, but got an object"),
-        ({"tasks": [{"data": {}}, 7]}, "tasks[1]: input should be"),
-        ({"tasks": [{"data": "a.jpg"}]}, "tasks[0].data: input should be a valid dictionary, but got text"),
-        (
-            {"tasks": [], "label_config": ["<View/>"]},
-            "label_config: input should be a valid string, but got a list",
-        ),
-        (
-            {"tasks": [], "params": {"context": []}},
-            "params.context: input should be a valid dictionary, but got a list",
-        ),
-        ({"tasks": [{}] * (MAX_TASKS + 1)}, "tasks: list should have at most 10000 items"),
-        ([], "the body: input should be"),
-        ("text", "the body: input should be"),
-        (None, "the body: input should be"),
+        ({}, ("tasks",)),
+        ({"tasks": None}, ("tasks",)),
+        ({"tasks": {}}, ("tasks",)),
+        ({"tasks": [{"data": {}}, 7]}, ("tasks", 1)),
+        ({"tasks": [{"data": "a.jpg"}]}, ("tasks", 0, "data")),
+        ({"tasks": [], "label_config": ["<View/>"]}, ("label_config",)),
+        ({"tasks": [], "params": {"context": []}}, ("params", "context")),
+        ({"tasks": [{}] * (MAX_TASKS + 1)}, ("tasks",)),
+        ([], ()),
+        ("text", ()),
+        (None, ()),
     ],
 )
-def test_a_wrong_body_is_explained_with_its_place(body: Any, said: str) -> None:
-    assert complaint(PredictRequest, body).startswith(said)
+def test_a_wrong_body_is_refused_at_its_place(body: Any, place: tuple[str | int, ...]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        PredictRequest.model_validate(body)
 
-
-def test_many_mistakes_are_counted() -> None:
-    assert complaint(PredictRequest, {"tasks": [{"data": 1}] * 10}).endswith("; and 7 more")
+    assert [error["loc"] for error in refused.value.errors()] == [place]
 
 
 @pytest.mark.parametrize(
@@ -139,11 +124,11 @@ def test_secrets_do_not_appear_in_error_messages() -> None:
     with pytest.raises(ValidationError) as refused:
         SetupRequest.model_validate({"access_token": [SECRET], "schema": {"x": SECRET}})
 
-    assert SECRET not in explained(refused.value) + str(refused.value)
+    assert SECRET not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "model", [PredictRequest, SetupRequest, WebhookRequest, PredictResponse, SetupResponse, VersionsResponse]
+    "model", [PredictRequest, SetupRequest, WebhookRequest, PredictResponse, SetupResponse]
 )
 def test_the_json_schema_has_examples(model: type[BaseModel]) -> None:
     assert "examples" in str(model.model_json_schema())
