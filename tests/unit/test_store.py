@@ -153,6 +153,15 @@ def test_a_damaged_file_is_fetched_again(
     assert f"{store.path(DETECTOR)} is damaged or was changed" in caplog.text
 
 
+def test_a_file_is_replaced_in_one_step_under_the_eyes_of_who_reads_it(index, store: ModelStore) -> None:
+    store.root.mkdir()
+    store.path(DETECTOR).write_bytes(b"damaged")
+    with store.path(DETECTOR).open("rb") as reader:
+        store.ensure(DETECTOR)
+        assert reader.read() == b"damaged", "another file took its place; nothing was written into this one"
+    assert content(store, DETECTOR) == NETWORKS["detector"]
+
+
 def test_a_damaged_file_is_not_used_when_it_cannot_be_replaced(index, store: ModelStore) -> None:
     store.root.mkdir()
     store.path(DETECTOR).write_bytes(b"damaged")
