@@ -154,10 +154,15 @@ class PartsEstimator:
         keypoints[:, :FACE_START] = bodies[:, body_and_feet]
         scores[:, :FACE_START] = body_scores[:, body_and_feet]
 
-        found_hands, found_faces = await asyncio.gather(
-            self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START]),
-            self._faces(picture, bodies, body_scores),
+        hand_search = asyncio.create_task(
+            self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START])
         )
+        face_search = asyncio.create_task(self._faces(picture, bodies, body_scores))
+        try:
+            found_hands, found_faces = await asyncio.gather(hand_search, face_search)
+        finally:  # when one fails, the other must not go on for nobody
+            hand_search.cancel()
+            face_search.cancel()
         for arm, hand in found_hands:
             where = list(PART_RANGES[arm.part])
             keypoints[arm.person, where], scores[arm.person, where] = hand.points, hand.score

@@ -336,6 +336,28 @@ class TestPartsEstimator:
         )  # in turn they would wait for ever
         assert np.all(estimate.scores > 0)
 
+    async def test_a_failure_ends_what_the_other_networks_do_for_this_picture(self) -> None:
+        networks, hands_asked, never = Networks(), asyncio.Event(), asyncio.Event()
+        ended: list[str] = []
+
+        async def hand(crops: NDArray[np.uint8]) -> Any:
+            hands_asked.set()
+            try:
+                await never.wait()
+            finally:
+                ended.append("hand")
+
+        async def face(crops: NDArray[np.uint8]) -> Any:
+            await hands_asked.wait()
+            raise NetworkError("out of memory")
+
+        estimator = PartsEstimator(networks.body, SIZE, hand, 224, face, 128, networks.mesh, 192)
+        async with asyncio.timeout(5):
+            with pytest.raises(NetworkError, match="out of memory"):
+                await estimator.estimate(PICTURE, BOXES)
+            await asyncio.sleep(0)
+        assert ended == ["hand"]
+
     async def test_a_network_s_failure_is_the_picture_s(self) -> None:
         async def broken(crops: NDArray[np.uint8]) -> Any:
             raise NetworkError("out of memory")
