@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.admission import Admission
-from adapters.cli.composition import runner_config
+from adapters.composition import runner_config
 from adapters.http.errors import error_response
 from adapters.http.openapi import complete
 from adapters.http.results import results_response

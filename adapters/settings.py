@@ -31,7 +31,10 @@ class Settings(BaseSettings):
         "`lightweight`, `balanced` or `performance` (RTMW, as in rtmlib).",
     )
     device: str = Field("cpu", description="What the networks run on: `cpu`, `cuda`, `cuda:N` or `mps`.")
-    backend_type: Literal["auto", "onnxruntime"] = Field("auto", description="Inference engine.")
+    backend_type: Literal["auto", "onnxruntime"] = Field(
+        "auto",
+        description="Inference engine. There is one so far, ONNX Runtime; `auto` leaves the choice to the service.",
+    )
     confidence_threshold: float = Field(
         0.3,
         ge=0,

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import aiohttp
 
-from adapters.cli.composition import runner_config
+from adapters.composition import runner_config
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction

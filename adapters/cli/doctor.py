@@ -9,7 +9,7 @@ from importlib import metadata
 import typer
 from rich.console import Console
 
-from adapters.cli.composition import runner_config
+from adapters.composition import runner_config
 from adapters.label_studio.connection import ConnectionFailedError, check_connection
 from adapters.label_studio.credentials import Credentials
 from adapters.settings import Settings, SettingsError, load_settings

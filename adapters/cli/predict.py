@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from adapters.cli.composition import runner_config
+from adapters.composition import runner_config
 from adapters.overlay import draw_people
 from adapters.pictures.decoding import decode
 from adapters.pictures.errors import PictureError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from adapters.cli.composition import runner_config
+from adapters.composition import runner_config
 from adapters.settings import load_settings
 from runners.assembly import fetch_files
 

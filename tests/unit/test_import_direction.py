@@ -1,6 +1,6 @@
 """Imports point one way: service -> adapters -> wholebody <- runners.
 
-Two places put the parts together and may see all of them: service.py and the command line.
+service.py and the command line put the parts together, with the help of adapters/composition.py: they may see all.
 """
 
 import ast
@@ -19,7 +19,7 @@ FORBIDDEN = {
     "runners": {"adapters", "service"},
     "adapters": {"runners", "service"} | RUNTIMES,
 }
-COMPOSITION_ROOTS = {"adapters/cli": {"runners"}}
+COMPOSITION_ROOTS = {"adapters/cli/": {"runners"}, "adapters/composition.py": {"runners"}}
 
 
 def imported_modules(source: str) -> set[str]:
