@@ -429,8 +429,8 @@ class TestComponents:
         assert (spec["minReplicas"], spec["maxReplicas"]) == (5, 20)
         cpu, memory = (metric["resource"]["target"] for metric in spec["metrics"])
         assert cpu["averageUtilization"] == 50
-        plain = one(render(environment), "HorizontalPodAutoscaler")["spec"]["metrics"][1]["resource"]["target"]
-        assert memory == plain, "an earlier guard would lie at what the networks keep"
+        before = one(render(environment), "HorizontalPodAutoscaler")["spec"]["metrics"][1]["resource"]
+        assert memory == before["target"], "an earlier guard would lie at what the networks keep"
 
     def test_redis_is_reachable_from_the_backend_only(self, render: Render, environment: str) -> None:
         manifests = render(environment, ("redis",))
