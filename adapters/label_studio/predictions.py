@@ -6,7 +6,7 @@ names no region leaves the keypoints loose, at the top of the tree.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
@@ -212,14 +212,13 @@ def _regions(drawing: _Drawing, person: Person, person_id: str, note: str) -> li
                 "value": _box_value(box, drawing.picture.size, image.box.label),
             }
         )
-    keypoints = [
-        region
-        for control in image.keypoints
-        if score >= _first(control.person_threshold, drawing.thresholds.person)
-        for label in control.labels
-        for region in [_keypoint_region(drawing, person, control, label)]
-        if region is not None
-    ]
+    keypoints: list[Region] = []
+    for control in image.keypoints:
+        if score < _first(control.person_threshold, drawing.thresholds.person):
+            continue
+        widths = _point_widths(control, person, width)
+        regions = (_keypoint_region(drawing, person, control, label, widths) for label in control.labels)
+        keypoints += [region for region in regions if region is not None]
     taken = {region["id"] for region in boxes}
     for region in keypoints:
         region["id"] = _free_id(f"{person_id}-{region['id']}", taken)
@@ -255,7 +254,11 @@ def _box_value(box: _Box, size: Size, label: str) -> BoxValue:
 
 
 def _keypoint_region(
-    drawing: _Drawing, person: Person, control: KeypointControl, label: KeypointLabel
+    drawing: _Drawing,
+    person: Person,
+    control: KeypointControl,
+    label: KeypointLabel,
+    widths: Mapping[Part, float],
 ) -> Region | None:
     """Write one keypoint, or None if it is not to be sent. Its id is its name, still to be made unique."""
     keypoint = KEYPOINTS[label.index]
@@ -281,19 +284,23 @@ def _keypoint_region(
         "value": {
             "x": _percent(x, width),
             "y": _percent(y, height),
-            "width": _point_width(control, keypoint.part, person, width),
+            "width": widths[keypoint.part],
             "keypointlabels": [label.label],
         },
     }
 
 
-def _point_width(control: KeypointControl, part: Part, person: Person, picture_width: int) -> float:
-    """Width of a drawn point in percent of the picture's width."""
+def _point_widths(control: KeypointControl, person: Person, picture_width: int) -> dict[Part, float]:
+    """Width of a person's drawn points in percent of the picture's width, for each part."""
     if control.point_size is not None:
-        return min(max(_percent(control.point_size, picture_width), 10**-_DECIMALS), 100.0)
+        wanted = min(max(_percent(control.point_size, picture_width), 10**-_DECIMALS), 100.0)
+        return dict.fromkeys(Part, wanted)
     x1, y1, x2, y2 = (float(edge) for edge in person.box)
-    share = _POINT_WIDTHS[part] * math.hypot(x2 - x1, y2 - y1) / picture_width
-    return round(min(max(100 * share, _NARROWEST), _WIDEST), _DECIMALS)
+    diagonal = math.hypot(x2 - x1, y2 - y1)
+    return {
+        part: round(min(max(100 * (share * diagonal / picture_width), _NARROWEST), _WIDEST), _DECIMALS)
+        for part, share in _POINT_WIDTHS.items()
+    }
 
 
 def _free_id(wanted: str, taken: set[str]) -> str:
