@@ -28,10 +28,12 @@ test: setup ## Run the whole test suite
 	@$(UV) run --frozen --no-sync pytest
 
 .PHONY: lint
-lint: setup ## Check format, style and types
-	@$(UV) run --frozen --no-sync ruff format --check .
-	@$(UV) run --frozen --no-sync ruff check .
-	@$(UV) run --frozen --no-sync pyright
+lint: setup ## Check format, style and types of all files
+	@PATH="$(dir $(UV)):$$PATH" $(UV) run --frozen --no-sync prek run --all-files
+
+.PHONY: hooks
+hooks: setup ## Let git run the same checks before every commit
+	@$(UV) run --frozen --no-sync prek install
 
 .PHONY: format
 format: setup ## Format the code and apply safe fixes
@@ -41,6 +43,10 @@ format: setup ## Format the code and apply safe fixes
 .PHONY: docs
 docs: setup ## Make the generated pages of the manual
 	@$(UV) run --frozen --no-sync python -m adapters.settings_table > docs/configuration.md
+
+.PHONY: manual
+manual: $(UV) ## Build the manual into build/manual; a dangling link stops it
+	@NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --isolated --no-project --only-group docs mkdocs build --strict --quiet --site-dir build/manual
 
 PHOTOS ?= ../shared/photos
 

@@ -1,0 +1,1 @@
+"""The manual: what it shows works."""
