@@ -37,7 +37,7 @@ from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import Status
 from runners.assembly import model_version
-from runners.services import CALL_LIMIT_S, assemble_runners, runner_services
+from runners.services import assemble_runners, runner_services
 from wholebody.person import Person
 from wholebody.pipeline import find_people
 
@@ -52,8 +52,18 @@ status = Status(settings.mode, settings.device)
 admission = Admission(TASKS_IN_HAND)
 DetectorRunner, PoseRunner = runner_services(config)
 
+REQUEST_LIMIT_S = 110
+"""Longest that a request may take; Label Studio itself waits 100 s, and predictions are given 90 s."""
+
 READY_LIMIT_S = 2
 """A probe must be answered in time, also while a runner starts or hangs."""
+
+
+def watch_workers() -> None:
+    """Have BentoML's supervisor watch the workers that it is about to start."""
+    from runners.supervision import supervise  # noqa: PLC0415 - of no use to the workers
+
+    supervise()
 
 
 @bentoml.service(
@@ -61,7 +71,7 @@ READY_LIMIT_S = 2
     # Said here, or BentoML adds a compiler and git, which nothing needs.
     image=bentoml.images.Image(base_image="python:3.11-slim", distro="slim"),
     http={"port": settings.backend_port},
-    traffic={"timeout": CALL_LIMIT_S},
+    traffic={"timeout": REQUEST_LIMIT_S},
     # Readiness is asked of the runners in `__is_ready__`, with a limit; BentoML's own way can hang for 15 s.
     runner_probe={"enabled": False},
     # The surface logs requests, with ids and without secrets, and counts them: BentoML's own metrics have a label for
@@ -74,6 +84,7 @@ class Backend:
 
     detector = bentoml.depends(DetectorRunner)
     pose = bentoml.depends(PoseRunner)
+    watched = bentoml.on_deployment(watch_workers)
 
     def __init__(self) -> None:
         # The CPUs belong to the networks; a crop is too small to be cut by several threads.

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import pickle
 import sys
+import time
 from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
@@ -27,16 +28,20 @@ from wholebody.estimation import Network, NetworkError, PoseEstimator
 
 logger = logging.getLogger(__name__)
 
-CALL_LIMIT_S = 110
-"""Longest that a call may take; Label Studio itself waits 100 s for the whole answer."""
+CALL_LIMIT_S = 80
+"""Longest that a network's answer is waited for, asking again included: less than what a request has in all."""
 
-RESTART_PAUSE_S = 3
-"""What a runner's worker needs to be started again, as measured: about 3 s with the embedded networks."""
+BATCH_LIMIT_S = 60
+"""A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
+
+RESTART_PAUSE_S = 0.2
+"""Before a runner that is gone is asked again. Its socket stays: who connects is heard when its new worker is there."""
 
 _SERVICE: dict[str, Any] = {
     # One worker: its networks use all the threads that there are.
     "workers": 1,
-    "traffic": {"timeout": CALL_LIMIT_S},
+    # Longer than what callers wait, or BentoML answers a moment before they give up.
+    "traffic": {"timeout": CALL_LIMIT_S + 10},
     # By default the connection to a runner is renewed every 100 requests, under the feet of those in flight.
     "runner_connection": {"max_requests": 10**9, "max_age": 1e9},
     # The entry service logs requests; calls to runners are its own business.
@@ -61,6 +66,7 @@ class _Runner:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
         )
         files = files_of(config.mode)
+        self._under_way: dict[object, float] = {}  # when each batch in the networks began
         self._networks: dict[NetworkName, LoadedNetwork] = {}
         for name in names:
             if name not in files:
@@ -68,7 +74,7 @@ class _Runner:
             network = load(name, config)
             width, height = files[name].input_size
             network(np.zeros((1, height, width, 3), np.uint8))  # the first run sets up buffers
-            self._networks[name] = _measured(
+            self._networks[name] = self._watched(
                 network, batch_size.labels(network=name), seconds.labels(network=name)
             )
 
@@ -76,14 +82,22 @@ class _Runner:
         # Pickled here, or BentoML would make dictionaries of the dataclasses among the results.
         return [pickle.dumps(answer) for answer in run_calls(self._networks[name], calls)]
 
+    def is_alive(self) -> bool:
+        """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
+        return all(time.monotonic() - began < BATCH_LIMIT_S for began in list(self._under_way.values()))
 
-def _measured(network: LoadedNetwork, batch_size: Any, seconds: Any) -> LoadedNetwork:
-    def run(crops: Crops) -> Sequence[Any]:
-        batch_size.observe(len(crops))
-        with seconds.time():
-            return network(crops)
+    def _watched(self, network: LoadedNetwork, batch_size: Any, seconds: Any) -> LoadedNetwork:
+        def run(crops: Crops) -> Sequence[Any]:
+            batch_size.observe(len(crops))
+            batch = object()
+            self._under_way[batch] = time.monotonic()
+            try:
+                with seconds.time():
+                    return network(crops)
+            finally:
+                del self._under_way[batch]
 
-    return run
+        return run
 
 
 _batchable = partial(
@@ -120,6 +134,9 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
         def __init__(self) -> None:
             self._runner = _Runner(config, ("person",))
 
+        async def __is_alive__(self) -> bool:
+            return self._runner.is_alive()
+
         @_batchable()
         def person(self, calls: list[Any]) -> list[Any]:
             return self._runner.run("person", calls)
@@ -132,6 +149,9 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
 
         def __init__(self) -> None:
             self._runner = _Runner(config, ("body", "hand", "face", "face_mesh"))
+
+        async def __is_alive__(self) -> bool:
+            return self._runner.is_alive()
 
         @_batchable()
         def body(self, calls: list[Any]) -> list[Any]:
@@ -174,13 +194,14 @@ def _remote(runner: Any, name: NetworkName) -> Network[Any]:
 
     async def run(crops: Crops) -> Sequence[Any]:
         try:
-            try:
-                answer = await ask(crops)
-            except aiohttp.ClientConnectionError:
-                # The worker ended, and is being started again. Inference changes nothing: it can be asked twice.
-                logger.warning("The runner of the %s network is gone; asking once more", name)
-                await asyncio.sleep(RESTART_PAUSE_S)
-                answer = await ask(crops)
+            async with asyncio.timeout(CALL_LIMIT_S):
+                try:
+                    answer = await ask(crops)
+                except aiohttp.ClientConnectionError:
+                    # The worker ended, and is being started again. Inference changes nothing: it can be asked twice.
+                    logger.warning("The runner of the %s network is gone; asking once more", name)
+                    await asyncio.sleep(RESTART_PAUSE_S)
+                    answer = await ask(crops)
         except (aiohttp.ClientError, TimeoutError, bentoml.exceptions.BentoMLException) as error:
             raise NetworkError(f"The runner of the {name} network does not answer: {error!r}") from error
         if isinstance(answer, Failed):

@@ -1,0 +1,148 @@
+"""What keeps the worker processes running, inside BentoML's supervisor.
+
+`bentoml serve` is a supervisor (circus) with a worker process for each service. Left to itself, it
+
+- looks only every 10 s for workers that ended, and in a container ends all of them with the first,
+- never notices a worker that hangs,
+- at SIGTERM ends the runners together with the service that needs them, so that requests in hand fail; and forgets a
+  SIGTERM that comes while it is starting a worker,
+- leaves the port open until the last worker is gone, so that new callers wait for nobody.
+
+There is no setting for any of that, so the supervisor's class is replaced by one that is derived from it. BentoML is
+pinned to the version this was written for.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from typing import Any
+
+from bentoml._internal.utils import circus as bentoml_circus
+from circus.exc import ConflictError
+from circus.process import DEAD_OR_ZOMBIE
+
+logger = logging.getLogger(__name__)
+
+PROBE_INTERVAL_S = 2.0
+PROBE_LIMIT_S = 4.0
+"""A worker answers a probe from memory, whatever its networks do; this is for a machine that is far too busy."""
+PROBES_MISSED = 2
+"""Two in a row, so that a machine that was asleep for a while does not count as a worker that hangs."""
+YOUNG_S = 10.0
+"""A worker that ends sooner after its start would probably do so again at once: the next round of 10 s sees to it."""
+REFUSE_AFTER_S = 0.5
+"""After SIGTERM, the service's worker has stopped listening by then; uvicorn looks every 0.1 s."""
+
+_ENTRY, _ENTRY_SOCKET = "service", "_bento_api_server"  # as BentoML names them
+_RUNNER_PREFIX = "service_"
+
+
+def supervise() -> None:
+    """Make the server that BentoML is about to start in this process watch its workers."""
+    bentoml_circus.Arbiter = WatchfulArbiter
+
+
+_Arbiter: Any = bentoml_circus.Arbiter  # its types are not what it does: `stop` returns something to wait for
+
+
+class WatchfulArbiter(_Arbiter):
+    """BentoML's supervisor, which also sees to workers that hang, and stops its workers in order."""
+
+    loop: Any
+    sockets: dict[str, socket.socket]
+    watchers: list[Any]
+    _stopping: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ending: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
+        self._missed: dict[int, int] = {}  # by process; who has never answered is still loading its networks
+
+    def initialize(self) -> None:
+        """Start watching, as soon as there is something to watch."""
+        super().initialize()
+        for watcher in self.watchers:
+            watcher.respawn = True  # in containers as well: a new worker is back sooner than a new container
+        loop: asyncio.AbstractEventLoop = self.loop.asyncio_loop
+        loop.add_signal_handler(signal.SIGCHLD, lambda: self.loop.spawn_callback(self._replace_ended))
+        self._probing = loop.create_task(self._probe_runners())
+
+    async def _replace_ended(self) -> None:
+        ended = [
+            process
+            for watcher in self.watchers
+            for process in watcher.processes.values()
+            if process.status == DEAD_OR_ZOMBIE
+        ]
+        if self._stopping or not ended or any(process.age() < YOUNG_S for process in ended):
+            return
+        logger.warning(
+            "A worker process ended (%s): starting another", ", ".join(str(one.pid) for one in ended)
+        )
+        with contextlib.suppress(
+            ConflictError
+        ):  # something is being started or stopped: the next round sees to it
+            await self.manage_watchers()
+
+    async def _probe_runners(self) -> None:
+        runners = [watcher for watcher in self.watchers if watcher.name.startswith(_RUNNER_PREFIX)]
+        while True:
+            await asyncio.sleep(PROBE_INTERVAL_S)
+            await asyncio.gather(*(self._probe(runner) for runner in runners))
+
+    async def _probe(self, runner: Any) -> None:
+        for pid in runner.get_active_pids():
+            if await _answers(self.sockets[runner.name.removeprefix(_RUNNER_PREFIX)]):
+                self._missed[pid] = 0
+            elif pid in self._missed:
+                self._missed[pid] += 1
+                if self._missed[pid] >= PROBES_MISSED:
+                    logger.error("The worker process %s of %s hangs: it is ended", pid, runner.name)
+                    del self._missed[pid]
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> Any:
+        """Let the service answer what it has in hand, then end the runners; asked again, go on with it."""
+        if self._ending is None:
+            self._ending = self.loop.asyncio_loop.create_task(self._stop_in_order())
+        return self._ending
+
+    async def _stop_in_order(self) -> None:
+        self._stopping = True
+        entry_ended: Any = self.get_watcher(_ENTRY)._stop(close_output_streams=True)
+        await asyncio.sleep(REFUSE_AFTER_S)
+        with contextlib.suppress(OSError):  # already closed, or a system that cannot
+            # Every worker has inherited the socket, and would keep new callers waiting.
+            self.sockets[_ENTRY_SOCKET].shutdown(socket.SHUT_RDWR)
+        await entry_ended
+        while True:
+            try:
+                await super().stop()
+            except ConflictError:  # workers are being started
+                await asyncio.sleep(0.1)
+            else:
+                break
+        if self._probing is not None:
+            self._probing.cancel()
+
+
+async def _answers(listening: socket.socket) -> bool:
+    """Whether the worker behind a socket is alive and says so."""
+    try:
+        async with asyncio.timeout(PROBE_LIMIT_S):
+            if listening.family == socket.AF_UNIX:
+                reader, writer = await asyncio.open_unix_connection(listening.getsockname())
+            else:
+                reader, writer = await asyncio.open_connection(*listening.getsockname()[:2])
+            try:
+                writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
