@@ -5,7 +5,9 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from typing import Any
 
+import requests
 import typer
 from rich.console import Console
 
@@ -17,6 +19,7 @@ from runners.assembly import files_of, load, model_store, model_version
 from runners.cpus import usable_cpus
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
+HEALTH_LIMIT_S = 2
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
 
 
@@ -102,11 +105,24 @@ def _port(settings: Settings) -> str:
         try:
             listener.bind(("0.0.0.0", settings.backend_port))  # noqa: S104 - as the service does
         except OSError as error:
+            running = _running_there(settings.backend_port)
+            if running is not None:
+                return f"the service is running on {settings.backend_port}, {running}"
             raise _ProblemError(
-                f"{settings.backend_port} cannot be listened on ({error.strerror}): perhaps the service runs already; "
-                "otherwise set BACKEND_PORT."
+                f"{settings.backend_port} cannot be listened on ({error.strerror}), and what is there is not this "
+                "service: set BACKEND_PORT."
             ) from error
     return f"{settings.backend_port} is free"
+
+
+def _running_there(port: int) -> str | None:
+    """Ask a port for its health; returns the model version of a service of ours."""
+    try:
+        said: Any = requests.get(f"http://127.0.0.1:{port}/health", timeout=HEALTH_LIMIT_S).json()
+        version = said["model_version"]
+    except (requests.RequestException, ValueError, LookupError, TypeError):
+        return None
+    return version if isinstance(version, str) and version.startswith("rtmlib-") else None
 
 
 def _label_studio(settings: Settings) -> str:

@@ -89,7 +89,7 @@ class TestWhatIsWrong:
 
         assert result.exit_code == 1
         assert f"✗ Port: {port} cannot be listened on" in result.output
-        assert "otherwise set BACKEND_PORT" in result.output
+        assert "is not this service: set BACKEND_PORT" in result.output
 
     def test_a_label_studio_that_is_not_there(self, doctor: Doctor, unused_tcp_port: int) -> None:
         result = doctor(LABEL_STUDIO_URL=f"http://127.0.0.1:{unused_tcp_port}")
