@@ -46,7 +46,7 @@ docs: setup ## Make the generated pages of the manual
 
 .PHONY: manual
 manual: $(UV) ## Build the manual into build/manual; a dangling link stops it
-	@NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --isolated --no-project --only-group docs mkdocs build --strict --quiet --site-dir build/manual
+	@NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --isolated --only-group docs mkdocs build --strict --site-dir build/manual
 
 PHOTOS ?= ../shared/photos
 
