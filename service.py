@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from adapters.admission import Admission
 from adapters.composition import runner_config
+from adapters.event_loop import event_loop_watched
 from adapters.http.errors import error_response
 from adapters.http.openapi import complete
 from adapters.http.results import results_response
@@ -35,8 +36,8 @@ from adapters.pictures.source import PictureSource
 from adapters.prediction_cache.cache import open_prediction_cache
 from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
-from adapters.status import Status
-from runners.assembly import model_version
+from adapters.status import NetworkInUse, Status
+from runners.assembly import files_of, model_version
 from runners.services import assemble_runners, runner_services
 from wholebody.person import Person
 from wholebody.pipeline import find_people
@@ -95,7 +96,9 @@ class Backend:
     @bentoml.on_startup
     async def open(self) -> None:
         """Open the connections that requests need."""
-        status.model_version = model_version(config)
+        networks = [NetworkInUse(name, file.name) for name, file in files_of(config.mode).items()]
+        status.serving(model_version(config), networks)
+        await self._open.enter_async_context(event_loop_watched())
         token = settings.label_studio_api_token
         url = settings.label_studio_url
         pictures = PictureSource(
@@ -163,6 +166,14 @@ class Backend:
         }
 
 
+def retry_after_s() -> int | None:
+    """Return after how many seconds to come again with work, or None if it is welcome now."""
+    seconds = admission.retry_after_s()
+    if seconds is not None:
+        status.refused()
+    return seconds
+
+
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document."""
     try:
@@ -180,5 +191,5 @@ Backend.add_asgi_middleware(
     if settings.basic_auth_user and password
     else None,
     max_request_bytes=settings.max_request_bytes,
-    retry_after_s=admission.retry_after_s,
+    retry_after_s=retry_after_s,
 )

@@ -6,7 +6,6 @@ again, and leaves a log line, a count and an entry in the status.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Gauge
 
 from adapters import metrics
 from adapters.admission import Admission
@@ -36,10 +36,13 @@ from adapters.pictures.source import PictureSource
 from adapters.pixel_budget import PixelBudget
 from adapters.prediction_cache.cache import PredictionCache
 from adapters.prediction_cache.entries import FoundPeople, PromptBox, entry_name, picture_digest, prompt_box
+from adapters.request_context import request_id
 from adapters.status import Status
+from adapters.task_progress import TaskProgress, entered, following, timed_stage
 from wholebody.estimation import NetworkError
 from wholebody.person import Person
 from wholebody.schema import Part
+from wholebody.stages import timed_by
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +133,11 @@ class Predictor:
         project = None if request.project is None else str(request.project)
         job = _Job(parse_label_config(xml), request.params.context, project)
         own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
-        running = [asyncio.create_task(self._in_turn(task, job, own_turns)) for task in request.tasks]
+        ways = [TaskProgress() for _ in request.tasks]
+        running = [
+            asyncio.create_task(self._in_turn(task, job, own_turns, way))
+            for task, way in zip(request.tasks, ways, strict=True)
+        ]
         if running:
             try:
                 await asyncio.wait(running, timeout=time_budget_s)
@@ -138,47 +145,46 @@ class Predictor:
                 for unfinished in running:
                     unfinished.cancel()
             await asyncio.wait(running)
+        too_late = f"not done within {time_budget_s:.0f} s; ask again for the rest"
         return [
-            self._failed(
-                task, job, "time_budget", f"not done within {time_budget_s:.0f} s; ask again for the rest"
-            )
-            if slot.cancelled()
-            else slot.result()
-            for task, slot in zip(request.tasks, running, strict=True)
+            self._failed(task, job, way, "time_budget", too_late) if slot.cancelled() else slot.result()
+            for task, slot, way in zip(request.tasks, running, ways, strict=True)
         ]
 
-    async def _in_turn(self, task: Task, job: _Job, own_turns: asyncio.Semaphore) -> Slot:
+    async def _in_turn(self, task: Task, job: _Job, own_turns: asyncio.Semaphore, way: TaskProgress) -> Slot:
         async with AsyncExitStack() as turn:
-            with self._counted("waiting"):
+            turn.enter_context(following(way))
+            with self._counted("waiting", metrics.tasks_waiting()):
                 await turn.enter_async_context(own_turns)
                 await turn.enter_async_context(self._admission.place())
-            with self._counted("in_hand"):
-                return await self._predict(task, job)
+            with self._counted("in_hand", metrics.tasks_in_hand()):
+                return await self._predict(task, job, way)
 
     @contextmanager
-    def _counted(self, what: str) -> Generator[None]:
+    def _counted(self, what: str, gauge: Gauge) -> Generator[None]:
         setattr(self._status, what, getattr(self._status, what) + 1)
+        gauge.inc()
         try:
             yield
         finally:
             setattr(self._status, what, getattr(self._status, what) - 1)
+            gauge.dec()
 
-    async def _predict(self, task: Task, job: _Job) -> Slot:
-        started = time.perf_counter()
+    async def _predict(self, task: Task, job: _Job, way: TaskProgress) -> Slot:
         try:
             found = await self._people(task, job)
         except (PictureError, TaskError) as error:
-            return self._failed(task, job, error.reason, str(error))
+            return self._failed(task, job, way, error.reason, str(error))
         except TaskDataError as error:
-            return self._failed(task, job, "no_picture", str(error))
+            return self._failed(task, job, way, "no_picture", str(error))
         except NetworkError as error:
-            return self._failed(task, job, "network", str(error))
+            return self._failed(task, job, way, "network", str(error))
         except PromptError as error:
-            return self._failed(task, job, "prompt", str(error))
+            return self._failed(task, job, way, "prompt", str(error))
         except Exception as error:
             # The last line of defence: one task's surprise must not cost the others of the request.
             logger.exception("An unexpected error")
-            return self._failed(task, job, "internal", f"{type(error).__name__}: {error}")
+            return self._failed(task, job, way, "internal", f"{type(error).__name__}: {error}")
         self._status.succeeded()
         metrics.tasks_total().labels(outcome="succeeded", reason="").inc()
         logger.debug(
@@ -186,13 +192,20 @@ class Predictor:
             task.id,
             job.project,
             len(found["result"]),
-            time.perf_counter() - started,
+            way.seconds,
         )
         return found
 
-    def _failed(self, task: Task, job: _Job, reason: str, detail: str) -> list[Any]:
+    def _failed(self, task: Task, job: _Job, way: TaskProgress, reason: str, detail: str) -> list[Any]:
         logger.warning("task=%s project=%s failed reason=%s: %s", task.id, job.project, reason, detail)
-        self._status.failed(project=job.project, task=task.id, reason=reason, detail=detail)
+        self._status.failed(
+            request=request_id.get(),
+            project=job.project,
+            task=task.id,
+            stage=way.stage,
+            reason=reason,
+            detail=detail,
+        )
         metrics.tasks_total().labels(outcome="failed", reason=reason).inc()
         return []
 
@@ -236,18 +249,20 @@ class Predictor:
     def _prediction(
         self, found: Sequence[PeopleInImage], id_prefix: str = "", only: Part | None = None
     ) -> Prediction:
-        return prediction(
-            found,
-            model_version=self._status.model_version,
-            thresholds=self._thresholds,
-            id_prefix=id_prefix,
-            only=only,
-        )
+        with timed_stage("format"):
+            return prediction(
+                found,
+                model_version=self._status.model_version,
+                thresholds=self._thresholds,
+                id_prefix=id_prefix,
+                only=only,
+            )
 
     async def _fetched(self, task: Task, image: ImageControls) -> _Fetched:
         address = image.value.address(task.data)
-        with metrics.stage_seconds().labels(stage="fetch").time():
+        with timed_stage("fetch"):
             data = await self._pictures.fetch(address, task_id=task.id)
+        entered("decode")
 
         def examine() -> _Fetched:
             return _Fetched(data, measure(data, max_pixels=self._max_pixels), picture_digest(data))
@@ -268,9 +283,10 @@ class Predictor:
         """Decode a picture, and hold its pixels while the networks look at it."""
         boxes = None if box is None else np.array([box], np.float32)
         async with self._pixels.hold(fetched.size.width * fetched.size.height):
-            with metrics.stage_seconds().labels(stage="decode").time():
+            with timed_stage("decode"):
                 picture = await asyncio.to_thread(decode, fetched.data, max_pixels=self._max_pixels)
-            with metrics.stage_seconds().labels(stage="people").time():
+            with timed_by(timed_stage):
                 people = await self._find_people(picture, boxes)
+        metrics.people_found(people, in_whole_picture=box is None)
         height, width = picture.shape[:2]
         return FoundPeople(tuple(people), (width, height))

@@ -3,12 +3,57 @@
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters import metrics
+
 FAILURES_KEPT = 20
 DETAIL_KEPT = 500
+MINUTE_S = 60
+
+
+@dataclass(frozen=True)
+class NetworkInUse:
+    """A network that runs.
+
+    Attributes:
+        name: What it looks for: `person`, `body`, `hand`, `face`, `face_mesh`.
+        weights: The name of its weights.
+        engine: What runs it.
+        precision: `exact`, or how its numbers were made smaller.
+    """
+
+    name: str
+    weights: str
+    engine: str = "onnxruntime"
+    precision: str = "exact"
+
+
+@dataclass
+class LastMinute:
+    """How many there were in the last minute. Keeps a number for each second, however many come."""
+
+    _seconds: deque[list[int]] = field(default_factory=deque[list[int]])
+
+    def add(self) -> None:
+        """Count one now."""
+        now = int(time.monotonic())
+        self._forget(now)
+        if not self._seconds or self._seconds[-1][0] != now:
+            self._seconds.append([now, 0])
+        self._seconds[-1][1] += 1
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        self._forget(int(time.monotonic()))
+        return sum(count for _, count in self._seconds)
+
+    def _forget(self, now: int) -> None:
+        while self._seconds and self._seconds[0][0] <= now - MINUTE_S:
+            self._seconds.popleft()
 
 
 @dataclass
@@ -19,6 +64,7 @@ class Status:
         mode: Which networks run.
         device: What they run on.
         model_version: The version that predictions carry; set when the networks are there.
+        networks: The networks, likewise.
         waiting: Tasks that wait for their turn.
         in_hand: Tasks being worked on.
     """
@@ -26,29 +72,62 @@ class Status:
     mode: str
     device: str
     model_version: str = ""
+    networks: tuple[NetworkInUse, ...] = ()
     waiting: int = 0
     in_hand: int = 0
     _done: Counter[str] = field(default_factory=Counter[str])
+    _finished: LastMinute = field(default_factory=LastMinute)
+    _refused: LastMinute = field(default_factory=LastMinute)
     _failures: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
     _config_problems: tuple[str, ...] = ()
     _started: float = field(default_factory=time.monotonic)
 
+    def serving(self, model_version: str, networks: Sequence[NetworkInUse]) -> None:
+        """Take note of what answers, here and in the metrics."""
+        self.model_version = model_version
+        self.networks = tuple(networks)
+        metrics.model_info().labels(
+            mode=self.mode,
+            device=self.device,
+            engine="+".join(sorted({network.engine for network in networks})),
+            precision="+".join(sorted({network.precision for network in networks})),
+            model_version=model_version,
+        ).set(1)
+
     def succeeded(self) -> None:
         """Count a task that got its prediction."""
         self._done["succeeded"] += 1
+        self._finished.add()
 
-    def failed(self, *, project: str | None, task: int | str | None, reason: str, detail: str) -> None:
+    def failed(  # noqa: PLR0913 - what makes up a failure, each part named by its caller
+        self,
+        *,
+        project: str | None,
+        task: int | str | None,
+        reason: str,
+        detail: str,
+        request: str = "-",
+        stage: str = "",
+    ) -> None:
         """Count a task that got none, and keep why."""
         self._done["failed"] += 1
+        self._finished.add()
         self._failures.append(
             {
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "at": _now(),
+                "request": request,
                 "project": project,
                 "task": task,
+                "stage": stage,
                 "reason": reason,
                 "detail": detail[:DETAIL_KEPT],
             }
         )
+
+    def refused(self) -> None:
+        """Count a request that was sent away because too much work was waiting."""
+        self._done["refused"] += 1
+        self._refused.add()
 
     def label_config_read(self, problems: Sequence[str]) -> None:
         """Keep what the label config of the project that was announced last lacks."""
@@ -61,13 +140,20 @@ class Status:
             "model_version": self.model_version,
             "mode": self.mode,
             "device": self.device,
+            "networks": [asdict(network) for network in self.networks],
             "uptime_seconds": round(time.monotonic() - self._started),
             "tasks": {
                 "waiting": self.waiting,
                 "in_hand": self.in_hand,
                 "succeeded": self._done["succeeded"],
                 "failed": self._done["failed"],
+                "finished_in_last_minute": self._finished.count,
             },
+            "requests_refused": {"total": self._done["refused"], "in_last_minute": self._refused.count},
             "label_config_problems": list(self._config_problems),
             "last_failures": list(self._failures),
         }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -17,6 +17,7 @@ from wholebody.faces import DetectedFace, Head
 from wholebody.geometry import BoxCrop, Picture, SquareRegion
 from wholebody.hands import Arm, Hand
 from wholebody.schema import FACE_START, FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
+from wholebody.stages import stage
 
 Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -89,9 +90,11 @@ class PoseEstimator(Protocol):
 async def _estimate_in_boxes(
     network: PoseNetwork, size: tuple[int, int], picture: Picture, boxes: Floats
 ) -> tuple[Floats, Floats]:
-    crops = [BoxCrop.around(box, size) for box in boxes]
-    batch = await asyncio.to_thread(lambda: np.stack([crop.cut(picture) for crop in crops]))
-    found = await network(batch)
+    with stage("crop"):
+        crops = [BoxCrop.around(box, size) for box in boxes]
+        batch = await asyncio.to_thread(lambda: np.stack([crop.cut(picture) for crop in crops]))
+    with stage("pose"):
+        found = await network(batch)
     points = [crop.to_picture(one[:, :2]) for crop, one in zip(crops, found, strict=True)]
     scores = [one[:, 2] for one in found]
     return np.stack(points).astype(np.float32), np.stack(scores)
@@ -154,15 +157,16 @@ class PartsEstimator:
         keypoints[:, :FACE_START] = bodies[:, body_and_feet]
         scores[:, :FACE_START] = body_scores[:, body_and_feet]
 
-        hand_search = asyncio.create_task(
-            self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START])
-        )
-        face_search = asyncio.create_task(self._faces(picture, bodies, body_scores))
-        try:
-            found_hands, found_faces = await asyncio.gather(hand_search, face_search)
-        finally:  # when one fails, the other must not go on for nobody
-            hand_search.cancel()
-            face_search.cancel()
+        with stage("hands_and_face"):
+            hand_search = asyncio.create_task(
+                self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START])
+            )
+            face_search = asyncio.create_task(self._faces(picture, bodies, body_scores))
+            try:
+                found_hands, found_faces = await asyncio.gather(hand_search, face_search)
+            finally:  # when one fails, the other must not go on for nobody
+                hand_search.cancel()
+                face_search.cancel()
         for arm, hand in found_hands:
             where = list(PART_RANGES[arm.part])
             keypoints[arm.person, where], scores[arm.person, where] = hand.points, hand.score

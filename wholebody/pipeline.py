@@ -7,6 +7,7 @@ from wholebody.detection import PersonDetector
 from wholebody.estimation import PoseEstimator
 from wholebody.geometry import Picture
 from wholebody.person import Person
+from wholebody.stages import stage
 
 PIPELINE_VERSION = 1
 """Part of every model version: raise it when the same weights can give other keypoints than before."""
@@ -30,7 +31,8 @@ async def find_people(
         The people, those that the detector is surest of first. Boxes without an area are left out.
     """
     if boxes is None:
-        found = await detector.detect(picture)
+        with stage("detect"):
+            found = await detector.detect(picture)
         boxes, box_scores = found.boxes, found.scores
     else:
         box_scores = np.ones(len(boxes), np.float32)

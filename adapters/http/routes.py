@@ -10,7 +10,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from adapters import metrics
 from adapters.http.playground import playground_routes
+from adapters.http.security_headers import page_policy
 from adapters.http.surface import Route
+from adapters.server_processes import memory_in_use
 from adapters.status import Status
 
 # BentoML serves the Swagger UI's own files; its page around them would load a tracker from another host.
@@ -50,13 +52,14 @@ def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[st
         return JSONResponse({"versions": [status.model_version]})
 
     async def show_status(_: Request) -> Response:
-        return JSONResponse(status.as_dict())
+        memory = await asyncio.to_thread(memory_in_use)
+        return JSONResponse({**status.as_dict(), "memory": memory})
 
     async def show_metrics(_: Request) -> Response:
         return Response(await asyncio.to_thread(metrics.exposition), media_type=CONTENT_TYPE_LATEST)
 
     async def api_page(_: Request) -> Response:
-        return HTMLResponse(API_PAGE)
+        return HTMLResponse(API_PAGE, headers={"Content-Security-Policy": page_policy(API_PAGE)})
 
     async def api_document(_: Request) -> Response:
         if not document:

@@ -168,7 +168,8 @@ class TestFailures:
         assert slots[1] == []
         assert all(isinstance(slot, dict) and slot["result"] for slot in (slots[0], slots[2]))
         assert reasons(status) == {2: reason}
-        assert status.as_dict()["tasks"] == {"waiting": 0, "in_hand": 0, "succeeded": 2, "failed": 1}
+        tasks = status.as_dict()["tasks"]
+        assert {"waiting": 0, "in_hand": 0, "succeeded": 2, "failed": 1}.items() <= tasks.items()
 
     @pytest.mark.parametrize(
         ("error", "reason"),

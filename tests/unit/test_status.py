@@ -2,7 +2,11 @@
 
 import json
 
-from adapters.status import FAILURES_KEPT, Status
+import pytest
+from prometheus_client import REGISTRY
+
+from adapters import status as status_module
+from adapters.status import FAILURES_KEPT, NetworkInUse, Status
 
 
 def status() -> Status:
@@ -13,7 +17,8 @@ def test_it_begins_with_nothing_done() -> None:
     shown = status().as_dict()
 
     assert shown["status"] == "UP"
-    assert shown["tasks"] == {"waiting": 0, "in_hand": 0, "succeeded": 0, "failed": 0}
+    assert set(shown["tasks"].values()) == {0}
+    assert shown["requests_refused"] == {"total": 0, "in_last_minute": 0}
     assert shown["last_failures"] == []
     assert shown["uptime_seconds"] == 0
 
@@ -30,12 +35,21 @@ def test_tasks_are_counted_by_outcome() -> None:
 
 def test_a_failure_is_kept_with_its_task_and_reason() -> None:
     kept = status()
-    kept.failed(project="1.17", task="a-7", reason="timeout", detail="It took too long.")
+    kept.failed(
+        request="r-1", project="1.17", task="a-7", stage="fetch", reason="timeout", detail="It took too long."
+    )
 
     (failure,) = kept.as_dict()["last_failures"]
     assert failure["at"].endswith("+00:00")
     del failure["at"]
-    assert failure == {"project": "1.17", "task": "a-7", "reason": "timeout", "detail": "It took too long."}
+    assert failure == {
+        "request": "r-1",
+        "project": "1.17",
+        "task": "a-7",
+        "stage": "fetch",
+        "reason": "timeout",
+        "detail": "It took too long.",
+    }
 
 
 def test_only_the_last_failures_are_kept() -> None:
@@ -62,3 +76,46 @@ def test_the_label_config_of_the_last_project_is_judged() -> None:
     kept.label_config_read([])
 
     assert kept.as_dict()["label_config_problems"] == []
+
+
+def test_what_finished_is_forgotten_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(status_module.time, "monotonic", lambda: now)
+    kept = status()
+    kept.succeeded()
+    kept.failed(project=None, task=1, reason="timeout", detail="")
+    now = 1059.9
+    kept.succeeded()
+
+    assert kept.as_dict()["tasks"]["finished_in_last_minute"] == 3
+
+    now = 1060.0
+    assert kept.as_dict()["tasks"]["finished_in_last_minute"] == 1
+    assert kept.as_dict()["tasks"]["succeeded"] == 2
+
+
+def test_requests_that_were_sent_away_are_counted() -> None:
+    kept = status()
+    kept.refused()
+    kept.refused()
+
+    assert kept.as_dict()["requests_refused"] == {"total": 2, "in_last_minute": 2}
+
+
+def test_what_answers_is_shown_and_an_info_metric() -> None:
+    kept = Status(mode="balanced", device="cuda:1")
+    kept.serving(
+        "rtmlib-balanced-5e6f7a8b", [NetworkInUse("person", "yolox_m"), NetworkInUse("body", "rtmw")]
+    )
+
+    shown = kept.as_dict()
+    assert shown["model_version"] == "rtmlib-balanced-5e6f7a8b"
+    assert [network["weights"] for network in shown["networks"]] == ["yolox_m", "rtmw"]
+    labels = {
+        "mode": "balanced",
+        "device": "cuda:1",
+        "engine": "onnxruntime",
+        "precision": "exact",
+        "model_version": "rtmlib-balanced-5e6f7a8b",
+    }
+    assert REGISTRY.get_sample_value("rtmlib_model_info", labels) == 1

@@ -1,0 +1,151 @@
+"""The processes of a running server, and how much memory they take of what they may."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_CGROUP = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
+_SERVICE_OPTION = "--service-name"
+_NO_LIMIT = 2**60
+"""What version 1 of control groups says in place of 'none' is larger than this."""
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A process of the server.
+
+    Attributes:
+        name: `supervisor`, `entry`, or the runner: `detector`, `pose`.
+        started: When, in seconds since the epoch.
+        resident_bytes: Its memory; what it shares with others counts for each.
+    """
+
+    name: str
+    started: float
+    resident_bytes: int
+
+
+@cache
+def own_name() -> str:
+    """Return the name of this process: see `ServerProcess`."""
+    return _name(psutil.Process().cmdline()) or "entry"
+
+
+def server_processes() -> list[ServerProcess]:
+    """Return the processes of this server: the supervisor and its workers, or this one alone. Blocking: reads /proc."""
+    me = psutil.Process()
+    parent = me.parent()
+    supervisor = parent if parent is not None and _name(me.cmdline()) else None
+    found: list[ServerProcess] = []
+    if supervisor is None:
+        found += _observed("entry", me)
+    else:
+        found += _observed("supervisor", supervisor)
+        for worker in supervisor.children():
+            try:
+                name = _name(worker.cmdline())
+            except psutil.Error:  # it has just ended
+                continue
+            if name:
+                found += _observed(name, worker)
+    return found
+
+
+def memory_in_use() -> dict[str, Any]:
+    """Return the processes and the memory they take, as plain JSON values. Blocking, as `server_processes` is."""
+    return {
+        "limit_bytes": memory_limit_bytes(),
+        "processes": [
+            {
+                "process": process.name,
+                "started": datetime.fromtimestamp(process.started, UTC).isoformat(timespec="seconds"),
+                "resident_bytes": process.resident_bytes,
+            }
+            for process in server_processes()
+        ],
+    }
+
+
+def _observed(name: str, process: psutil.Process) -> Iterator[ServerProcess]:
+    try:
+        with process.oneshot():
+            yield ServerProcess(name, process.create_time(), process.memory_info().rss)
+    except psutil.Error:  # it has just ended
+        return
+
+
+def _name(command: list[str]) -> str | None:
+    """Return what a worker of BentoML's works for, None for any other process."""
+    if _SERVICE_OPTION not in command[:-1]:
+        return None
+    service = command[command.index(_SERVICE_OPTION) + 1]
+    return service.removesuffix("_runner") if service.endswith("_runner") else "entry"
+
+
+def memory_limit_bytes(cgroup_root: Path = _CGROUP, own_cgroup: Path = _OWN_CGROUP) -> int:
+    """Return how much memory the server may take: the limit of its control group, or what the machine has."""
+    machine: int = psutil.virtual_memory().total
+    return min([machine, *_cgroup_limits(cgroup_root, own_cgroup)])
+
+
+def _cgroup_limits(root: Path, own_cgroup: Path) -> Iterator[int]:
+    try:
+        entries = [line.split(":", 2) for line in own_cgroup.read_text().splitlines()]
+    except OSError:  # not Linux
+        return
+    for _, controllers, path in (entry for entry in entries if len(entry) == 3):
+        if controllers == "":  # version 2
+            yield from _limits_upwards(root, path, "memory.max")
+        elif "memory" in controllers.split(","):  # version 1
+            yield from _limits_upwards(root / "memory", path, "memory.limit_in_bytes")
+
+
+def _limits_upwards(mount: Path, path: str, file: str) -> Iterator[int]:
+    # In a container the path may be the host's, while the mount shows the container's own group as its root.
+    group = mount / path.lstrip("/")
+    for one in (mount, *(parent for parent in (group, *group.parents) if mount in parent.parents)):
+        try:
+            limit = int((one / file).read_text())
+        except (OSError, ValueError):  # no such group, or 'max'
+            continue
+        if limit < _NO_LIMIT:
+            yield limit
+
+
+class ServerProcesses(Collector):
+    """The processes as metrics: looked at when somebody asks, since no process can tell of itself that it is gone.
+
+    Args:
+        processes: Tells which there are.
+    """
+
+    def __init__(self, processes: Callable[[], Iterable[ServerProcess]] = server_processes) -> None:
+        self._processes = processes
+
+    def collect(self) -> Iterator[Metric]:
+        """Prometheus' client asks for this."""
+        resident = GaugeMetricFamily(
+            "rtmlib_resident_memory_bytes", "Resident memory of the server's processes", labels=["process"]
+        )
+        started = GaugeMetricFamily(
+            "rtmlib_process_start_time_seconds",
+            "When the server's processes were started, the latest of each kind, in seconds since the epoch",
+            labels=["process"],
+        )
+        limit = GaugeMetricFamily(
+            "rtmlib_memory_limit_bytes", "Memory that all processes may take together", memory_limit_bytes()
+        )
+        found = list(self._processes())
+        for name in dict.fromkeys(process.name for process in found):
+            of_name = [process for process in found if process.name == name]
+            resident.add_metric([name], sum(process.resident_bytes for process in of_name))
+            started.add_metric([name], max(process.started for process in of_name))
+        yield from (resident, started, limit)
