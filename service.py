@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from adapters.admission import Admission
 from adapters.composition import runner_config
 from adapters.event_loop import event_loop_watched
+from adapters.http.cross_origin import CrossOrigin
 from adapters.http.errors import error_response
 from adapters.http.openapi import complete
 from adapters.http.results import results_response
 from adapters.http.routes import get_routes
+from adapters.http.server_protocol import use_server_protocol
 from adapters.http.surface import BasicAuth, Surface
 from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.label_config_tree import LabelConfigError
@@ -47,6 +49,7 @@ try:
 except SettingsError as error:
     sys.exit(str(error))
 configure_logging(settings.effective_log_level)
+use_server_protocol()
 
 config = runner_config(settings)
 status = Status(settings.mode, settings.device)
@@ -192,4 +195,5 @@ Backend.add_asgi_middleware(
     else None,
     max_request_bytes=settings.max_request_bytes,
     retry_after_s=retry_after_s,
+    cross_origin=CrossOrigin(frozenset(settings.cors_allowed_origins)),
 )

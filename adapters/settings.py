@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from adapters.http.cross_origin import as_origin
 from adapters.pictures.guard import AddressPolicy
 from adapters.pictures.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
@@ -86,6 +87,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Memory for people that were found, so that the same picture is not computed twice; 0 keeps none.",
     )
+    cors_allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated origins (`https://tools.example.org`) whose pages may ask this service from a "
+        "browser. None by default; Label Studio asks from its server and needs none.",
+    )
     redis_url: SecretStr | None = Field(
         None,
         description="A Redis that several servers share such people in: `redis://host:6379/0`, "
@@ -98,7 +104,7 @@ class Settings(BaseSettings):
     def _upper_case(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allowed_image_hosts", mode="before")
+    @field_validator("allowed_image_hosts", "cors_allowed_origins", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return (
@@ -126,6 +132,11 @@ class Settings(BaseSettings):
     def _readable_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         AddressPolicy.of(None, value)
         return value
+
+    @field_validator("cors_allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(as_origin(text) for text in value)
 
     @field_validator("redis_url")
     @classmethod

@@ -4,7 +4,9 @@ It names the request, checks who asks, what they send and how much, answers the 
 error the same shape. It never waits for a network or for another service, so /health answers whatever the load.
 """
 
+import asyncio
 import base64
+import hashlib
 import hmac
 import logging
 import re
@@ -14,12 +16,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters import metrics
+from adapters.http.bodies import BODIES_AT_ONCE, BodyLimits, BodyRefusedError, HeldBytes, LimitedBody
+from adapters.http.cross_origin import CrossOrigin
 from adapters.http.disconnects import run_while_connected
 from adapters.http.errors import detail_in_our_shape, detail_of, error_response
+from adapters.http.security_headers import RawHeaders, missing_security_headers
 from adapters.request_context import request_id
 
 logger = logging.getLogger(__name__)
@@ -32,12 +37,27 @@ WEBHOOK = "/webhook"
 """Open as well: Label Studio sends no credentials with ordinary webhooks."""
 WORK = "/predict"
 POST_ROUTES = frozenset({WORK, "/setup", WEBHOOK, "/train"})
+BENTOML_ROUTES = frozenset(
+    {
+        "/livez",
+        "/readyz",
+        "/schema.json",  # BentoML's own client reads it
+        # What the API page consists of.
+        "/static_content/favicon-light-32x32.png",
+        "/static_content/swagger-ui-bundle.js",
+        "/static_content/swagger-ui.css",
+    }
+)
+"""GET routes of BentoML's that are served. All others that it has (redirects, aliases, more files) are not."""
 CALLER_GONE = 499
 """What the log shows as status when the caller hung up, as in nginx."""
 QUIET = PROBES | {"/metrics"}
 """Asked for every few seconds; the log lines of those that succeed would bury the others."""
 JSON_TYPES = frozenset({"", "application/json"})
 """What a body may say that it is. Forms and plain text are what a foreign page can make a browser send."""
+
+ANSWER_LIMIT_S = 105.0
+"""For a whole request: longer than anybody waits, and less than BentoML's own limit, whose answer has another shape."""
 
 _SHOWN_PATH = 200
 
@@ -60,11 +80,12 @@ class BasicAuth:
             given = base64.b64decode(encoded.strip(), validate=True)
         except ValueError:
             return False
-        return hmac.compare_digest(given, f"{self.user}:{self.password}".encode())
+        # Digests, since a comparison of different lengths would end sooner.
+        return hmac.compare_digest(_digest(given), _digest(f"{self.user}:{self.password}".encode()))
 
 
-class _BodyTooLargeError(Exception):
-    pass
+def _digest(credentials: bytes) -> bytes:
+    return hashlib.sha256(credentials).digest()
 
 
 class Surface:
@@ -76,9 +97,11 @@ class Surface:
         auth: What callers must send, or None.
         max_request_bytes: Largest body of a request.
         retry_after_s: Tells after how many seconds to come again with work, or None if it is welcome now.
+        cross_origin: Whose pages may ask from a browser.
+        answer_limit_s: Seconds for a whole request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of one surface, each named by its caller
         self,
         app: ASGIApp,
         *,
@@ -86,12 +109,20 @@ class Surface:
         auth: BasicAuth | None,
         max_request_bytes: int,
         retry_after_s: Callable[[], int | None],
+        cross_origin: CrossOrigin = CrossOrigin(),  # noqa: B008 - frozen
+        answer_limit_s: float = ANSWER_LIMIT_S,
     ) -> None:
         self._app = app
         self._routes = routes
         self._auth = auth
-        self._max_request_bytes = max_request_bytes
+        self._limits = BodyLimits(max_request_bytes)
+        self._open_limits = self._limits.for_everybody()
+        # Apart, so that nobody without a password can take the place of those with one.
+        self._held = HeldBytes(BODIES_AT_ONCE * self._limits.max_bytes)
+        self._open_held = HeldBytes(BODIES_AT_ONCE * self._open_limits.max_bytes)
         self._retry_after_s = retry_after_s
+        self._cross_origin = cross_origin
+        self._answer_limit_s = answer_limit_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -101,18 +132,14 @@ class Surface:
         request = Request(scope)
         given = request.headers.get("x-request-id", "")
         token = request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex[:16])
-        answer = _Answer(send)
+        answer = _Answer(send, self._cross_origin.answer_headers(request.headers))
         started = time.perf_counter()
         try:
             response = await self._own_answer(request)
             if response is not None:
                 await response(scope, receive, answer.send)
             else:
-                limited = self._limited(receive, answer)
-                if not await run_while_connected(self._app, scope, limited, answer.send):
-                    answer.status = CALLER_GONE
-        except _BodyTooLargeError:
-            pass  # answered where it was raised
+                await self._ask_bentoml(scope, receive, answer)
         except Exception:
             logger.exception("An unexpected error")
             if answer.started:
@@ -133,6 +160,29 @@ class Surface:
             )
             request_id.reset(token)
 
+    async def _ask_bentoml(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        open_to_all = scope["path"] == WEBHOOK
+        body = LimitedBody(
+            receive,
+            self._open_limits if open_to_all else self._limits,
+            self._open_held if open_to_all else self._held,
+            answer.refuse,
+        )
+        try:
+            async with asyncio.timeout(self._answer_limit_s):
+                if not await run_while_connected(self._app, scope, body.receive, answer.send):
+                    answer.status = CALLER_GONE
+        except BodyRefusedError:
+            pass  # answered where it was raised
+        except TimeoutError:
+            await answer.refuse(
+                error_response(
+                    504, f"Not done within {self._answer_limit_s:g} s; ask for fewer tasks at once."
+                )
+            )
+        finally:
+            body.release()
+
     def _count(self, path: str, status: int, seconds: float) -> None:
         # Callers choose paths: a label for each would grow without bound.
         route = path if path in self._routes or path in POST_ROUTES or path in PROBES else "other"
@@ -140,19 +190,17 @@ class Surface:
         metrics.request_seconds().labels(route=route).observe(seconds)
 
     async def _own_answer(self, request: Request) -> Response | None:
-        refusal = self._refusal(request)
+        preflight = self._cross_origin.preflight(request)
+        if preflight is not None:  # browsers ask without a password
+            return preflight
+        refusal = self._not_allowed(request) or self._no_such_route(request) or self._not_taken(request)
         if refusal is not None:
             return refusal
-        path = request.scope["path"]
-        route = self._routes.get(path)
-        if route is None:
-            return None
-        if request.method not in ("GET", "HEAD"):
-            return error_response(405, f"{path} answers GET only.", {"Allow": "GET, HEAD"})
-        return await route(request)
+        route = self._routes.get(request.scope["path"])
+        return None if route is None else await route(request)
 
-    def _refusal(self, request: Request) -> Response | None:
-        """Say no before the body is read: it must cost next to nothing, or it costs the others their place."""
+    def _not_allowed(self, request: Request) -> Response | None:
+        """Refuse who may not ask. Like all that follows it looks at the headers only, so it costs next to nothing."""
         # Not of request.url: that is put together from the Host header too, and read again.
         path = request.scope["path"]
         open_to_all = path in PROBES or path == WEBHOOK
@@ -163,45 +211,48 @@ class Surface:
                 "'Basic authentication'.",
                 {"WWW-Authenticate": 'Basic realm="rtmlib-ml-backend"'},
             )
+        if request.method == "POST" and self._cross_origin.keeps_out(request.headers):
+            return error_response(
+                403, "Pages of other sites may not ask; name this page's origin in CORS_ALLOWED_ORIGINS."
+            )
+        return None
+
+    def _no_such_route(self, request: Request) -> Response | None:
+        path = request.scope["path"]
+        if path in POST_ROUTES:
+            if request.method != "POST":
+                return error_response(405, f"{path} answers POST only.", {"Allow": "POST"})
+        elif path in self._routes or path in BENTOML_ROUTES:
+            if request.method not in ("GET", "HEAD"):
+                return error_response(405, f"{path} answers GET only.", {"Allow": "GET, HEAD"})
+        else:
+            return error_response(404, detail_of(404, b""))
+        return None
+
+    def _not_taken(self, request: Request) -> Response | None:
+        """Say no before the body is read, or it costs the others their place."""
+        path = request.scope["path"]
         if path == WORK and (seconds := self._retry_after_s()) is not None:
             return error_response(
                 503,
                 f"There is more work waiting than can be done in time; come again in {seconds} s.",
                 {"Retry-After": str(seconds)},
             )
+        limits = self._open_limits if path == WEBHOOK else self._limits
         length = request.headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._max_request_bytes:
-            return self._too_large()
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if request.method == "POST" and path not in self._routes and content_type not in JSON_TYPES:
-            return error_response(415, "Send JSON, and say so: Content-Type: application/json.")
+        if length.isdecimal() and int(length) > limits.max_bytes:
+            return limits.too_large()
+        if request.method == "POST":
+            content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if content_type not in JSON_TYPES:
+                return error_response(415, "Send JSON, and say so: Content-Type: application/json.")
+            if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+                return error_response(415, "Send the JSON as it is, without Content-Encoding.")
         return None
-
-    def _too_large(self) -> JSONResponse:
-        return error_response(
-            413,
-            f"The body is larger than {self._max_request_bytes} bytes; send fewer tasks at once, or pictures by "
-            "address instead of data: URIs.",
-        )
-
-    def _limited(self, receive: Receive, answer: "_Answer") -> Receive:
-        received = 0
-
-        async def count() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_request_bytes:
-                # Answered here, since BentoML would make a 500 of the error.
-                await answer.refuse(self._too_large())
-                raise _BodyTooLargeError
-            return message
-
-        return count
 
 
 class _Answer:
-    """Passes a response on, with the request id; an error that is not yet in our shape is put into it.
+    """Passes a response on, with the headers that all have; an error that is not yet in our shape is put into it.
 
     Attributes:
         started: Whether the response has begun.
@@ -209,8 +260,9 @@ class _Answer:
         detail: What it says if it is an error.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, cross_origin: RawHeaders) -> None:
         self._send = send
+        self._cross_origin = cross_origin
         self._error: Message | None = None
         self._error_body = b""
         self._refused = False
@@ -218,12 +270,17 @@ class _Answer:
         self.status = 0
         self.detail: str | None = None
 
-    async def refuse(self, response: JSONResponse) -> None:
+    async def refuse(self, response: Response) -> None:
         """Answer with an error, unless a response has begun; whatever comes afterwards is dropped."""
         if not self.started:
-            body = bytes(response.body)
-            await self.send({"type": "http.response.start", "status": response.status_code, "headers": []})
-            await self.send({"type": "http.response.body", "body": body})
+            await self.send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status_code,
+                    "headers": response.raw_headers,
+                }
+            )
+            await self.send({"type": "http.response.body", "body": bytes(response.body)})
         self._refused = True
 
     async def send(self, message: Message) -> None:
@@ -244,6 +301,8 @@ class _Answer:
         self.status = message["status"]
         headers = [(name, value) for name, value in message["headers"] if name != b"server"]
         headers.append((b"x-request-id", request_id.get().encode()))
+        headers += self._cross_origin
+        headers += missing_security_headers(headers)
         message = {**message, "headers": headers}
         if self.status >= 400:
             self._error = message
