@@ -30,9 +30,9 @@ def start_server(model_store: ModelStore, tmp_path_factory: pytest.TempPathFacto
     """Start a server with the settings given; whatever is still running at the end is stopped."""
     started: list[Server] = []
 
-    def start(**settings: str) -> Server:
+    def start(service: str = "service:Backend", **settings: str) -> Server:
         folder = tmp_path_factory.mktemp("server")
-        server = Server(folder, {"MODEL_CACHE_DIR": str(model_store.root), **settings})
+        server = Server(folder, {"MODEL_CACHE_DIR": str(model_store.root), **settings}, service=service)
         started.append(server)
         server.start()
         return server

@@ -18,10 +18,16 @@ class PictureServer:
     Attributes:
         url: Its address.
         files: What it serves, by path; may be added to.
+        statuses: What it answers in place of 200, by path.
+        delays: Seconds of silence before an answer, by path.
+        asked: The paths that were asked for, in their order.
     """
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
+    statuses: dict[str, int] = field(default_factory=dict)
+    delays: dict[str, float] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def add(self, path: str, content: bytes) -> str:
         """Serve a file from now on; returns its address."""
@@ -38,11 +44,14 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = cast(_Server, self.server)
+        pictures = server.pictures
+        pictures.asked.append(self.path)
         if self.path == "/slow":
             server.closing.wait(SLOW_S)
             return
-        content = server.pictures.files.get(self.path)
-        self.send_response(200 if content is not None else 404)
+        server.closing.wait(pictures.delays.get(self.path, 0))
+        content = pictures.files.get(self.path)
+        self.send_response(pictures.statuses.get(self.path, 200 if content is not None else 404))
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Length", str(len(content or b"")))
         self.end_headers()

@@ -47,8 +47,8 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def command() -> list[str]:
-    return [sys.executable, "-m", "bentoml", "serve", "--working-dir", str(ROOT), "service:Backend"]
+def command(service: str = "service:Backend") -> list[str]:
+    return [sys.executable, "-m", "bentoml", "serve", "--working-dir", str(ROOT), service]
 
 
 def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
@@ -68,28 +68,38 @@ class Server:
     Attributes:
         folder: For its log and for BentoML.
         settings: Environment variables.
+        service: What is served.
+        start_s: How long the last start took.
     """
 
     folder: Path
     settings: Mapping[str, str]
     port: int = field(default_factory=free_port)
+    service: str = "service:Backend"
+    start_s: float = 0.0
 
-    def start(self) -> None:
-        """Start it and wait until it can predict."""
+    def launch(self) -> None:
+        """Start it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                command(),
+                command(self.service),
                 env=environment(self.folder, {**self.settings, "BACKEND_PORT": str(self.port)}),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def start(self) -> None:
+        """Start it and wait until it can predict."""
+        started = time.monotonic()
+        self.launch()
         deadline = time.monotonic() + START_LIMIT_S
         while not self.is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise AssertionError(f"The server did not start:\n{self.log()}")
             time.sleep(0.1)
+        self.start_s = time.monotonic() - started
 
     def is_ready(self) -> bool:
         try:
@@ -176,6 +186,14 @@ class Server:
         """The worker process of one of the services."""
         (found,) = (one for one in self.processes() if service in one.cmdline())
         return found
+
+    def terminate(self) -> None:
+        """Send SIGTERM, as Kubernetes does, and do not wait."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def exit_code(self, limit_s: float) -> int:
+        """Wait for its end."""
+        return self._process.wait(limit_s)
 
     def stop(self) -> list[psutil.Process]:
         """End it as Kubernetes does, with SIGTERM.
