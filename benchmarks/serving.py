@@ -9,21 +9,10 @@ be faster in one minute than in the next. Printed are pictures per second, their
 
 import argparse
 import asyncio
-import itertools
 import json
-import os
 import re
-import signal
-import socket
 import statistics
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import aiohttp
@@ -34,98 +23,12 @@ from adapters.label_studio.label_config_template import Selection, label_config_
 from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
 from adapters.pictures.decoding import decode
 from adapters.settings import load_settings
+from benchmarks.loads import backend, percentile_ms, picture_names, picture_server, spread, until_ready
 from runners.assembly import assemble_in_process
 from wholebody.pipeline import find_people
 
 LABEL_CONFIG = label_config_template([Selection.WHOLE])
-SUFFIXES = {".jpg", ".jpeg", ".png"}
 TURNS = 4
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class _NeverTheSame(BaseHTTPRequestHandler):
-    """Serves pictures with a few other bytes behind each, so that nothing can be answered from the cache."""
-
-    folder: Path
-    served = itertools.count()
-
-    def do_GET(self) -> None:
-        content = (self.folder / Path(self.path).name).read_bytes() + next(self.served).to_bytes(8, "big")
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def picture_server(folder: Path) -> Generator[str]:
-    """Serve the pictures of a folder; gives the address."""
-    handler = type("Handler", (_NeverTheSame,), {"folder": folder})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-
-
-@contextmanager
-def backend(log: Path) -> Generator[str]:
-    """Start the service as users start it; gives the address."""
-    port = free_port()
-    environment = os.environ | {
-        "BACKEND_PORT": str(port),
-        "ALLOWED_IMAGE_HOSTS": "127.0.0.1",
-        "LOG_LEVEL": "WARNING",
-    }
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [Path(sys.executable).with_name("rtmlib-backend"), "serve"],
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-async def until_ready(session: aiohttp.ClientSession, address: str, limit_s: float = 300) -> float:
-    """Wait until the service can predict; returns the seconds that it took."""
-    started = time.perf_counter()
-    while time.perf_counter() - started < limit_s:
-        try:
-            async with session.get(f"{address}/readyz") as answer:
-                if answer.status == 200:
-                    return time.perf_counter() - started
-        except aiohttp.ClientError:
-            pass
-        await asyncio.sleep(0.1)
-    raise TimeoutError(f"{address} is not ready after {limit_s} s")
-
-
-async def spread(work: list[str], callers: int, one: Callable[[str], Awaitable[None]]) -> float:
-    """Do the work with that many callers at once; returns the seconds that it took."""
-    queue = iter(work)
-
-    async def caller() -> None:
-        for item in queue:
-            await one(item)
-
-    started = time.perf_counter()
-    await asyncio.gather(*(caller() for _ in range(callers)))
-    return time.perf_counter() - started
 
 
 async def watch_health(session: aiohttp.ClientSession, address: str, latencies: list[float]) -> None:
@@ -153,11 +56,6 @@ async def mean_batches(session: aiohttp.ClientSession, address: str) -> dict[str
     }
 
 
-def percentile(values: list[float], share: float) -> float:
-    """Return a percentile in milliseconds."""
-    return round(sorted(values)[min(int(len(values) * share), len(values) - 1)] * 1000, 1)
-
-
 async def measure(photos: Path, names: list[str], requests: int, callers: int) -> dict[str, object]:
     """Run the comparison."""
     settings = load_settings()
@@ -175,8 +73,8 @@ async def measure(photos: Path, names: list[str], requests: int, callers: int) -
     failures = 0
     latencies: list[float] = []
     health: list[float] = []
-    log = Path(tempfile.mkstemp(suffix=".log")[1])
-    with picture_server(photos) as pictures, backend(log) as address:
+    with picture_server(photos) as pictures, backend() as server:
+        address = server.address
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             start_s = await until_ready(session, address)
@@ -218,8 +116,12 @@ async def measure(photos: Path, names: list[str], requests: int, callers: int) -
             statistics.median(s / d for s, d in zip(rates["served"], rates["direct"], strict=True)), 3
         ),
         "ratios": [round(s / d, 3) for s, d in zip(rates["served"], rates["direct"], strict=True)],
-        "predict_ms": {"p50": percentile(latencies, 0.5), "p99": percentile(latencies, 0.99)},
-        "health_ms": {"p50": percentile(health, 0.5), "p99": percentile(health, 0.99), "asked": len(health)},
+        "predict_ms": {"p50": percentile_ms(latencies, 0.5), "p99": percentile_ms(latencies, 0.99)},
+        "health_ms": {
+            "p50": percentile_ms(health, 0.5),
+            "p99": percentile_ms(health, 0.99),
+            "asked": len(health),
+        },
         "mean_batch": batches,
     }
 
@@ -231,8 +133,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--callers", type=int, default=16)
     arguments = parser.parse_args()
-    names = sorted(path.name for path in arguments.photos.iterdir() if path.suffix.lower() in SUFFIXES)
-    found = asyncio.run(measure(arguments.photos, names, arguments.requests, arguments.callers))
+    found = asyncio.run(
+        measure(arguments.photos, picture_names(arguments.photos), arguments.requests, arguments.callers)
+    )
     print(json.dumps(found, indent=2))
 
 
