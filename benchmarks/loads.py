@@ -1,0 +1,166 @@
+"""What the benchmarks have in common: pictures to fetch, servers to ask, callers, figures."""
+
+import asyncio
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+START_LIMIT_S = 300
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def picture_names(folder: Path) -> list[str]:
+    """Return the names of the pictures in a folder."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+class _NeverTheSame(BaseHTTPRequestHandler):
+    """Serves pictures with a few other bytes behind each, so that nothing can be answered from the cache."""
+
+    folder: Path
+    served = itertools.count()
+
+    def do_GET(self) -> None:
+        content = (self.folder / Path(self.path).name).read_bytes() + next(self.served).to_bytes(8, "big")
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def picture_server(folder: Path) -> Generator[str]:
+    """Serve the pictures of a folder; gives the address."""
+    handler = type("Handler", (_NeverTheSame,), {"folder": folder})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server process and where it listens."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def memory_mib(self) -> float:
+        """Memory of the process and all below it; what they share counts once (proportional set size)."""
+        root = psutil.Process(self.process.pid)
+        return sum(_memory(one) for one in [root, *root.children(recursive=True)]) / 2**20
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        found = process.memory_full_info()
+    except psutil.NoSuchProcess:
+        return 0
+    return getattr(found, "pss", found.rss)
+
+
+@contextmanager
+def running(command: Sequence[str | Path], port: int, settings: Mapping[str, str]) -> Generator[Running]:
+    """Start a server; its output goes to a file that is named if it does not stop in time."""
+    log = Path(tempfile.mkstemp(suffix=".log")[1])
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, env=os.environ | dict(settings), stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield Running(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            print(f"{command[0]} did not stop; see {log}", file=sys.stderr)
+
+
+@contextmanager
+def backend(settings: Mapping[str, str] | None = None) -> Generator[Running]:
+    """Start the service as users start it."""
+    port = free_port()
+    ours = {"BACKEND_PORT": str(port), "ALLOWED_IMAGE_HOSTS": "127.0.0.1", "LOG_LEVEL": "WARNING"}
+    command = [Path(sys.executable).with_name("rtmlib-backend"), "serve"]
+    with running(command, port, ours | dict(settings or {})) as server:
+        yield server
+
+
+async def until_ready(
+    session: aiohttp.ClientSession, address: str, path: str = "/readyz", limit_s: float = START_LIMIT_S
+) -> float:
+    """Wait until a server can predict; returns the seconds that it took."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < limit_s:
+        try:
+            async with session.get(f"{address}{path}") as answer:
+                if answer.status == 200:
+                    return time.perf_counter() - started
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.1)
+    raise TimeoutError(f"{address} is not ready after {limit_s} s")
+
+
+async def spread(work: Sequence[str], callers: int, one: Callable[[str], Awaitable[None]]) -> float:
+    """Do the work with that many callers at once; returns the seconds that it took."""
+    queue = iter(work)
+
+    async def caller() -> None:
+        for item in queue:
+            await one(item)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return time.perf_counter() - started
+
+
+async def during(seconds: float, callers: int, one: Callable[[], Awaitable[None]]) -> float:
+    """Let that many callers work for some time; returns how often it was done per second.
+
+    What is begun is finished, and the time until then counts.
+    """
+    done = 0
+    started = time.perf_counter()
+
+    async def caller() -> None:
+        nonlocal done
+        while time.perf_counter() - started < seconds:
+            await one()
+            done += 1
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return done / (time.perf_counter() - started)
+
+
+def percentile_ms(seconds: Sequence[float], share: float) -> float:
+    """Return a percentile in milliseconds."""
+    return round(sorted(seconds)[min(int(len(seconds) * share), len(seconds) - 1)] * 1000, 1)
