@@ -2,53 +2,29 @@
 
 import asyncio
 import base64
-import json
+import gzip
+import hashlib
+import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from http import HTTPStatus
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.errors import error_response
+from adapters.http.security_headers import page_policy
 from adapters.http.surface import BasicAuth, Surface
 from adapters.request_context import request_id
+from tests.unit.asgi_client import App, as_chunks, ask, assert_error
 
 LIMIT = 10_000
 AUTH = BasicAuth("ann", "pass:wörd")
-JSON = {"content-type": "application/json"}
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass
-class App:
-    """Stands for BentoML: reads the body and answers what the test says."""
-
-    answer: Callable[[Request], Awaitable[Response]] | None = None
-    reached: list[str] = field(default_factory=list)
-    received: int = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.reached.append(scope["path"])
-        request = Request(scope, receive)
-        self.received += len(await request.body())
-        response = await self.answer(request) if self.answer else JSONResponse({"request": request_id.get()})
-        await response(scope, receive, send)
 
 
 async def health(_: Request) -> Response:
@@ -64,67 +40,6 @@ def surface(app: ASGIApp, auth: BasicAuth | None = None, retry_after_s: int | No
     return Surface(
         app, routes=routes, auth=auth, max_request_bytes=LIMIT, retry_after_s=lambda: retry_after_s
     )
-
-
-async def ask(
-    app: Surface,
-    path: str = "/predict",
-    *,
-    method: str = "POST",
-    headers: dict[str, str] | None = None,
-    body: AsyncIterator[bytes] | bytes = b"{}",
-) -> Answer:
-    """Ask the surface over ASGI; a body that is bytes comes with its length, an iterator comes chunked."""
-    given = {**JSON, **(headers or {})}
-    if isinstance(body, bytes):
-        given.setdefault("content-length", str(len(body)))
-        chunks = as_chunks(body)
-    else:
-        chunks = body
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in given.items()],
-        "server": ("127.0.0.1", 9090),
-        "scheme": "http",
-    }
-    messages: list[Message] = []
-
-    async def receive() -> Message:
-        try:
-            return {"type": "http.request", "body": await anext(chunks), "more_body": True}
-        except StopAsyncIteration:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
-    async with asyncio.timeout(5):
-        await app(scope, receive, send)
-    starts = [message for message in messages if message["type"] == "http.response.start"]
-    assert len(starts) == 1, "one response to one request"
-    body_sent = b"".join(message.get("body", b"") for message in messages[1:])
-    headers_sent = {name.decode(): value.decode() for name, value in starts[0]["headers"]}
-    assert len(headers_sent) == len(starts[0]["headers"]), "no header twice"
-    return Answer(starts[0]["status"], headers_sent, body_sent)
-
-
-async def as_chunks(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-
-
-def assert_error(answer: Answer, status: HTTPStatus) -> str:
-    """Assert that an answer is an error in the one shape, and return its detail."""
-    assert answer.status == status
-    assert answer.headers["content-type"] == "application/json"
-    assert int(answer.headers["content-length"]) == len(answer.body)
-    assert answer.json.keys() == {"error", "detail", "request_id"}
-    assert answer.json["error"] == status.phrase
-    assert answer.json["request_id"] == answer.headers["x-request-id"]
-    return answer.json["detail"]
 
 
 class TestRequestIds:
@@ -168,6 +83,28 @@ class TestRoutes:
 
         assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == "/health answers GET only."
         assert answer.headers["allow"] == "GET, HEAD"
+
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+    @pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook", "/train"])
+    async def test_post_routes_answer_no_other_method(self, path: str, method: str) -> None:
+        app = App()
+        answer = await ask(surface(app), path, method=method)
+
+        assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == f"{path} answers POST only."
+        assert answer.headers["allow"] == "POST"
+        assert app.reached == []
+
+    @pytest.mark.parametrize(
+        "path", ["/predict/", "/healthz", "/static_content/index.css", "/static_content/", "/docs", "*", ""]
+    )
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_what_else_bentoml_would_answer_it_is_not_asked(self, path: str, method: str) -> None:
+        """Among them redirects, to wherever the Host header says."""
+        app = App()
+        answer = await ask(surface(app), path, method=method, headers={"host": "elsewhere.example"})
+
+        assert "API page" in assert_error(answer, HTTPStatus.NOT_FOUND)
+        assert app.reached == []
 
     async def test_what_is_no_http_request_is_passed_on(self) -> None:
         seen: list[str] = []
@@ -219,6 +156,22 @@ class TestBasicAuthentication:
         assert "Basic authentication" in assert_error(answer, HTTPStatus.UNAUTHORIZED)
         assert answer.headers["www-authenticate"].startswith("Basic ")
         assert app.reached == []
+
+    @pytest.mark.parametrize("given", ["", "a", "ann:pass:wörd", "x" * 5000])
+    async def test_credentials_of_every_length_are_compared_in_full(
+        self, given: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        compared: list[tuple[bytes, bytes]] = []
+
+        def compare(one: bytes, other: bytes) -> bool:
+            compared.append((one, other))
+            return hmac.compare_digest(one, other)
+
+        monkeypatch.setattr("adapters.http.surface.hmac", SimpleNamespace(compare_digest=compare))
+        await ask(surface(App(), AUTH), headers=basic(given))
+
+        ((one, other),) = compared
+        assert len(one) == len(other), "a comparison of different lengths would end sooner"
 
     @pytest.mark.parametrize("path", ["/livez", "/readyz", "/webhook"])
     async def test_probes_and_webhooks_need_none(self, path: str) -> None:
@@ -329,6 +282,57 @@ class TestTypeOfTheBody:
 
         assert "application/json" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         assert app.reached == []
+
+    @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity", "x"])
+    async def test_a_packed_body_is_refused_and_never_unpacked(self, encoding: str) -> None:
+        app = App()
+        answer = await ask(surface(app), headers={"content-encoding": encoding}, body=gzip.compress(b"{}"))
+
+        assert "without Content-Encoding" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        assert app.reached == []
+
+    async def test_one_that_says_it_is_not_packed_is_taken(self) -> None:
+        assert (await ask(surface(App()), headers={"content-encoding": "Identity"})).status == 200
+
+
+class TestSecurityHeaders:
+    @pytest.mark.parametrize(
+        ("path", "method"),
+        [
+            ("/predict", "POST"),
+            ("/health", "GET"),
+            ("/broken", "GET"),
+            ("/nothing", "GET"),
+            ("/predict", "GET"),
+        ],
+    )
+    async def test_every_answer_has_them(self, path: str, method: str) -> None:
+        headers = (await ask(surface(App()), path, method=method)).headers
+
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert "camera=()" in headers["permissions-policy"]
+
+    async def test_a_page_may_have_a_policy_of_its_own(self) -> None:
+        async def answer(_: Request) -> Response:
+            return Response(headers={"Content-Security-Policy": "default-src 'self'"})
+
+        headers = (await ask(surface(App(answer)))).headers
+
+        assert headers["content-security-policy"] == "default-src 'self'"
+        assert headers["x-content-type-options"] == "nosniff"
+
+    def test_a_page_names_its_inline_scripts_by_digest(self) -> None:
+        policy = page_policy("<p>a</p><script>run();</script>")
+
+        digest = base64.b64encode(hashlib.sha256(b"run();").digest()).decode()
+        assert f"script-src 'self' 'sha256-{digest}';" in policy
+        assert "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
 
 
 class TestErrors:

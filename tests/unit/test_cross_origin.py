@@ -1,0 +1,118 @@
+"""Pages of other sites: kept out, unless they are named."""
+
+from http import HTTPStatus
+
+import pytest
+
+from adapters.http.cross_origin import CrossOrigin, as_origin
+from adapters.http.surface import BasicAuth, Surface
+from tests.unit.asgi_client import Answer, App, ask, assert_error
+
+TOOLS, ELSEWHERE = "https://tools.example", "https://elsewhere.example"
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+
+
+def surface(app: App, *allowed: str) -> Surface:
+    return Surface(
+        app,
+        routes={},
+        auth=BasicAuth("ann", "pass"),
+        max_request_bytes=1000,
+        retry_after_s=lambda: None,
+        cross_origin=CrossOrigin(frozenset(allowed)),
+    )
+
+
+def cors_headers(answer: Answer) -> set[str]:
+    return {name for name in answer.headers if name.startswith("access-control-")}
+
+
+AUTHORIZED = {"authorization": "Basic YW5uOnBhc3M="}
+
+
+class TestByDefault:
+    async def test_no_page_may_read_an_answer(self) -> None:
+        answer = await ask(surface(App()), headers={**AUTHORIZED, "origin": ELSEWHERE})
+
+        assert answer.status == 200
+        assert cors_headers(answer) == set()
+
+    async def test_a_browser_that_asks_is_told_no(self) -> None:
+        answer = await ask(surface(App()), method="OPTIONS", headers={"origin": ELSEWHERE, **PREFLIGHT})
+
+        assert answer.status == HTTPStatus.UNAUTHORIZED
+        assert cors_headers(answer) == set()
+
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    async def test_what_a_browser_sends_for_another_site_without_asking_is_refused(self, site: str) -> None:
+        """A form, or a fetch without a content type: sent with the password that the browser knows."""
+        app = App()
+        headers = {**AUTHORIZED, "origin": ELSEWHERE, "sec-fetch-site": site, "content-type": ""}
+        answer = await ask(surface(app), headers=headers)
+
+        assert "CORS_ALLOWED_ORIGINS" in assert_error(answer, HTTPStatus.FORBIDDEN)
+        assert app.reached == []
+
+    @pytest.mark.parametrize("site", ["same-origin", "none"])
+    async def test_our_own_pages_and_people_may_ask(self, site: str) -> None:
+        answer = await ask(surface(App()), headers={**AUTHORIZED, "sec-fetch-site": site})
+
+        assert answer.status == 200
+
+
+class TestAllowedOrigin:
+    async def test_a_browser_that_asks_is_told_yes_without_a_password(self) -> None:
+        app = App()
+        answer = await ask(surface(app, TOOLS), method="OPTIONS", headers={"origin": TOOLS, **PREFLIGHT})
+
+        assert answer.status == HTTPStatus.NO_CONTENT
+        assert answer.headers["access-control-allow-origin"] == TOOLS
+        assert "POST" in answer.headers["access-control-allow-methods"]
+        assert "Authorization" in answer.headers["access-control-allow-headers"]
+        assert answer.headers["vary"] == "Origin"
+        assert app.reached == []
+
+    async def test_its_pages_may_ask_and_read_answers(self) -> None:
+        headers = {**AUTHORIZED, "origin": TOOLS, "sec-fetch-site": "cross-site"}
+        answer = await ask(surface(App(), TOOLS), headers=headers)
+
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == TOOLS
+
+    async def test_they_may_read_errors_too(self) -> None:
+        answer = await ask(surface(App(), TOOLS), headers={"origin": TOOLS})
+
+        assert_error(answer, HTTPStatus.UNAUTHORIZED)
+        assert answer.headers["access-control-allow-origin"] == TOOLS
+
+    @pytest.mark.parametrize(
+        "origin", [ELSEWHERE, "null", "https://tools.example.evil", "http://tools.example"]
+    )
+    async def test_other_origins_stay_out(self, origin: str) -> None:
+        door = surface(App(), TOOLS)
+        asked = await ask(door, method="OPTIONS", headers={"origin": origin, **PREFLIGHT})
+        sent = await ask(door, headers={**AUTHORIZED, "origin": origin, "sec-fetch-site": "cross-site"})
+
+        assert (asked.status, sent.status) == (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        assert cors_headers(asked) == cors_headers(sent) == set()
+        assert asked.headers["vary"] == "Origin", "a cache must not give it to others"
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://Tools.example", "https://tools.example"),
+        ("https://tools.example:443/", "https://tools.example"),
+        ("http://localhost:3000", "http://localhost:3000"),
+    ],
+)
+def test_origins_are_compared_as_browsers_write_them(text: str, origin: str) -> None:
+    assert as_origin(text) == origin
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "null", "tools.example", "https://*.example", "https://a/b", "https://a?b", "ftp://a"]
+)
+def test_what_is_no_origin_is_explained(text: str) -> None:
+    with pytest.raises(ValueError, match=r"such as https://tools\.example\.org"):
+        as_origin(text)
