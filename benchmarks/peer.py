@@ -2,8 +2,9 @@
 
     uv run --group bench python -m benchmarks.peer --port 9100
 
-MODE, DEVICE and MODEL_CACHE_DIR are those of the service. It fetches each picture of a request, runs rtmlib on it, and answers in Label Studio's form. In `embedded` mode rtmlib
-has no whole-body network to run: there it finds body and feet only (`BodyWithFeet`), less than the service does.
+MODE, DEVICE and MODEL_CACHE_DIR are those of the service. It fetches each picture of a request, runs rtmlib on it, and
+answers in Label Studio's form. In `embedded` mode rtmlib has no whole-body network to run: there it finds body and feet
+only (`BodyWithFeet`), less than the service does.
 """
 
 import argparse

@@ -5,6 +5,7 @@ same people in every picture; how many can be changed here.
 """
 
 import hashlib
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -56,7 +57,7 @@ def _with_people(model: Any, people: int) -> Any:
         array = numpy_helper.to_array(weights)
         if array.ndim == 3 and array.shape[2] == 5:
             edges = np.linspace(0, width, people + 1)
-            boxes = [[a + 1, 0.1 * height, b - 1, 0.9 * height, 0.9] for a, b in zip(edges, edges[1:])]  # noqa: B905
+            boxes = [[a + 1, 0.1 * height, b - 1, 0.9 * height, 0.9] for a, b in itertools.pairwise(edges)]
             weights.CopyFrom(numpy_helper.from_array(np.array([boxes], np.float32), weights.name))
         elif array.ndim == 2 and array.shape[0] == 1 and not array.any():
             weights.CopyFrom(numpy_helper.from_array(np.zeros((1, people), np.float32), weights.name))
