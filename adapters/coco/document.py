@@ -1,0 +1,133 @@
+"""Writes people as COCO-WholeBody JSON: every person an annotation of its own with the five groups of keypoints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adapters.coco.layout import PART_FIELDS
+from adapters.coco.picture_names import file_names
+from adapters.label_studio.annotations import AnnotatedPerson, AnnotatedPicture
+from wholebody.schema import FEET_START, KEYPOINTS, PART_RANGES, SKELETON, Part
+
+OUTLINE_SHARE = 0.53
+"""Share of a person's box that their outline covers. COCO's `area` is that of the outline, which nobody draws here;
+the share is the one by which MMPose and xtcocotools make up for missing outlines."""
+
+_PERSON = 1
+_DECIMALS = 2  # of a pixel
+
+
+@dataclass(frozen=True)
+class PictureOfTask:
+    """A picture of a task, and what was drawn on it.
+
+    Attributes:
+        task: Number of the task.
+        annotation: Number of the annotation, or None for a prediction.
+        address: Where the picture is, as the task's data has it; "" if unknown.
+        drawn: What was drawn.
+    """
+
+    task: int
+    annotation: int | None
+    address: str
+    drawn: AnnotatedPicture
+
+
+def coco_document(
+    pictures: Sequence[PictureOfTask], description: str, *, with_scores: bool
+) -> dict[str, Any]:
+    """Write pictures and their people.
+
+    Args:
+        pictures: The pictures. One that was annotated twice is in it twice, with an id for each annotation.
+        description: Where they come from.
+        with_scores: Whether people have a `score`, as predictions do.
+
+    Returns:
+        A document for `json.dump`. Beside COCO's fields, an image has `task_id`, `annotation_id`, `image_tag` and
+        `frame`, which tell where it comes from, and `address`.
+    """
+    names = file_names([(one.address, _name(one)) for one in pictures])
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (one, name) in enumerate(zip(pictures, names, strict=True), start=1):
+        width, height = one.drawn.size
+        images.append(
+            {
+                "id": number,
+                "file_name": name,
+                "width": width,
+                "height": height,
+                "address": "" if one.address.startswith("data:") else one.address,
+                "task_id": one.task,
+                "annotation_id": one.annotation,
+                "image_tag": one.drawn.image,
+                "frame": one.drawn.frame,
+            }
+        )
+        for person in one.drawn.people:
+            annotation = _annotation(person, image=number, number=len(annotations) + 1)
+            if with_scores:
+                annotation["score"] = round(person.score, 4)
+            annotations.append(annotation)
+    return {
+        "info": {"description": description},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [_category()],
+    }
+
+
+def _name(one: PictureOfTask) -> str:
+    return f"task-{one.task}" if one.drawn.frame is None else f"task-{one.task}-{one.drawn.frame}"
+
+
+def _annotation(person: AnnotatedPerson, *, image: int, number: int) -> dict[str, Any]:
+    x1, y1, x2, y2 = (float(edge) for edge in person.box)
+    annotation: dict[str, Any] = {
+        "id": number,
+        "image_id": image,
+        "category_id": _PERSON,
+        "iscrowd": 0,
+        "bbox": _box(x1, y1, x2, y2),
+        "area": round(max((x2 - x1) * (y2 - y1) * OUTLINE_SHARE, 1.0), _DECIMALS),
+        "num_keypoints": int(np.count_nonzero(person.visibility[:FEET_START])),
+    }
+    for part, fields in PART_FIELDS.items():
+        indices = list(PART_RANGES[part])
+        points, flags = person.keypoints[indices], person.visibility[indices]
+        annotation[fields.keypoints] = [
+            number
+            for (x, y), flag in zip(points, flags, strict=True)
+            for number in (round(float(x), _DECIMALS), round(float(y), _DECIMALS), int(flag))
+        ]
+        annotated = points[flags > 0]
+        if fields.valid is not None:
+            annotation[fields.valid] = bool(len(annotated))
+        if fields.box is not None:
+            annotation[fields.box] = (
+                _box(*map(float, (*annotated.min(axis=0), *annotated.max(axis=0))))
+                if len(annotated)
+                else [0.0, 0.0, 0.0, 0.0]
+            )
+    return annotation
+
+
+def _box(x1: float, y1: float, x2: float, y2: float) -> list[float]:
+    return [round(number, _DECIMALS) for number in (x1, y1, x2 - x1, y2 - y1)]
+
+
+def _category() -> dict[str, Any]:
+    """COCO's person: names and bones of the body; those of the other groups are beside them."""
+    category: dict[str, Any] = {"id": _PERSON, "name": "person", "supercategory": "person"}
+    for part, fields in PART_FIELDS.items():
+        category[fields.keypoints] = [KEYPOINTS[index].name for index in PART_RANGES[part]]
+    body = PART_RANGES[Part.BODY]
+    category["skeleton"] = [
+        [a + 1, b + 1] for a, b in SKELETON if a in body and b in body
+    ]  # COCO counts from 1
+    return category

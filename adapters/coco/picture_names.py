@@ -1,0 +1,120 @@
+"""Which file a task's picture is, and what it is called in a COCO file."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from adapters.label_studio.label_config_tree import label_config_tree
+from adapters.label_studio.task_value import TaskDataError, TaskValue
+
+
+@dataclass(frozen=True)
+class PictureFields:
+    """Where the pictures of a project's tasks are.
+
+    Attributes:
+        values: By the name of the Image tag: its `value`, or its `valueList` where it shows a list of pictures.
+    """
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, label_config: str) -> "PictureFields":
+        """Read them off a label config.
+
+        Raises:
+            LabelConfigError: It cannot be read.
+        """
+        values: dict[str, str] = {}
+        for element in label_config_tree(label_config).iter():
+            if element.tag.lower() == "image":
+                given = {name.lower(): text.strip() for name, text in element.attrib.items()}
+                values.setdefault(given.get("name", ""), given.get("valuelist") or given.get("value", ""))
+        return cls(values)
+
+    def address(self, data: Mapping[str, object], image: str, frame: int | None) -> str:
+        """Return the address of a picture as the task's data has it; "" where it cannot be told.
+
+        Without a label config, it is the only field that is an address, or a list of them.
+        """
+        found = self._field(data, image)
+        if isinstance(found, list):
+            frames = cast(list[object], found)
+            found = frames[frame or 0] if 0 <= (frame or 0) < len(frames) else None
+        return found if isinstance(found, str) else ""
+
+    def _field(self, data: Mapping[str, object], image: str) -> object:
+        value = self.values.get(image)
+        if value is not None:
+            listed = data.get(value.removeprefix("$"))
+            if isinstance(listed, list):
+                return cast(object, listed)
+            try:
+                return TaskValue(value).address(data)
+            except TaskDataError:
+                return None
+        candidates = [field for field in data.values() if _looks_like_address(field)]
+        return candidates[0] if len(candidates) == 1 else None
+
+
+def _looks_like_address(field: object) -> bool:
+    if isinstance(field, list):
+        items = cast(list[object], field)
+        return bool(items) and all(_looks_like_address(item) for item in items)
+    return isinstance(field, str) and (field.startswith(("/", "data:")) or "://" in field[:20])
+
+
+def file_names(pictures: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a file name for each picture: the end of its address, as long as it takes to tell two addresses apart.
+
+    Args:
+        pictures: The address of each picture, and what to call it where the address names no file.
+    """
+    paths = [_path(address) or PurePosixPath(otherwise) for address, otherwise in pictures]
+    names = [path.name for path in paths]
+    for length in range(2, max((len(path.parts) for path in paths), default=0) + 1):
+        by_name: dict[str, set[PurePosixPath]] = {}
+        for name, path in zip(names, paths, strict=True):
+            by_name.setdefault(name, set()).add(path)
+        shared = {name for name, of_name in by_name.items() if len(of_name) > 1}
+        if not shared:
+            break
+        names = [
+            "/".join(path.parts[-length:]).lstrip("/") if name in shared else name
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return names
+
+
+def _path(address: str) -> PurePosixPath | None:
+    """The path that an address leads to, also through Label Studio's own addresses for files elsewhere."""
+    if address.startswith("data:"):
+        return None
+    try:
+        parts = urlsplit(address)
+        query = parse_qs(parts.query)
+    except ValueError:
+        return None
+    path = unquote(parts.path)
+    if path.startswith("/data/local-files") and "d" in query:
+        path = query["d"][0]
+    elif "fileuri" in query:
+        path = urlsplit(_decoded(query["fileuri"][0])).path
+    elif parts.scheme not in ("", "http", "https"):
+        path = f"{parts.netloc}/{path}"  # s3://bucket/folder/file: the bucket tells files apart as well
+    named = PurePosixPath(*(part for part in PurePosixPath(path).parts if part != ".."))
+    return named if named.name else None
+
+
+def _decoded(uri: str) -> str:
+    """Cloud addresses come as they are, or in URL-safe base64."""
+    if "://" in uri:
+        return uri
+    try:
+        return base64.urlsafe_b64decode(uri + "=" * (-len(uri) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return uri
