@@ -24,6 +24,7 @@ _SENTENCES = {
     HTTPStatus.BAD_REQUEST: "This is not a proper HTTP/1.1 request.",
     HTTPStatus.REQUEST_TIMEOUT: "The headers of the request did not come in time.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers of the request are too large; send fewer or shorter ones.",
+    HTTPStatus.NOT_IMPLEMENTED: "This Transfer-Encoding is not understood; send the body as it is, or chunked.",
 }
 
 
