@@ -67,6 +67,10 @@ class LabelStudioSite:
             return None
         return url.query.get("d")
 
+    def is_upload(self, url: URL) -> bool:
+        """Tell whether an address is that of an uploaded file."""
+        return (self._own_path(url) or "").startswith("/data/upload/")
+
     def is_login_page(self, url: URL) -> bool:
         """Tell whether an address is the page that visitors without a session are sent to."""
         return (self._own_path(url) or "").startswith("/user/login")

@@ -252,6 +252,13 @@ class PictureSource:
             raise PictureError("unauthorized", self._explain_refusal(url, status, credentials))
         if status in {404, 410}:
             raise PictureError("not_found", f"There is no picture at {shown(url)} ({status}).")
+        if status == 500 and self._site is not None and self._site.is_upload(url):
+            # Observed with Label Studio 1.23.2, which looks up whose file it is before whether there is one.
+            raise PictureError(
+                "server_error",
+                f"Label Studio answered 500 for {shown(url)}: so it does when an uploaded file is gone. Upload the "
+                "picture again, or delete the task; if the file is there, see Label Studio's log.",
+            )
         raise PictureError(
             "server_error", f"{shown(url)} answered {status} instead of a picture; see its server."
         )

@@ -504,6 +504,20 @@ class TestStatus:
         assert "/a.png" in str(error)
         assert "secret" not in str(error)
 
+    @pytest.mark.parametrize(
+        ("path", "gone"), [("/data/upload/1/a.png", True), ("/data/local-files/?d=a.png", False)]
+    )
+    async def test_500_for_an_upload_is_explained_as_label_studio_means_it(
+        self, path: str, gone: bool
+    ) -> None:
+        async def answer(_: web.Request) -> web.StreamResponse:
+            return web.json_response({"detail": "'NoneType' object has no attribute…"}, status=500)
+
+        async with serving(answer, LABEL_STUDIO) as server:
+            error = await failure(path, label_studio=server.url, token=LEGACY)
+        assert error.reason == "server_error"
+        assert ("Upload the picture again" in str(error)) == gone
+
 
 def label_studio(token: str = LEGACY) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Answers pictures to a legacy token, and redirects /presign to where its query says."""
