@@ -1,0 +1,156 @@
+"""The run over a project: find what lacks a prediction of this model version, predict it, store it.
+
+Its only memory is Label Studio itself, so a run that ended anywhere is taken up by the next.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from adapters.label_studio.api import JsonObject, LabelStudioApi, LabelStudioApiError, Project, ProjectTask
+from adapters.preannotation.outcome import Failure, Outcome, TaskFailedError
+from adapters.preannotation.shard import Shard
+from adapters.preannotation.storing import PredictionStore
+
+Predict = Callable[[Project, ProjectTask], Awaitable[JsonObject]]
+"""A task to its prediction. Raises TaskFailedError, or RunEndedError if no other would fare better."""
+
+_ASKED_AT_ONCE = 25
+"""Tasks whose state is read again shortly before they are worked on: few, so that what others do is seen early."""
+_ABOUT_THE_TASK = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which tasks of a project.
+
+    Attributes:
+        view: Only those of a tab of the data manager; None for all.
+        ids: Only these; None for all.
+        shard: The share of them.
+    """
+
+    view: int | None = None
+    ids: tuple[int, ...] | None = None
+    shard: Shard = field(default_factory=Shard)
+
+
+async def find_lacking(
+    api: LabelStudioApi, project: Project, selection: Selection, model_version: str, outcome: Outcome
+) -> list[int]:
+    """Return the selected tasks that lack a prediction of a model version, and count all.
+
+    Raises:
+        LabelStudioApiError: Label Studio does not tell.
+    """
+    lacking: list[int] = []
+    listed: set[int] = set()
+    async for task in api.tasks(project.id, view=selection.view, ids=selection.ids):
+        listed.add(task.id)
+        if not selection.shard.has(task.id):
+            continue
+        outcome.chosen += 1
+        if model_version in task.model_versions:
+            outcome.had += 1
+        else:
+            lacking.append(task.id)
+    for task in sorted(set(selection.ids or ()) - listed):
+        if selection.shard.has(task):
+            outcome.chosen += 1
+            outcome.failures.append(Failure(task, "no_task", f"Project {project.id} has no task {task}."))
+    return lacking
+
+
+class Run:
+    """The work on the tasks that lack a prediction.
+
+    Args:
+        api: Label Studio.
+        project: The project.
+        model_version: That the predictions carry.
+        predict: Predicts a task.
+        at_once: Tasks in hand.
+        outcome: Is told what becomes of the tasks.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of one run, each named by its caller
+        self,
+        *,
+        api: LabelStudioApi,
+        project: Project,
+        model_version: str,
+        predict: Predict,
+        at_once: int,
+        outcome: Outcome,
+    ) -> None:
+        self._api = api
+        self._project = project
+        self._model_version = model_version
+        self._predict = predict
+        self._at_once = at_once
+        self._outcome = outcome
+        self._store = PredictionStore(api, model_version)
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Begin no other task; those in hand are finished."""
+        self._stopped = True
+
+    async def work(self, lacking: Sequence[int]) -> None:
+        """Predict and store tasks, until all are done or the run is stopped.
+
+        Raises:
+            RunEndedError: The run cannot go on. What was in hand is finished or given up.
+            LabelStudioApiError: Likewise, because of Label Studio.
+        """
+        tasks = self._in_order(lacking)
+        turns = asyncio.Lock()  # a generator cannot be asked by two at a time
+
+        async def hand() -> None:
+            while not self._stopped:
+                async with turns:
+                    task = await anext(tasks, None)
+                if task is None:
+                    return
+                await self._finish(task)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._at_once):
+                    group.create_task(hand())
+        except BaseExceptionGroup as errors:
+            # One cause ends them all: what the first says is what there is to say.
+            raise errors.exceptions[0] from None
+        finally:
+            await tasks.aclose()
+        await self._store.settle()
+
+    async def _in_order(self, lacking: Sequence[int]) -> AsyncGenerator[ProjectTask]:
+        for start in range(0, len(lacking), _ASKED_AT_ONCE):
+            asked = lacking[start : start + _ASKED_AT_ONCE]
+            fresh = [task async for task in self._api.tasks(self._project.id, ids=asked)]
+            self._outcome.gone += len(asked) - len(fresh)
+            for task in fresh:
+                if self._stopped:
+                    return
+                if self._model_version in task.model_versions:
+                    self._outcome.overtaken += 1
+                else:
+                    yield task
+
+    async def _finish(self, task: ProjectTask) -> None:
+        try:
+            prediction = await self._predict(self._project, task)
+            ours = await self._store.add(task.id, prediction)
+        except TaskFailedError as error:
+            self._outcome.failures.append(Failure(task.id, error.reason, str(error)))
+        except LabelStudioApiError as error:
+            if error.status not in _ABOUT_THE_TASK:
+                raise
+            self._outcome.failures.append(Failure(task.id, "not_stored", str(error)))
+        else:
+            self._outcome.created += ours
+            self._outcome.overtaken += not ours
