@@ -1,0 +1,32 @@
+"""The service with a network that never returns, once: started by tests with the file HANG_ONCE."""
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runners import services
+
+services.BATCH_LIMIT_S = 2
+_load = services.load
+_trigger = Path(os.environ["HANG_ONCE"])
+
+
+def load(name: services.NetworkName, config: services.RunnerConfig) -> services.LoadedNetwork:
+    network = _load(name, config)
+
+    def run(crops: services.Crops) -> Sequence[Any]:
+        if name == "body" and _trigger.exists():
+            _trigger.unlink()
+            threading.Event().wait()
+        return network(crops)
+
+    return run
+
+
+services.load = load
+
+from service import Backend  # noqa: E402 - with the network above
+
+__all__ = ["Backend"]
