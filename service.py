@@ -145,7 +145,7 @@ class Backend:
         """Predict the tasks: one slot for each."""
         assert self._predictor is not None, "requests come after start-up"
         try:
-            slots = await self._predictor.predict(body)
+            slots = await self._predictor.predict(body, settings.time_budget_seconds)
         except LabelConfigError as error:
             return cast("PredictResponse", error_response(400, str(error)))
         return cast("PredictResponse", await results_response(slots))
