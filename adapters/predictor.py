@@ -39,6 +39,7 @@ from adapters.prediction_cache.entries import FoundPeople, PromptBox, entry_name
 from adapters.request_context import request_id
 from adapters.status import Status
 from adapters.task_progress import TaskProgress, entered, following, timed_stage
+from adapters.threads import run_in_thread
 from wholebody.estimation import NetworkError
 from wholebody.person import Person
 from wholebody.schema import Part
@@ -284,7 +285,7 @@ class Predictor:
         boxes = None if box is None else np.array([box], np.float32)
         async with self._pixels.hold(fetched.size.width * fetched.size.height):
             with timed_stage("decode"):
-                picture = await asyncio.to_thread(decode, fetched.data, max_pixels=self._max_pixels)
+                picture = await run_in_thread(decode, fetched.data, max_pixels=self._max_pixels)
             with timed_by(timed_stage):
                 people = await self._find_people(picture, boxes)
         metrics.people_found(people, in_whole_picture=box is None)
