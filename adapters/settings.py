@@ -86,8 +86,8 @@ class Settings(BaseSettings):
         90.0,
         ge=1,
         le=90,
-        description="Seconds after which a request is answered with what is done; the rest is `[]`, and comes when it is "
-        "asked for again. Label Studio waits 100 s: less is for a gateway in between that waits shorter.",
+        description="Seconds after which a request is answered with what is done; the rest is `[]`, and comes when it "
+        "is asked for again. Label Studio waits 100 s: less is for a gateway in between that waits shorter.",
     )
     prediction_cache_bytes: int = Field(
         64 * MEBIBYTE,
