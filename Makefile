@@ -49,10 +49,12 @@ manual: $(UV) ## Build the manual into build/manual; a dangling link stops it
 	@NO_MKDOCS_2_WARNING=1 $(UV) run --frozen --isolated --only-group docs mkdocs build --strict --site-dir build/manual
 
 PHOTOS ?= ../shared/photos
+STAND_INS ?= $(wildcard ../shared/bench)
 
 .PHONY: bench
-bench: setup ## Measure the service beside its own pipeline in one process (PHOTOS=folder of pictures)
-	@$(UV) run --frozen --no-sync python -m benchmarks.serving --photos "$(PHOTOS)"
+bench: $(UV) ## Measure the service beside a plain peer, rtmlib and the networks alone (PHOTOS=folder, STAND_INS=folder)
+	@$(UV) run --frozen --inexact --group bench python -m benchmarks.comparison --photos "$(PHOTOS)" \
+	  $(if $(STAND_INS),--stand-ins "$(STAND_INS)")
 
 # --- delivery ---
 # MODELS=fetch: networks are fetched at the first start into MODEL_CACHE_DIR. MODELS=baked: they come in the Bento.

@@ -253,15 +253,15 @@ async def measure(setting: Setting, engines: Sequence[str], rounds: int, seconds
     return found
 
 
-async def people_cost(
-    stand_in_files: Path, mode: str, photos: Path, engine: str, rounds: int, seconds: float
-) -> dict[str, dict[str, float]]:
+async def people_cost(arguments: argparse.Namespace, mode: str) -> dict[str, dict[str, float]]:
     """Cost of a picture as the number of people in it grows: served (8 callers), and of the networks alone."""
     costs: dict[str, dict[str, float]] = {}
+    photos, engine = arguments.photos, arguments.engines[0]
+    rounds, seconds = arguments.rounds, arguments.seconds
     names = picture_names(photos)
     for people in PEOPLE:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
-            environment = {"MODE": mode} | stand_ins.install(stand_in_files, Path(folder), people)
+            environment = {"MODE": mode} | stand_ins.install(arguments.stand_ins, Path(folder), people)
             files = [photos / name for name in names]
             crops = await recorded_crops(mode, environment, files)
             alone = engine_lane(environment | ENGINES[engine], crops, len(files))
@@ -352,10 +352,7 @@ async def compare(arguments: argparse.Namespace) -> None:
                 setting, arguments.engines, arguments.rounds, arguments.seconds
             )
         if arguments.stand_ins is not None:
-            people = await people_cost(
-                arguments.stand_ins, "balanced", arguments.photos, arguments.engines[0],
-                arguments.rounds, arguments.seconds,
-            )  # fmt: skip
+            people = await people_cost(arguments, "balanced")
     written = {title: vars(found) for title, found in results.items()} | {"people": people}
     (arguments.out / "comparison.json").write_text(json.dumps(written, indent=2) + "\n")
     page = [
