@@ -1,6 +1,7 @@
 """Predictions from a service that runs already."""
 
 import asyncio
+import base64
 import time
 from http import HTTPStatus
 from types import TracebackType
@@ -36,14 +37,15 @@ class RunningBackend:
         patience: Patience | None = None,
     ) -> None:
         self._url = url.strip().rstrip("/")
-        self._auth = aiohttp.BasicAuth(user, password or "", "utf-8") if user is not None else None
+        credentials = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
+        self._headers = {} if user is None else {"Authorization": f"Basic {credentials}"}
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None
         self.model_version = ""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            auth=self._auth, timeout=aiohttp.ClientTimeout(total=_LIMIT_S, sock_connect=10)
+            headers=self._headers, timeout=aiohttp.ClientTimeout(total=_LIMIT_S, sock_connect=10)
         )
         try:
             answer = await self._call("GET", "/versions", "preannotate")
@@ -134,7 +136,8 @@ class RunningBackend:
             if status in _BUSY:  # it works, for others too: this is no trouble, only a long queue
                 if time.monotonic() > busy_until:
                     raise RunEndedError(f"The backend at {self._url} was too busy for ten minutes.")
-                await asyncio.sleep(self._patience.pause_s(min(attempt, 4), retry_after))
+                pause = self._patience.pause_s(1, retry_after)
+                await asyncio.sleep(max(pause, self._patience.first_pause_s))
                 continue
             attempt += 1
             if attempt >= self._patience.attempts:
