@@ -13,4 +13,6 @@ def runner_config(settings: Settings) -> RunnerConfig:
         threads=usable_cpus(),
         cache_dir=settings.model_cache_dir,
         digests=settings.model_digests,
+        engine=settings.backend_type,
+        precision=settings.precision,
     )

@@ -31,10 +31,20 @@ class Settings(BaseSettings):
         description="Which networks find the keypoints: `embedded` (weights from the Python package index alone), "
         "`lightweight`, `balanced` or `performance` (RTMW, as in rtmlib).",
     )
-    device: str = Field("cpu", description="What the networks run on: `cpu`, `cuda`, `cuda:N` or `mps`.")
-    backend_type: Literal["auto", "onnxruntime"] = Field(
+    device: str = Field(
+        "cpu",
+        description="What the networks run on: `cpu`, `cuda`, `cuda:N` (NVIDIA), `gpu`, `gpu:N` (OpenVINO's graphics "
+        "processors) or `mps` (Apple).",
+    )
+    backend_type: Literal["auto", "onnxruntime", "tensorrt", "openvino", "opencv"] = Field(
         "auto",
-        description="Inference engine. There is one so far, ONNX Runtime; `auto` leaves the choice to the service.",
+        description="Inference engine. `auto` tries those that are installed, once on each machine, and takes for "
+        "each network the fastest one that is right.",
+    )
+    precision: Literal["auto", "exact", "fast"] = Field(
+        "auto",
+        description="What the networks are computed in: `exact` (32-bit floats), `auto` (for each network the fastest "
+        "precision that is known to keep its keypoints) or `fast` (the fastest there is, at the cost of accuracy).",
     )
     confidence_threshold: float = Field(
         0.3,
@@ -123,8 +133,8 @@ class Settings(BaseSettings):
     @field_validator("device")
     @classmethod
     def _known_device(cls, value: str) -> str:
-        if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", value):
-            raise ValueError("must be cpu, cuda, cuda:N or mps")
+        if not re.fullmatch(r"cpu|(cuda|gpu)(:\d+)?|mps", value):
+            raise ValueError("must be cpu, cuda, cuda:N, gpu, gpu:N or mps")
         return value
 
     @field_validator("label_studio_url")

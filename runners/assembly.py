@@ -6,47 +6,43 @@ process, in the command line a call in this process.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runners.choice import NetworkEngine, NetworkName, choice_of, engines_in_use, files_of, model_store
 from runners.config import RunnerConfig
 from runners.detector import YoloxDetector
-from runners.manifest import MODES, ModelFile
+from runners.engines import LoadedGraph, Place, load_graph
+from runners.graphs.prepared import NetworkSource, find_network_files, network_files
+from runners.made_files import made_folders
 from runners.mediapipe import FaceDetector, FaceMesher, HandLandmarker
 from runners.simcc import SimccPose
-from runners.store import ModelStore
+from runners.tolerance import f32_until
 from wholebody.detection import LetterboxDetector, PersonDetector
 from wholebody.estimation import Network, PartsEstimator, PoseEstimator, WholeBodyEstimator
 from wholebody.pipeline import PIPELINE_VERSION
 from wholebody.schema import KEYPOINT_COUNT
 
-NetworkName = Literal["person", "body", "hand", "face", "face_mesh"]
-"""What a network looks for. The body network of some modes finds all 133 keypoints; then there are no others."""
-
 LoadedNetwork = Callable[[NDArray[np.uint8]], Sequence[Any]]
 """Crops n×h×w×3 uint8, BGR, to one result for each."""
 
-_LOADERS: Mapping[NetworkName, Callable[..., LoadedNetwork]] = {
-    "person": YoloxDetector,
-    "body": SimccPose,
-    "hand": HandLandmarker,
-    "face": FaceDetector,
-    "face_mesh": FaceMesher,
-}
 
-
-def files_of(mode: str) -> dict[NetworkName, ModelFile]:
-    """Return the network files of a mode by what they look for."""
-    return dict(zip(get_args(NetworkName), MODES[mode], strict=False))
-
-
-def model_store(config: RunnerConfig) -> ModelStore:
-    """Return the store that the networks of a configuration come from."""
-    return ModelStore(config.cache_dir, digests=config.digests)
+def _network(name: NetworkName, graph: LoadedGraph, *, prepared: bool) -> LoadedNetwork:
+    match name:
+        case "person":
+            return YoloxDetector(graph, prepared=prepared)
+        case "body":
+            return SimccPose(graph, prepared=prepared)
+        case "hand":
+            return HandLandmarker(graph)
+        case "face":
+            return FaceDetector(graph)
+        case "face_mesh":
+            return FaceMesher(graph)
 
 
 def fetch_files(config: RunnerConfig) -> None:
@@ -61,23 +57,55 @@ def fetch_files(config: RunnerConfig) -> None:
 def model_version(config: RunnerConfig) -> str:
     """Return the version that predictions carry: it changes exactly when the same picture can give other keypoints.
 
+    The precision counts as it was set, not as this machine chose it: machines that serve together share predictions,
+    and `auto` bounds how much they differ.
+
     Raises:
         ModelUnavailableError: A file whose digest nobody has published is not in the store yet.
     """
     store = model_store(config)
-    parts = [str(PIPELINE_VERSION), *(store.digest(file) for file in files_of(config.mode).values())]
+    parts = [
+        str(PIPELINE_VERSION),
+        config.precision,
+        *(store.digest(file) for file in files_of(config.mode).values()),
+    ]
     return f"rtmlib-{config.mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
 
 
 def load(name: NetworkName, config: RunnerConfig) -> LoadedNetwork:
-    """Load a network from the model store, which fetches its file if it is missing.
+    """Load a network as `runners.choice` decided for this machine; its file is fetched first if it is missing.
 
     Raises:
         ModelUnavailableError: The file is not there and cannot be fetched.
-        ProviderUnavailableError: The device is not available.
+        ProviderUnavailableError: The device or the engine is not available.
     """
-    file = model_store(config).ensure(files_of(config.mode)[name])
-    return _LOADERS[name](file, config)
+    return load_as(name, config, choice_of(name, config))
+
+
+def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> LoadedNetwork:
+    """Load a network in a certain engine and precision; see `load`."""
+    store = model_store(config)
+    store.ensure(files_of(config.mode)[name])
+    source = _source(name, config, choice)
+    found = network_files(source)
+    place = Place(config.device, config.threads, made_folders(store.root)[0])
+    # What could not be cut is computed in f32.
+    precision = "f32" if source.cut_at and not found.prepared else choice.precision
+    return _network(name, load_graph(found.files, choice.engine, precision, place), prepared=found.prepared)
+
+
+def are_prepared(config: RunnerConfig) -> bool:
+    """Tell whether the files that the networks are loaded from are there, so that nothing is left to be made."""
+    chosen = engines_in_use(config)
+    return all(find_network_files(_source(name, config, chosen[name])) is not None for name in chosen)
+
+
+def _source(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> NetworkSource:
+    store = model_store(config)
+    model = files_of(config.mode)[name]
+    digest = store.digest(model)
+    cut_at = f32_until(digest) if choice.precision == "mixed" else None
+    return NetworkSource(name, store.path(model), digest, cut_at)
 
 
 def assemble(

@@ -1,12 +1,9 @@
 """MediaPipe's networks for hands and faces. They take square crops in RGB; here crops are uint8, BGR, n×h×h×3."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from runners.config import RunnerConfig
-from runners.session import Session
+from runners.engines import LoadedGraph
 from wholebody.estimation import FaceDetections, FaceMesh, HandLandmarks
 from wholebody.faces import DETECTION_SCORE
 from wholebody.geometry import Points
@@ -27,12 +24,12 @@ def _sigmoid(logits: Floats) -> Floats:
 class HandLandmarker:
     """`hand_landmark_full`: 21 landmarks of one hand."""
 
-    def __init__(self, file: Path, config: RunnerConfig) -> None:
-        self._session = Session(file, config)
+    def __init__(self, graph: LoadedGraph) -> None:
+        self._graph = graph
 
     def __call__(self, crops: Crops) -> list[HandLandmarks]:
         """Find the landmarks of the hand in each crop."""
-        points, scores, right = self._session.run(_rgb(crops, 0, 1))
+        points, scores, right = self._graph.run(_rgb(crops, 0, 1))
         in_crop = points.reshape(-1, 21, 3)[..., :2] / np.float32(crops.shape[1])
         return [
             HandLandmarks(one, float(score), float(is_right))
@@ -43,12 +40,12 @@ class HandLandmarker:
 class FaceMesher:
     """`face_landmark`: a mesh of 468 points over one face."""
 
-    def __init__(self, file: Path, config: RunnerConfig) -> None:
-        self._session = Session(file, config)
+    def __init__(self, graph: LoadedGraph) -> None:
+        self._graph = graph
 
     def __call__(self, crops: Crops) -> list[FaceMesh]:
         """Lay a mesh over the face in each crop."""
-        points, logits = self._session.run(_rgb(crops, 0, 1))
+        points, logits = self._graph.run(_rgb(crops, 0, 1))
         in_crop = points.reshape(-1, 468, 3)[..., :2] / np.float32(crops.shape[1])
         scores = _sigmoid(logits.reshape(-1))
         return [FaceMesh(one, float(score)) for one, score in zip(in_crop, scores, strict=True)]
@@ -73,14 +70,14 @@ def _anchors(size: int, layers: tuple[tuple[int, int], ...]) -> Floats:
 class FaceDetector:
     """`face_detection_short_range`: an SSD that finds faces and six points of each."""
 
-    def __init__(self, file: Path, config: RunnerConfig) -> None:
-        self._session = Session(file, config)
+    def __init__(self, graph: LoadedGraph) -> None:
+        self._graph = graph
         # The anchors of face_detection_short_range.pbtxt: strides 8, 16, 16, 16 with two anchors each.
         self._anchors = _anchors(128, ((8, 2), (16, 6)))
 
     def __call__(self, crops: Crops) -> list[FaceDetections]:
         """Find the faces in each crop."""
-        boxes, logits = self._session.run(_rgb(crops, -1, 1))
+        boxes, logits = self._graph.run(_rgb(crops, -1, 1))
         return [
             self._faces(box / np.float32(crops.shape[1]), _sigmoid(logit[:, 0]))
             for box, logit in zip(boxes, logits, strict=True)

@@ -21,8 +21,8 @@ from prometheus_client import Histogram
 from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, files_of, load
 from runners.batching import MAX_CROPS, Answer, Crops, Failed, run_calls
 from runners.config import RunnerConfig
-from runners.device import check_device
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.preparation import prepare_networks
 from wholebody.detection import PersonDetector
 from wholebody.estimation import Network, NetworkError, PoseEstimator
 
@@ -113,7 +113,7 @@ _batchable = partial(
 def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     """Return the BentoML services of the detector runner and the pose runner.
 
-    Before any worker starts, missing files are fetched and the device is tried, once; each worker then loads its
+    Before any worker starts, missing files are fetched, and the engines tried, once; each worker then loads its
     networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
     """
 
@@ -121,7 +121,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     def prepare() -> None:
         try:
             fetch_files(config)
-            check_device(config)
+            prepare_networks(config)
         except (ModelUnavailableError, ProviderUnavailableError) as error:
             sys.exit(str(error))
 

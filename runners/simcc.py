@@ -1,12 +1,9 @@
 """RTMPose, RTMW and DWPose: top-down networks that answer with one distribution per keypoint and axis (SimCC)."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-from runners.config import RunnerConfig
-from runners.session import Session
+from runners.engines import LoadedGraph
 
 # ImageNet's mean and standard deviation. They are listed for R, G, B, but rtmlib applies them to the channels as
 # OpenCV reads them, B, G, R, and so do we: the same file must give the same keypoints.
@@ -35,19 +32,31 @@ def decode(simcc_x: NDArray[np.float32], simcc_y: NDArray[np.float32]) -> NDArra
     The position is the likeliest bin of each axis; the score is the mean of the two maxima. A keypoint with a score
     of 0 or less lies at -0.5, -0.5, as in rtmlib.
     """
-    bins = np.stack([simcc_x.argmax(axis=2), simcc_y.argmax(axis=2)], axis=2).astype(np.float32)
-    scores = 0.5 * (simcc_x.max(axis=2) + simcc_y.max(axis=2))
-    bins[scores <= 0] = -1
-    return np.concatenate([bins / BINS_PER_PIXEL, scores[..., np.newaxis]], axis=2).astype(np.float32)
+    bins = np.stack([simcc_x.argmax(axis=2), simcc_y.argmax(axis=2)], axis=2)
+    return decode_bins(bins, np.stack([simcc_x.max(axis=2), simcc_y.max(axis=2)], axis=2))
+
+
+def decode_bins(bins: NDArray[np.int64], likelihoods: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Decode what a prepared network answers, both of shape (n, keypoints, 2), to the same as `decode`."""
+    scores = 0.5 * (likelihoods[..., :1] + likelihoods[..., 1:])
+    positions = np.where(scores > 0, bins, -1) / BINS_PER_PIXEL
+    return np.concatenate([positions, scores], axis=2).astype(np.float32)
 
 
 class SimccPose:
-    """A SimCC network: `[n, 3, h, w]` to `simcc_x [n, keypoints, 2w]` and `simcc_y [n, keypoints, 2h]`."""
+    """A SimCC network: `[n, 3, h, w]` to `simcc_x [n, keypoints, 2w]` and `simcc_y [n, keypoints, 2h]`.
 
-    def __init__(self, file: Path, config: RunnerConfig) -> None:
-        self._session = Session(file, config)
+    Prepared (`runners.graphs.simcc`), it takes crops as they are and answers with the likeliest bins.
+    """
+
+    def __init__(self, graph: LoadedGraph, *, prepared: bool) -> None:
+        self._graph = graph
+        self._prepared = prepared
 
     def __call__(self, crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Estimate keypoints in crops n×h×w×3 uint8, BGR: x, y in crop pixels and score, (keypoints, 3) for each."""
-        simcc_x, simcc_y = self._session.run(normalise(crops))
+        if self._prepared:
+            bins, likelihoods = self._graph.run(crops)
+            return list(decode_bins(bins, likelihoods))
+        simcc_x, simcc_y = self._graph.run(normalise(crops))
         return list(decode(simcc_x, simcc_y))

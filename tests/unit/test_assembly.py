@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import runners.assembly
+import runners.choice
 from adapters.http.example import draw_figure
 from runners.assembly import assemble, assemble_in_process, files_of, model_version
 from runners.config import RunnerConfig
@@ -96,7 +97,7 @@ class TestModelVersion:
         before = model_version(config())
         other = list(EMBEDDED)
         other[changed] = replace(other[changed], sha256="0" * 64)
-        monkeypatch.setattr(runners.assembly, "MODES", {"embedded": tuple(other)})
+        monkeypatch.setattr(runners.choice, "MODES", {"embedded": tuple(other)})
         assert model_version(config()) != before
 
     def test_without_a_digest_there_is_none_yet(self, tmp_path: Path) -> None:

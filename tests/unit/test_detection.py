@@ -8,11 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from runners.config import RunnerConfig
 from runners.detector import YoloxDetector
+from runners.engines import Place, load_graph
 from wholebody.detection import Detections, LetterboxDetector
-
-CPU = RunnerConfig("embedded", "cpu", 1, None)
 
 
 class Network:
@@ -78,7 +76,8 @@ def detector_file(folder: Path, dets: list[list[float]], labels: list[int]) -> P
 
 def detect(folder: Path, dets: list[list[float]], labels: list[int], *values: int) -> list[Detections]:
     pictures = np.stack([np.full((4, 4, 3), value, np.uint8) for value in values or (0,)])
-    return YoloxDetector(detector_file(folder, dets, labels), CPU)(pictures)
+    graph = load_graph([detector_file(folder, dets, labels)], "onnxruntime", "f32", Place("cpu", 1))
+    return YoloxDetector(graph, prepared=False)(pictures)
 
 
 class TestYolox:

@@ -9,14 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from runners.config import RunnerConfig
+from runners.engines import LoadedGraph, Place, load_graph
 from runners.mediapipe import FaceDetector, FaceMesher, HandLandmarker
 
-CPU = RunnerConfig("embedded", "cpu", 1, None)
 Floats = NDArray[np.float32]
 
 
-def network_file(folder: Path, outputs: Sequence[Floats], weights: Sequence[float]) -> Path:
+def network(folder: Path, outputs: Sequence[Floats], weights: Sequence[float]) -> LoadedGraph:
     """A network with fixed outputs, shape (1, …), to which the mean of a crop's channels, weighted, is added."""
     constants = {f"fixed_{i}": output for i, output in enumerate(outputs)}
     constants["weights"] = np.array(weights, np.float32).reshape(1, 1, 1, 3)
@@ -43,7 +42,7 @@ def network_file(folder: Path, outputs: Sequence[Floats], weights: Sequence[floa
     )
     file = folder / "network.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), file)
-    return file
+    return load_graph([file], "onnxruntime", "f32", Place("cpu", 1))
 
 
 def plain(size: int, *colours: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -59,8 +58,8 @@ class TestHands:
     )
 
     def test_landmarks_are_x_and_y_in_units_of_the_crop(self, tmp_path: Path) -> None:
-        file = network_file(tmp_path, self.OUTPUTS, (0, 0, 0))
-        (hand,) = HandLandmarker(file, CPU)(plain(224, (0, 0, 0)))
+        graph = network(tmp_path, self.OUTPUTS, (0, 0, 0))
+        (hand,) = HandLandmarker(graph)(plain(224, (0, 0, 0)))
         assert hand.points.shape == (21, 2)
         assert np.allclose(hand.points * 224, np.arange(63).reshape(21, 3)[:, :2])  # without depth
         assert (hand.score, hand.right) == (0.25, 0.75)
@@ -68,16 +67,16 @@ class TestHands:
     def test_the_network_sees_red_first_from_0_to_1_and_each_crop_has_its_own_answer(
         self, tmp_path: Path
     ) -> None:
-        file = network_file(tmp_path, self.OUTPUTS, (3, 0, 0))
-        black, blue, red = HandLandmarker(file, CPU)(plain(224, (0, 0, 0), (255, 0, 0), (0, 0, 255)))
+        graph = network(tmp_path, self.OUTPUTS, (3, 0, 0))
+        black, blue, red = HandLandmarker(graph)(plain(224, (0, 0, 0), (255, 0, 0), (0, 0, 255)))
         assert [black.score, blue.score, red.score] == pytest.approx([0.25, 0.25, 1.25])
 
 
 class TestMeshes:
     def test_points_are_x_and_y_in_units_of_the_crop_and_the_score_a_likelihood(self, tmp_path: Path) -> None:
         points = np.arange(1404, dtype=np.float32).reshape(1, 1, 1, 1404)
-        file = network_file(tmp_path, (points, np.zeros((1, 1, 1, 1), np.float32)), (0, 0, 6))
-        black, blue, red = FaceMesher(file, CPU)(plain(192, (0, 0, 0), (255, 0, 0), (0, 0, 255)))
+        graph = network(tmp_path, (points, np.zeros((1, 1, 1, 1), np.float32)), (0, 0, 6))
+        black, blue, red = FaceMesher(graph)(plain(192, (0, 0, 0), (255, 0, 0), (0, 0, 255)))
         assert np.allclose(black.points * 192, points.reshape(468, 3)[:, :2], atol=1e-3)
         assert [black.score, blue.score, red.score] == pytest.approx([0.5, 1 / (1 + np.exp(-2)), 0.5])
 
@@ -101,7 +100,7 @@ def find_faces(folder: Path, found: dict[int, tuple[list[float], float]]) -> tup
     boxes, logits = np.zeros((1, 896, 16), np.float32), np.full((1, 896, 1), -100, np.float32)
     for anchor, (values, score) in found.items():
         boxes[0, anchor], logits[0, anchor] = values, np.log(score / (1 - score))
-    (faces,) = FaceDetector(network_file(folder, (boxes, logits), (0, 0, 0)), CPU)(plain(128, (9, 9, 9)))
+    (faces,) = FaceDetector(network(folder, (boxes, logits), (0, 0, 0)))(plain(128, (9, 9, 9)))
     return faces.points * 128, faces.scores
 
 
@@ -148,7 +147,7 @@ class TestFaceDetection:
         boxes, logits = np.zeros((1, 896, 16), np.float32), np.full((1, 896, 1), -100, np.float32)
         boxes[0, :, 2:4] = 9
         logits[0, 0] = 1
-        detector = FaceDetector(network_file(tmp_path, (boxes, logits), (6, 0, 0)), CPU)
+        detector = FaceDetector(network(tmp_path, (boxes, logits), (6, 0, 0)))
         # Red first: the mean over three channels is a third of the weight.
         blue, red = detector(plain(128, (255, 0, 0), (0, 0, 255)))
         assert blue.scores.tolist() == []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from rtmlib import RTMPose
 
-from runners.config import RunnerConfig
+from runners.engines import Place, load_graph
 from runners.simcc import MEAN, STD, SimccPose, decode, normalise
 
 seeds = st.integers(0, 2**32 - 1)
@@ -115,7 +115,8 @@ def test_a_session_s_outputs_become_keypoints_of_each_crop(tmp_path: Path) -> No
     crops = np.zeros((2, 6, 4, 3), np.uint8)
     crops[0, 0, 2, 0], crops[0, 4, 0, 1] = 255, 255
     crops[1, 0, 1, 0], crops[1, 5, 0, 1] = 255, 255
-    first, second = SimccPose(file, RunnerConfig("embedded", "cpu", 1, None))(crops)
+    graph = load_graph([file], "onnxruntime", "f32", Place("cpu", 1))
+    first, second = SimccPose(graph, prepared=False)(crops)
     assert first[0, :2].tolist() == [1.0, 2.0]
     assert second[0, :2].tolist() == [0.5, 2.5]
     assert first[0, 2] > 2

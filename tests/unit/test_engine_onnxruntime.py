@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from runners.config import RunnerConfig
+from runners.engines import Place
+from runners.engines.onnx_runtime import OnnxRuntimeGraph
 from runners.errors import ProviderUnavailableError
-from runners.session import Session
 
 AVAILABLE = onnxruntime.get_available_providers()
 
@@ -36,19 +36,19 @@ def network(tmp_path: Path) -> Path:
     return file
 
 
-def config(device: str, threads: int = 1) -> RunnerConfig:
-    return RunnerConfig("embedded", device, threads, None)
+def loaded(file: Path, device: str, threads: int = 1) -> OnnxRuntimeGraph:
+    return OnnxRuntimeGraph(file, "onnxruntime", "f32", Place(device, threads))
 
 
 def test_outputs_come_in_the_order_of_the_file(network: Path) -> None:
-    doubled, squared = Session(network, config("cpu")).run(np.array([[1, 2, 3]], np.float32))
+    doubled, squared = loaded(network, "cpu").run(np.array([[1, 2, 3]], np.float32))
     assert doubled.tolist() == [[2, 4, 6]]
     assert squared.tolist() == [[1, 4, 9]]
 
 
 def test_a_batch_that_is_not_contiguous_runs_as_well(network: Path) -> None:
     every_other = np.arange(12, dtype=np.float32).reshape(4, 3)[::2]
-    doubled, _ = Session(network, config("cpu")).run(every_other)
+    doubled, _ = loaded(network, "cpu").run(every_other)
     assert np.array_equal(doubled, every_other * 2)
 
 
@@ -67,7 +67,7 @@ def test_a_device_that_is_not_there_is_refused_with_what_to_do(
     if provider in AVAILABLE:
         pytest.skip(f"this build of ONNX Runtime has {provider}")
     with pytest.raises(ProviderUnavailableError) as refused:
-        Session(network, config(device))
+        loaded(network, device)
     sentence = str(refused.value)
     assert sentence.startswith(f"DEVICE={device} needs ONNX Runtime's {provider}")
     assert "CPUExecutionProvider" in sentence  # what there is
@@ -86,7 +86,7 @@ def test_a_device_that_silently_falls_back_to_the_cpu_is_refused(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", fall_back)
     with pytest.raises(ProviderUnavailableError, match="DEVICE=cuda needs"):
-        Session(network, config("cuda"))
+        loaded(network, "cuda")
 
 
 def test_a_device_that_fails_when_the_session_is_made_is_refused(
@@ -99,15 +99,15 @@ def test_a_device_that_fails_when_the_session_is_made_is_refused(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", no_such_device)
     with pytest.raises(ProviderUnavailableError, match="DEVICE=cuda:7 needs"):
-        Session(network, config("cuda:7"))
+        loaded(network, "cuda:7")
 
 
 @pytest.mark.parametrize(
     ("device", "asked_for"),
     [
         ("cpu", [("CPUExecutionProvider", {})]),
-        ("cuda", [("CUDAExecutionProvider", {}), "CPUExecutionProvider"]),
-        ("cuda:1", [("CUDAExecutionProvider", {"device_id": "1"}), "CPUExecutionProvider"]),
+        ("cuda", [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]),
+        ("cuda:1", [("CUDAExecutionProvider", {"device_id": "1", "use_tf32": "0"}), "CPUExecutionProvider"]),
         ("mps", [("CoreMLExecutionProvider", {}), "CPUExecutionProvider"]),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_session_is_made_for_the_device_with_the_given_threads_that_do_not_spi
     available = [one if isinstance(one, str) else one[0] for one in asked_for]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setattr(onnxruntime, "InferenceSession", Recording)
-    Session(network, config(device, threads))
+    loaded(network, device, threads)
     ((options, providers),) = made
     assert providers == asked_for
     assert options.intra_op_num_threads == threads
@@ -148,5 +148,5 @@ def test_a_file_that_is_no_network_is_not_taken_for_a_missing_device(tmp_path: P
     file = tmp_path / "broken.onnx"
     file.write_bytes(b"not a network")
     with pytest.raises(Exception, match="Protobuf") as failed:
-        Session(file, config("cpu"))
+        loaded(file, "cpu")
     assert not isinstance(failed.value, ProviderUnavailableError)

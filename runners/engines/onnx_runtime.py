@@ -1,0 +1,102 @@
+"""ONNX Runtime: on CPUs, NVIDIA GPUs (CUDA, TensorRT) and Apple's processors (CoreML)."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from runners.engines import Array, EngineName, Place, Precision
+from runners.errors import ProviderUnavailableError
+
+ort: Any = onnxruntime  # ships without type information
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "mps": "CoreMLExecutionProvider",
+}
+_TENSORRT = "TensorrtExecutionProvider"
+_ERRORS_ONLY = 3
+_LARGEST_BATCH = 16  # of a network: see batching.MAX_CROPS, which TensorRT has to know when it compiles
+
+
+class OnnxRuntimeGraph:
+    """A network in ONNX Runtime; see `LoadedGraph`.
+
+    Raises:
+        ProviderUnavailableError: The wanted device is not really in use. ONNX Runtime itself would go on on the CPU,
+            with a line in the log.
+    """
+
+    def __init__(self, file: Path, engine: EngineName, precision: Precision, place: Place) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.intra_op_num_threads = place.threads
+        options.inter_op_num_threads = 1
+        # Runner processes and their networks share the same CPUs: a thread that waits must not burn what another needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = _providers(file, engine, precision, place)
+        wanted = providers[0][0]
+        if wanted not in ort.get_available_providers():
+            raise ProviderUnavailableError(_not_active(engine, place.device, wanted))
+        try:
+            # Without its fallback, which goes over to the CPU when the device fails, at the start or in any later run.
+            self._session = ort.InferenceSession(str(file), options, providers=providers, enable_fallback=0)
+        except (ValueError, RuntimeError) as error:  # no such device, no driver; broken files raise others
+            raise ProviderUnavailableError(_not_active(engine, place.device, wanted)) from error
+        if wanted not in self._session.get_providers():
+            raise ProviderUnavailableError(_not_active(engine, place.device, wanted))
+        self._input = self._session.get_inputs()[0].name
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, batch: Array) -> list[Array]:
+        """See `LoadedGraph`."""
+        return self._session.run(self._outputs, {self._input: np.ascontiguousarray(batch)})
+
+
+def _providers(file: Path, engine: EngineName, precision: Precision, place: Place) -> list[Any]:
+    """The wanted provider with its options, then those for the few operators that it does not know."""
+    device, _, number = place.device.partition(":")
+    on = {"device_id": number} if number else {}
+    cuda = {**on, "use_tf32": "1" if precision == "tf32" else "0"}
+    if engine == "tensorrt":
+        return [
+            (_TENSORRT, on | _tensorrt_options(file, precision, place)),
+            ("CUDAExecutionProvider", cuda),
+            "CPUExecutionProvider",
+        ]
+    if device == "cpu":
+        return [(_PROVIDERS["cpu"], {})]
+    return [(_PROVIDERS[device], cuda if device == "cuda" else on), _PROVIDERS["cpu"]]
+
+
+def _tensorrt_options(file: Path, precision: Precision, place: Place) -> dict[str, str]:
+    """Compile once for all batches there can be, and keep the result."""
+    if precision == "f32":
+        os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # or TensorRT computes f32 in TF32
+    described = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"]).get_inputs()[0]
+    options = {"trt_fp16_enable": "1" if precision == "f16" else "0"}
+    if isinstance(described.shape[0], str):
+        sizes = "x".join(str(size) for size in described.shape[1:])
+        for bound, batch in (("min", 1), ("opt", 4), ("max", _LARGEST_BATCH)):
+            options[f"trt_profile_{bound}_shapes"] = f"{described.name}:{batch}x{sizes}"
+    if place.cache is not None:
+        options |= {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(place.cache / "tensorrt"),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(place.cache / "tensorrt"),
+        }
+    return options
+
+
+def _not_active(engine: EngineName, device: str, provider: str) -> str:
+    built_in = ", ".join(ort.get_available_providers())
+    setting = f"BACKEND_TYPE={engine}" if engine == "tensorrt" else f"DEVICE={device}"
+    instead = "set BACKEND_TYPE=auto" if engine == "tensorrt" else "set DEVICE=cpu"
+    return (
+        f"{setting} needs ONNX Runtime's {provider}, which does not start on this machine (this build offers "
+        f"{built_in}): install the variant for the device and its driver, or {instead}."
+    )

@@ -1,0 +1,74 @@
+"""OpenVINO: on CPUs, in f32 and bf16, and on Intel's graphics processors."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from runners.engines import Array, Place, Precision
+from runners.errors import ProviderUnavailableError
+
+ov: Any = openvino  # ships with partial type information
+
+
+@cache
+def _core() -> Any:
+    return ov.Core()
+
+
+def openvino_precisions(device: str) -> tuple[Precision, ...]:
+    """Return what OpenVINO computes in on a device by instructions of its own, f32 first.
+
+    Raises:
+        ProviderUnavailableError: There is no such device.
+    """
+    capabilities: list[str] = _core().get_property(_device(device), "OPTIMIZATION_CAPABILITIES")
+    half: tuple[tuple[str, Precision], ...] = (("FP16", "f16"), ("BF16", "bf16"))
+    found: list[Precision] = [precision for name, precision in half if name in capabilities]
+    return ("f32", *found, *(("mixed",) if "bf16" in found else ()))
+
+
+class OpenVinoGraph:
+    """A network in OpenVINO; see `LoadedGraph`.
+
+    Raises:
+        ProviderUnavailableError: There is no such device.
+    """
+
+    def __init__(self, file: Path, precision: Precision, place: Place) -> None:
+        device = _device(place.device)
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        if device == "CPU":
+            options |= {
+                "INFERENCE_NUM_THREADS": place.threads,
+                # Several processes run networks: pinned, all of them would sit on the same cores.
+                "ENABLE_CPU_PINNING": False,
+                # The CPUs were counted as the kernel counts them, which is what its limits count too.
+                "ENABLE_HYPER_THREADING": True,
+            }
+        self._network = _core().compile_model(str(file), device, options)
+        self._request = self._network.create_infer_request()
+        self._outputs = len(self._network.outputs)
+
+    def run(self, batch: Array) -> list[Array]:
+        """See `LoadedGraph`."""
+        self._request.infer([np.ascontiguousarray(batch)], share_inputs=True)
+        # Copied: the next run writes to the same memory.
+        return [self._request.get_output_tensor(i).data.copy() for i in range(self._outputs)]
+
+
+def _device(device: str) -> str:
+    kind, _, number = device.partition(":")
+    name = f"{kind.upper()}{f'.{number}' if number else ''}"
+    available: list[str] = _core().available_devices
+    # One graphics processor alone has no number there.
+    if name not in available and not (
+        name in ("GPU", "GPU.0") and any(d.startswith("GPU") for d in available)
+    ):
+        raise ProviderUnavailableError(
+            f"DEVICE={device} is not there for OpenVINO, which sees {', '.join(available) or 'no device at all'}: "
+            "install the device's driver, or set DEVICE=cpu."
+        )
+    return name

@@ -1,0 +1,25 @@
+"""OpenCV's dnn module, on CPUs."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from runners.engines import Array, Place
+
+dnn: Any = cv2.dnn  # ships with partial type information
+
+
+class OpenCvGraph:
+    """A network in OpenCV; see `LoadedGraph`."""
+
+    def __init__(self, file: Path, place: Place) -> None:
+        cv2.setNumThreads(place.threads)  # for the whole process: there is no setting for one network
+        self._network = dnn.readNetFromONNX(str(file))
+        self._outputs = self._network.getUnconnectedOutLayersNames()
+
+    def run(self, batch: Array) -> list[Array]:
+        """See `LoadedGraph`."""
+        self._network.setInput(np.ascontiguousarray(batch))
+        return list(self._network.forward(self._outputs))

@@ -1,0 +1,86 @@
+"""What is done once before any worker starts: networks are prepared, tried on the device, and the engines chosen.
+
+It happens in a process of its own, which gives back the memory that it takes, on a GPU as well.
+"""
+
+import logging
+import multiprocessing
+import warnings
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+
+from runners.assembly import are_prepared, load
+from runners.choice import (
+    NetworkEngine,
+    NetworkName,
+    engines_in_use,
+    needs_trial,
+    record_choices,
+    recorded_choices,
+)
+from runners.config import RunnerConfig
+from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.trial import decide
+
+logger = logging.getLogger(__name__)
+
+ANSWER_LIMIT_S = 120
+"""A GPU's libraries take some seconds to load, and much longer from a cold disk."""
+COMPILING_LIMIT_S = 1200
+"""TensorRT compiles each network for minutes, once."""
+
+
+def prepare_networks(config: RunnerConfig) -> Mapping[NetworkName, NetworkEngine]:
+    """Have the networks ready for the workers, which then only load them.
+
+    Returns:
+        How each network runs.
+
+    Raises:
+        ModelUnavailableError: A file is not there and cannot be fetched, or nothing can be written anywhere.
+        ProviderUnavailableError: The device or the engine cannot be used.
+    """
+    if config.device != "cpu" or not _is_ready(config):
+        _in_a_process(config)
+    chosen = engines_in_use(config)
+    for choice in chosen.values():
+        logger.info("%s network: %s %s (%s)", choice.network, choice.engine, choice.precision, choice.reason)
+    return chosen
+
+
+def _is_ready(config: RunnerConfig) -> bool:
+    return (not needs_trial(config) or recorded_choices(config) is not None) and are_prepared(config)
+
+
+def _in_a_process(config: RunnerConfig) -> None:
+    limit_s = COMPILING_LIMIT_S if config.engine == "tensorrt" else ANSWER_LIMIT_S
+    context = multiprocessing.get_context("spawn")
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=_prepare, args=(config, writer), daemon=True)
+    child.start()
+    writer.close()
+    try:
+        error = reader.recv() if reader.poll(limit_s) else f"does not answer within {limit_s} s"
+    except EOFError:
+        error = "made the process that tried it crash; the lines above may say why"
+    finally:
+        child.kill()
+        child.join()
+        reader.close()
+    if isinstance(error, Exception):
+        raise error
+    if error:
+        raise ProviderUnavailableError(f"DEVICE={config.device} with BACKEND_TYPE={config.engine} {error}.")
+
+
+def _prepare(config: RunnerConfig, writer: Connection) -> None:
+    warnings.simplefilter("ignore")  # the error that follows says the same, and what to do
+    try:
+        if needs_trial(config) and recorded_choices(config) is None:
+            record_choices(config, decide(config))
+        for name in engines_in_use(config):
+            load(name, config)
+    except (ProviderUnavailableError, ModelUnavailableError) as error:
+        writer.send(error)
+    else:
+        writer.send(None)
