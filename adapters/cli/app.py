@@ -2,7 +2,7 @@
 
 import typer
 
-from adapters.cli import doctor, label_config, models, preannotate, predict, serve
+from adapters.cli import doctor, evaluate, export_coco, label_config, models, preannotate, predict, serve
 from adapters.settings import SettingsError
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
@@ -16,6 +16,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.command("preannotate")(preannotate.preannotate)
+app.command("export-coco")(export_coco.export_coco)
+app.command("evaluate")(evaluate.evaluate)
 app.command("label-config")(label_config.label_config)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

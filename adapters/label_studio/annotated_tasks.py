@@ -34,6 +34,7 @@ class Work(BaseModel):
         created_at: When it was made, ISO 8601; later ones compare greater.
         updated_at: When it was changed last.
         model_version: Of a prediction: what made it.
+        parent_prediction: Of an annotation: number of the prediction that it was made from.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -45,6 +46,7 @@ class Work(BaseModel):
     created_at: str = ""
     updated_at: str = ""
     model_version: str | None = None
+    parent_prediction: int | None = None
 
 
 class AnnotatedTask(BaseModel):

@@ -28,9 +28,8 @@ UNSEEN, OCCLUDED, VISIBLE = 0, 1, 2
 """COCO's visibility flags: not annotated; annotated and hidden; annotated and visible."""
 
 _OCCLUSION_WORDS = frozenset({"occluded", "occlusion", "hidden", "invisible", "notvisible"})
-_OF_PERSON = re.compile(
-    r"(.*?\bp\d+)-(.+)"
-)  # ids of predicted points: p0-nose, in interactive use a8f3-p0-nose
+# Ids of predicted points: p0-nose; in interactive use a8f3-p0-nose; p0-nose-2 where two tags have the keypoint.
+_PREDICTED_ID = re.compile(r"(.*?\bp\d+)-(.+?)(?:-\d+)?")
 _MAX_SIZE = 1_000_000  # pixels; larger pictures do not exist
 
 Warn: TypeAlias = Callable[[str], None]
@@ -110,14 +109,15 @@ def read_people(result: Sequence[object], meanings: LabelMeanings, warn: Warn) -
     Returns:
         The pictures that something is drawn on, in the order in which they first appear.
     """
-    regions = [region for item in result if (region := _region(item, warn)) is not None]
+    regions = [region for item in result if (region := read_region(item, warn)) is not None]
     hidden = {region.id for region in regions if _says_occluded(region)}
-    pictures: dict[tuple[str, int | None], list[_Region]] = defaultdict(list)
+    pictures: dict[tuple[str, int | None], list[DrawnRegion]] = defaultdict(list)
     others: set[str] = set()
+    drawn_points = any(region.type == "keypointlabels" for region in regions)
     for region in regions:
         if region.type in ("keypointlabels", "rectanglelabels"):
             pictures[region.to_name, region.item_index].append(region)
-        elif region.type != "choices":
+        elif region.type != "choices" and not (region.type == "vectorlabels" and drawn_points):
             others.add(region.type)
     for kind in sorted(others):
         warn(f"regions of type {kind[:40]!r} are neither points nor boxes of people; they are left out")
@@ -152,7 +152,9 @@ class _Value(BaseModel):
     choices: list[str] = Field(default_factory=list[str])
 
 
-class _Region(BaseModel):
+class DrawnRegion(BaseModel):
+    """A region of an annotation or a prediction; positions and sizes in percent of the picture."""
+
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     id: str
@@ -170,14 +172,16 @@ class _Region(BaseModel):
 
     @property
     def labels(self) -> list[str]:
+        """Its labels."""
         return self.value.keypointlabels if self.type == "keypointlabels" else self.value.rectanglelabels
 
 
-def _region(item: object, warn: Warn) -> _Region | None:
+def read_region(item: object, warn: Warn) -> DrawnRegion | None:
+    """Read a region; None, with a warning, if it cannot be read, or has no place in the picture."""
     if isinstance(item, dict) and item.get("type") in ("relation", "textarea", "taxonomy"):  # pyright: ignore[reportUnknownMemberType] - JSON
         return None  # no place in the picture
     try:
-        region = _Region.model_validate(item)
+        region = DrawnRegion.model_validate(item)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -199,19 +203,25 @@ def _region(item: object, warn: Warn) -> _Region | None:
     return region
 
 
-def _says_occluded(region: _Region) -> bool:
+def _says_occluded(region: DrawnRegion) -> bool:
     notes = region.meta.get("text")
     words = cast("list[object]", notes) if isinstance(notes, list) else [notes]
     said = [*words, *region.value.choices, *region.value.keypointlabels]
     return any(isinstance(word, str) and normalised(word) in _OCCLUSION_WORDS for word in said)
 
 
+def predicted_point(region_id: str) -> tuple[str | None, int | None]:
+    """Tell from the id of a predicted point whose it is ("p0") and which keypoint; None where it does not say."""
+    match = _PREDICTED_ID.fullmatch(region_id)
+    return (match[1], keypoint_index(match[2])) if match else (None, None)
+
+
 @dataclass
 class _Gathered:
     """A person while their points are gathered."""
 
-    box: _Region | None
-    points: list[_Region] = field(default_factory=list[_Region])
+    box: DrawnRegion | None
+    points: list[DrawnRegion] = field(default_factory=list[DrawnRegion])
 
 
 class _Picture:
@@ -220,7 +230,7 @@ class _Picture:
     def __init__(
         self,
         shown: tuple[str, int | None],
-        regions: Sequence[_Region],
+        regions: Sequence[DrawnRegion],
         hidden: set[str],
         meanings: LabelMeanings,
         warn: Warn,
@@ -250,9 +260,9 @@ class _Picture:
             self._image, self._frame, self._size, tuple(person for person in people if person is not None)
         )
 
-    def _under_boxes(self) -> tuple[dict[str, _Gathered], list[_Region]]:
+    def _under_boxes(self) -> tuple[dict[str, _Gathered], list[DrawnRegion]]:
         gathered = {name: _Gathered(box) for name, box in self._boxes.items()}
-        loose: list[_Region] = []
+        loose: list[DrawnRegion] = []
         for point in self._points:
             box = self._box_above(point)
             if box is None:
@@ -261,29 +271,27 @@ class _Picture:
                 gathered[box].points.append(point)
         return gathered, loose
 
-    def _box_above(self, point: _Region) -> str | None:
+    def _box_above(self, point: DrawnRegion) -> str | None:
         above, seen = point.parent, set[str]()
-        while (
-            above and above not in seen
-        ):  # annotators can nest regions as they like; a file may have a circle
+        # Annotators can nest regions as they like, and a file may have a circle.
+        while above and above not in seen:
             if above in self._boxes:
                 return above
             seen.add(above)
             above = self._parents.get(above, "")
         return None
 
-    def _by_id(self, gathered: dict[str, _Gathered], loose: Iterable[_Region]) -> list[_Region]:
-        rest: list[_Region] = []
+    def _by_id(self, gathered: dict[str, _Gathered], loose: Iterable[DrawnRegion]) -> list[DrawnRegion]:
+        rest: list[DrawnRegion] = []
         for point in loose:
-            match = _OF_PERSON.fullmatch(point.id)
-            if match is None:
+            person, _ = predicted_point(point.id)
+            if person is None:
                 rest.append(point)
-                continue
-            person = f"{match[1]}-box"
-            gathered.setdefault(person, _Gathered(None)).points.append(point)
+            else:
+                gathered.setdefault(f"{person}-box", _Gathered(None)).points.append(point)
         return rest
 
-    def _by_place(self, gathered: dict[str, _Gathered], loose: Sequence[_Region]) -> None:
+    def _by_place(self, gathered: dict[str, _Gathered], loose: Sequence[DrawnRegion]) -> None:
         if not loose:
             return
         people = {name: one for name, one in gathered.items() if self._is_person(one)}
@@ -342,7 +350,7 @@ class _Picture:
             box, keypoints, visibility, of_box * (sum(scores) / len(scores) if scores else 1.0)
         )
 
-    def _keypoint(self, point: _Region) -> int | None:
+    def _keypoint(self, point: DrawnRegion) -> int | None:
         """Tell which keypoint a point is; of a label for several, the point's id says which one."""
         for label in point.labels:
             indices = self._meanings.keypoints.get((point.from_name, label))
@@ -352,8 +360,7 @@ class _Picture:
             if len(indices) == 1:
                 return indices[0]
             if indices:
-                match = _OF_PERSON.fullmatch(point.id)
-                named = keypoint_index(match[2]) if match else None
+                _, named = predicted_point(point.id)
                 if named in indices:
                     return named
                 self._warn(
@@ -370,7 +377,7 @@ def _pixels(x: float, y: float, size: tuple[int, int]) -> tuple[float, float]:
     return x / 100 * size[0], y / 100 * size[1]
 
 
-def _corners(box: _Region, size: tuple[int, int]) -> NDArray[np.float64]:
+def _corners(box: DrawnRegion, size: tuple[int, int]) -> NDArray[np.float64]:
     """Corners in pixels, shape (4, 2). Label Studio turns a box clockwise round its upper left corner."""
     value = box.value
     width, height = value.width / 100 * size[0], value.height / 100 * size[1]
@@ -381,7 +388,7 @@ def _corners(box: _Region, size: tuple[int, int]) -> NDArray[np.float64]:
     return np.stack([start, start + right, start + right + down, start + down])
 
 
-def _contains(box: _Region, point: _Region) -> bool:
+def _contains(box: DrawnRegion, point: DrawnRegion) -> bool:
     """Tell whether a point lies in a box, which may be turned."""
     assert box.original_width is not None
     assert box.original_height is not None
@@ -394,7 +401,7 @@ def _contains(box: _Region, point: _Region) -> bool:
     )
 
 
-def _hull(box: _Region, size: tuple[int, int]) -> NDArray[np.float64] | None:
+def _hull(box: DrawnRegion, size: tuple[int, int]) -> NDArray[np.float64] | None:
     corners = _corners(box, size)
     low, high = corners.min(axis=0).clip(0, size), corners.max(axis=0).clip(0, size)
     return np.concatenate([low, high]) if (high > low).all() else None

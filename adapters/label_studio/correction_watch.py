@@ -1,0 +1,154 @@
+"""Compares annotations with their predictions in the background, when Label Studio's webhook tells of one.
+
+Label Studio sends webhooks without authentication, so anybody who reaches the service can send them. Therefore
+nothing of a webhook is believed: it names an annotation, which is read from Label Studio itself; each state of an
+annotation is counted once; few wait, and one is read at a time, with a pause. What comes in excess is dropped.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from adapters.label_studio import correction_metrics as metrics
+from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, tasks_of
+from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
+from adapters.label_studio.corrections import Comparison, Outcome, compare
+from adapters.label_studio.schemas import WebhookRequest
+
+logger = logging.getLogger(__name__)
+
+ACTIONS = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED"})
+WAITING = 100
+"""Most annotations that wait to be read."""
+
+PAUSE_S = 0.2
+"""Between two of them: Label Studio has other work, and annotators do not submit faster."""
+
+_LIMIT_S = 15.0
+_SETTLING_S = 0.5  # Label Studio may send the webhook before others can read the annotation
+_REMEMBERED = 10_000
+_LARGEST_NUMBER = 2**63 - 1  # of Label Studio's database
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """An annotation that was submitted or updated, as a webhook names it.
+
+    Attributes:
+        project: Number of its project.
+        task: Number of its task.
+        annotation: Its number.
+    """
+
+    project: int
+    task: int
+    annotation: int
+
+
+def submitted(body: WebhookRequest) -> Submitted | None:
+    """Return what a webhook names, or None if it tells of something else."""
+    if body.action not in ACTIONS:
+        return None
+    numbers = [_number(body.project), _number(body.task), _number(body.annotation)]
+    if any(number is None for number in numbers):
+        return None
+    return Submitted(*cast("list[int]", numbers))
+
+
+def _number(sent: object) -> int | None:
+    number = cast("Mapping[str, Any]", sent).get("id") if isinstance(sent, dict) else None
+    return number if type(number) is int and 0 < number <= _LARGEST_NUMBER else None
+
+
+class CorrectionWatch:
+    """Takes what webhooks name, and counts what was changed.
+
+    Args:
+        api: Of the Label Studio that is believed.
+        model_version: Whose predictions are compared.
+    """
+
+    def __init__(self, api: LabelStudioApi, model_version: str) -> None:
+        self._api = api
+        self._model_version = model_version
+        self._waiting: OrderedDict[Submitted, None] = OrderedDict()
+        self._more = asyncio.Event()
+        self._counted: OrderedDict[tuple[int, str], None] = OrderedDict()
+
+    def note(self, body: WebhookRequest) -> None:
+        """Take note of a webhook; returns at once."""
+        named = submitted(body)
+        if named is None or named in self._waiting:
+            return
+        if len(self._waiting) >= WAITING:
+            metrics.annotations_compared_total().labels(outcome=Outcome.DROPPED).inc()
+            return
+        self._waiting[named] = None
+        self._more.set()
+
+    async def run(self) -> None:
+        """Compare what is noted, until cancelled."""
+        while True:
+            while not self._waiting:
+                self._more.clear()
+                await self._more.wait()
+            await asyncio.sleep(_SETTLING_S)
+            while self._waiting:
+                named, _ = self._waiting.popitem(last=False)
+                try:
+                    await self._compare(named)
+                except Exception:
+                    logger.exception("task=%s annotation=%s was not compared", named.task, named.annotation)
+                await asyncio.sleep(PAUSE_S)
+
+    async def _compare(self, named: Submitted) -> None:
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                task = await self._task(named)
+        except (LabelStudioApiError, TasksError, TimeoutError) as error:
+            self._count(Comparison(Outcome.FAILED))
+            said = f"Label Studio took more than {_LIMIT_S:g} s" if isinstance(error, TimeoutError) else error
+            logger.warning("task=%s annotation=%s was not compared: %s", named.task, named.annotation, said)
+            return
+        annotation = (
+            next((one for one in task.annotations if one.id == named.annotation), None) if task else None
+        )
+        if task is None or annotation is None:
+            self._count(Comparison(Outcome.GONE))
+            return
+        state = (annotation.id, annotation.updated_at)
+        if state in self._counted:
+            return
+        self._counted[state] = None
+        if len(self._counted) > _REMEMBERED:
+            self._counted.popitem(last=False)
+        # Reading some hundred regions takes milliseconds, and a hostile annotation more: not on the event loop.
+        self._count(await asyncio.to_thread(compare, task, annotation, self._model_version))
+
+    async def _task(self, named: Submitted) -> AnnotatedTask | None:
+        items = [item async for item in self._api.annotated_tasks(named.project, ids=[named.task])]
+        return next((task for task in tasks_of(items) if task.id == named.task), None)
+
+    def _count(self, comparison: Comparison) -> None:
+        metrics.annotations_compared_total().labels(outcome=comparison.outcome).inc()
+        for part, distance in comparison.distances:
+            metrics.correction_distance().labels(part=part).observe(distance)
+
+
+@asynccontextmanager
+async def correction_watch(api: LabelStudioApi, model_version: str) -> AsyncGenerator[CorrectionWatch]:
+    """Run a watch in the background, until the context ends."""
+    async with api:
+        watch = CorrectionWatch(api, model_version)
+        running = asyncio.create_task(watch.run())
+        try:
+            yield watch
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
