@@ -22,6 +22,8 @@ from adapters.http.results import results_response
 from adapters.http.routes import get_routes
 from adapters.http.server_protocol import use_server_protocol
 from adapters.http.surface import BasicAuth, Surface
+from adapters.label_studio.api import LabelStudioApi, Patience
+from adapters.label_studio.correction_watch import CorrectionWatch, correction_watch
 from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.label_studio.predictions import Thresholds
@@ -95,6 +97,7 @@ class Backend:
         cv2.setNumThreads(1)
         self._open = AsyncExitStack()
         self._predictor: Predictor | None = None
+        self._corrections: CorrectionWatch | None = None
 
     @bentoml.on_startup
     async def open(self) -> None:
@@ -104,9 +107,10 @@ class Backend:
         await self._open.enter_async_context(event_loop_watched())
         token = settings.label_studio_api_token
         url = settings.label_studio_url
+        credentials = Credentials(url, token.get_secret_value()) if url and token else None
         pictures = PictureSource(
             label_studio_url=url,
-            credentials=Credentials(url, token.get_secret_value()) if url and token else None,
+            credentials=credentials,
             allowed_hosts=settings.allowed_image_hosts,
             local_files_root=settings.local_files_document_root,
             limits=settings.picture_limits,
@@ -126,6 +130,10 @@ class Backend:
             status=status,
             cache=await self._open.enter_async_context(cache) if cache else None,
         )
+        if url and credentials:
+            api = LabelStudioApi(url, credentials, patience=Patience(attempts=2))
+            watch = correction_watch(api, status.model_version)
+            self._corrections = await self._open.enter_async_context(watch)
 
     @bentoml.on_shutdown
     async def close(self) -> None:
@@ -158,7 +166,9 @@ class Backend:
 
     @bentoml.api(route="/webhook")
     async def webhook(self, body: WebhookRequest, /) -> dict[str, Any]:
-        """Acknowledge an event."""
+        """Acknowledge an event; annotations are compared with their predictions afterwards."""
+        if self._corrections is not None:
+            self._corrections.note(body)
         return {"message": f"{body.action or 'The event'} was received; this model is not trained here."}
 
     @bentoml.api(route="/train")
