@@ -24,8 +24,10 @@ def _null_as_no_text(value: object) -> object:
 
 
 Identifier = int | Annotated[str, Field(max_length=MAX_IDENTIFIER)]
-JsonObject = Annotated[dict[str, Any], BeforeValidator(_null_as_empty)]
-Text = Annotated[str, BeforeValidator(_null_as_no_text)]
+JsonObject = Annotated[
+    dict[str, Any], BeforeValidator(_null_as_empty, json_schema_input_type=dict[str, Any] | None)
+]
+Text = Annotated[str, BeforeValidator(_null_as_no_text, json_schema_input_type=str | None)]
 
 
 class _Body(BaseModel):
@@ -69,9 +71,9 @@ class PredictRequest(_Body):
             '<Label value="nose"/></KeyPointLabels></View>'
         ],
     )
-    params: Annotated[PredictParams, BeforeValidator(_null_as_empty)] = Field(
-        default_factory=lambda: PredictParams.model_validate({})
-    )
+    params: Annotated[
+        PredictParams, BeforeValidator(_null_as_empty, json_schema_input_type=PredictParams | None)
+    ] = Field(default_factory=lambda: PredictParams.model_validate({}))
 
 
 class SetupRequest(_Body):
