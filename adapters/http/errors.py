@@ -68,5 +68,7 @@ def _problem(item: dict[str, Any]) -> str:
     """One of pydantic's errors in words: where, and what was expected. The value stays out: it may be a secret."""
     location: list[int | str] = item.get("loc", [])
     message = str(item.get("msg", ""))
+    if "recursion limit" in message:
+        return "the JSON nests lists and objects deeper than any task does; send it flatter"
     where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return f"{where.removeprefix('.')[:200] or 'the body'}: {message[:1].lower()}{message[1:300]}"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
+from adapters.http.surface import PROBES
 
 _ERROR = {
     "type": "object",
@@ -17,9 +18,13 @@ _ERROR = {
 _ERRORS = {
     400: "The body is not what this route takes; `detail` says where and why.",
     401: "User name and password are missing or wrong (only if BASIC_AUTH_USER is set).",
-    413: "The body is larger than MAX_REQUEST_BYTES.",
-    415: "The body is not sent as application/json.",
+    403: "A browser sent this for a page of another site (CORS_ALLOWED_ORIGINS).",
+    408: "The body stopped coming.",
+    413: "The body is larger than MAX_REQUEST_BYTES, or has too many JSON values.",
+    415: "The body is not sent as application/json, or is packed.",
     500: "Something went wrong here; the log says more under the request id.",
+    503: "There is more work than can be done in time; Retry-After says when to come again.",
+    504: "The answer was not ready in time.",
 }
 
 _POST = {
@@ -67,6 +72,7 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
         operation = paths[path]["post"]
         operation.update(summary=summary, description=description, tags=["Label Studio"])
         operation["operationId"] = path.removeprefix("/")
+        operation["requestBody"]["required"] = True
         content = operation["requestBody"]["content"]["application/json"]
         # BentoML writes the body's schema a second time here, and leaves out what else than a number an id may be.
         content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
@@ -81,7 +87,8 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
                 "description": description,
                 "tags": ["Operation"],
                 "operationId": path.removeprefix("/"),
-                "responses": {"200": {"description": "Success", "content": {content: {}}}},
+                "responses": {"200": {"description": "Success", "content": {content: {}}}}
+                | {str(status): _error_response(why) for status, why in _get_errors(path).items()},
             }
         }
     document["components"]["schemas"]["Error"] = _ERROR
@@ -96,6 +103,15 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
     }
+
+
+def _get_errors(path: str) -> dict[int, str]:
+    errors = {500: _ERRORS[500]}
+    if path not in PROBES:
+        errors[401] = _ERRORS[401]
+    if path == "/readyz":
+        errors[503] = "Not ready yet, or no more."
+    return errors
 
 
 def _error_response(description: str) -> dict[str, Any]:
