@@ -6,50 +6,44 @@ again, and leaves a log line, a count and an entry in the status.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import Gauge
 
-from adapters import metrics
+from adapters import metrics, tracing
 from adapters.admission import Admission
+from adapters.frames import FrameFailure, described, over_frames
 from adapters.label_studio.label_config import ImageControls, LabelConfig, parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.predictions import PeopleInImage, Prediction, Thresholds, prediction
 from adapters.label_studio.prompts import (
-    BoxPrompt,
+    PointPrompt,
     PromptError,
-    drawn_image,
+    SmartDrawings,
+    drawn_on,
     drawn_prompts,
+    is_interactive,
     meant_person,
     wanted_part,
 )
 from adapters.label_studio.schemas import PredictRequest, Task
 from adapters.label_studio.task_value import TaskDataError
-from adapters.pictures.decoding import PictureSize, decode, measure
+from adapters.log_lines import Event
+from adapters.people_in_pictures import FindPeople, PeopleInPictures
 from adapters.pictures.errors import PictureError
 from adapters.pictures.source import PictureSource
-from adapters.pixel_budget import PixelBudget
 from adapters.prediction_cache.cache import PredictionCache
-from adapters.prediction_cache.entries import FoundPeople, PromptBox, entry_name, picture_digest, prompt_box
+from adapters.prediction_cache.entries import prompt_box
 from adapters.request_context import request_id
 from adapters.status import Status
-from adapters.task_progress import TaskProgress, entered, following, timed_stage
-from adapters.threads import run_in_thread
+from adapters.task_progress import TaskProgress, following, timed_stage
 from wholebody.estimation import NetworkError
-from wholebody.person import Person
 from wholebody.schema import Part
-from wholebody.stages import timed_by
 
 logger = logging.getLogger(__name__)
-
-Picture = NDArray[np.uint8]
-FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
-"""Picture (H×W×3 uint8, BGR, upright) and drawn boxes or None, to the people in it."""
 
 TIME_BUDGET_S = 90.0
 """Label Studio waits 100 s for an answer and throws away one that comes later."""
@@ -57,8 +51,12 @@ TASKS_IN_HAND = 16
 """Tasks worked on at once, over all requests: enough to keep the networks busy."""
 TASKS_IN_HAND_PER_REQUEST = 12
 """Less than all, so that an annotator's single task need not wait for a whole batch."""
-PIXELS_IN_HAND = 200_000_000
-"""Decoded pictures held at once: 600 MB."""
+MAX_FRAMES = 1_000
+"""Frames of one task. A labeling page with more regions than those have can hardly be used."""
+LASTING_FAILURES: frozenset[str] = frozenset(
+    {"no_picture", "not_found", "not_a_picture", "broken_picture", "too_large", "too_many_pixels"}
+)
+"""Why a frame will not be had the next time either, unless somebody changes the task's data."""
 
 Slot = Prediction | list[Any]
 """A prediction, or `[]` for a task that failed."""
@@ -79,15 +77,18 @@ class _Job:
     config: LabelConfig
     context: dict[str, Any]
     project: str | None
+    own_turns: asyncio.Semaphore
 
 
-@dataclass(frozen=True)
-class _Fetched:
-    """The file of a picture, not decoded yet."""
+@dataclass
+class _Errand:
+    """One task on its way to a prediction."""
 
-    data: bytes
-    size: PictureSize
-    digest: str
+    task: Task
+    job: _Job
+    way: TaskProgress
+    frames: int = 0
+    frames_done: int = 0
 
 
 class Predictor:
@@ -114,14 +115,11 @@ class Predictor:
         status: Status,
         cache: PredictionCache | None = None,
     ) -> None:
-        self._pictures = pictures
-        self._find_people = find_people
-        self._max_pixels = max_pixels
+        self._people = PeopleInPictures(pictures, find_people, max_pixels, cache)
         self._thresholds = thresholds
         self._status = status
         self._admission = admission
-        self._cache = cache
-        self._pixels = PixelBudget(PIXELS_IN_HAND)
+        self._smart_drawings = SmartDrawings()
 
     async def predict(self, request: PredictRequest, time_budget_s: float = TIME_BUDGET_S) -> list[Slot]:
         """Predict all tasks of a request: one slot for each, in their order.
@@ -132,13 +130,10 @@ class Predictor:
         # Without a label config (a call by hand), all that we know is wanted.
         xml = request.label_config or label_config_template([Selection.WHOLE])
         project = None if request.project is None else str(request.project)
-        job = _Job(parse_label_config(xml), request.params.context, project)
         own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
-        ways = [TaskProgress() for _ in request.tasks]
-        running = [
-            asyncio.create_task(self._in_turn(task, job, own_turns, way))
-            for task, way in zip(request.tasks, ways, strict=True)
-        ]
+        job = _Job(parse_label_config(xml), request.params.context, project, own_turns)
+        errands = [_Errand(task, job, TaskProgress()) for task in request.tasks]
+        running = [asyncio.create_task(self._in_turn(errand)) for errand in errands]
         if running:
             try:
                 await asyncio.wait(running, timeout=time_budget_s)
@@ -146,20 +141,33 @@ class Predictor:
                 for unfinished in running:
                     unfinished.cancel()
             await asyncio.wait(running)
-        too_late = f"not done within {time_budget_s:.0f} s; ask again for the rest"
         return [
-            self._failed(task, job, way, "time_budget", too_late) if slot.cancelled() else slot.result()
-            for task, slot, way in zip(request.tasks, running, ways, strict=True)
+            self._too_late(errand, time_budget_s) if slot.cancelled() else slot.result()
+            for errand, slot in zip(errands, running, strict=True)
         ]
 
-    async def _in_turn(self, task: Task, job: _Job, own_turns: asyncio.Semaphore, way: TaskProgress) -> Slot:
+    def _too_late(self, errand: _Errand, time_budget_s: float) -> list[Any]:
+        frames = ""
+        if errand.frames:
+            kept = "kept" if self._people.kept else "lost, as PREDICTION_CACHE_BYTES is 0"
+            frames = f"; {errand.frames_done} of its {errand.frames} frames are done and {kept}"
+        sentence = f"not done within {time_budget_s:.0f} s{frames}; ask again for the rest"
+        return self._failed(errand, "time_budget", sentence)
+
+    async def _in_turn(self, errand: _Errand) -> Slot:
         async with AsyncExitStack() as turn:
-            turn.enter_context(following(way))
+            turn.enter_context(following(errand.way))
             with self._counted("waiting", metrics.tasks_waiting()):
-                await turn.enter_async_context(own_turns)
-                await turn.enter_async_context(self._admission.place())
-            with self._counted("in_hand", metrics.tasks_in_hand()):
-                return await self._predict(task, job, way)
+                await turn.enter_async_context(self._place(errand.job))
+            turn.enter_context(self._counted("in_hand", metrics.tasks_in_hand()))
+            attributes = {"rtmlib.task": errand.task.id, "rtmlib.project": errand.job.project}
+            with tracing.span("task", **attributes):
+                return await self._predict(errand)
+
+    @asynccontextmanager
+    async def _place(self, job: _Job) -> AsyncGenerator[None]:
+        async with job.own_turns, self._admission.place():
+            yield
 
     @contextmanager
     def _counted(self, what: str, gauge: Gauge) -> Generator[None]:
@@ -171,123 +179,167 @@ class Predictor:
             setattr(self._status, what, getattr(self._status, what) - 1)
             gauge.dec()
 
-    async def _predict(self, task: Task, job: _Job, way: TaskProgress) -> Slot:
+    async def _predict(self, errand: _Errand) -> Slot:
         try:
-            found = await self._people(task, job)
+            found = await self._answer(errand)
         except (PictureError, TaskError) as error:
-            return self._failed(task, job, way, error.reason, str(error))
+            return self._failed(errand, error.reason, str(error))
         except TaskDataError as error:
-            return self._failed(task, job, way, "no_picture", str(error))
+            return self._failed(errand, "no_picture", str(error))
         except NetworkError as error:
-            return self._failed(task, job, way, "network", str(error))
+            return self._failed(errand, "network", str(error))
         except PromptError as error:
-            return self._failed(task, job, way, "prompt", str(error))
+            return self._failed(errand, "prompt", str(error))
         except Exception as error:
             # The last line of defence: one task's surprise must not cost the others of the request.
             logger.exception("An unexpected error")
-            return self._failed(task, job, way, "internal", f"{type(error).__name__}: {error}")
+            return self._failed(errand, "internal", f"{type(error).__name__}: {error}")
         self._status.succeeded()
         metrics.tasks_total().labels(outcome="succeeded", reason="").inc()
         logger.debug(
-            "task=%s project=%s regions=%d seconds=%.3f",
-            task.id,
-            job.project,
-            len(found["result"]),
-            way.seconds,
+            Event(
+                "task done",
+                task=errand.task.id,
+                project=errand.job.project,
+                regions=len(found["result"]),
+                seconds=errand.way.seconds,
+            )
         )
         return found
 
-    def _failed(self, task: Task, job: _Job, way: TaskProgress, reason: str, detail: str) -> list[Any]:
-        logger.warning("task=%s project=%s failed reason=%s: %s", task.id, job.project, reason, detail)
+    def _failed(self, errand: _Errand, reason: str, detail: str) -> list[Any]:
+        task, project = errand.task.id, errand.job.project
+        stage, seconds = errand.way.stage, errand.way.seconds
+        logger.warning(
+            Event(
+                "task failed",
+                detail,
+                task=task,
+                project=project,
+                stage=stage,
+                reason=reason,
+                seconds=seconds,
+            )
+        )
+        tracing.failed(reason, detail)
         self._status.failed(
             request=request_id.get(),
-            project=job.project,
-            task=task.id,
-            stage=way.stage,
+            project=project,
+            task=task,
+            stage=stage,
             reason=reason,
             detail=detail,
         )
         metrics.tasks_total().labels(outcome="failed", reason=reason).inc()
         return []
 
-    async def _people(self, task: Task, job: _Job) -> Prediction:
-        drawn_on = drawn_image(job.context)
-        if drawn_on is not None:
-            image = job.config.image(drawn_on)
-            if image is None:
-                raise TaskError(
-                    "label_config", f"Nothing of ours can be drawn on the image tag '{drawn_on}'."
-                )
-            return await self._prompted(task, job, image)
-        if not job.config.images:
-            why = " ".join(job.config.problems) or "It has no image that keypoints can be drawn on."
+    async def _answer(self, errand: _Errand) -> Prediction:
+        config, context = errand.job.config, errand.job.context
+        if is_interactive(context):
+            return await self._prompted(errand, context)
+        if not config.images:
+            why = " ".join(config.problems) or "It has no image that keypoints can be drawn on."
             raise TaskError("label_config", f"The label config asks for nothing that we know: {why}")
-        return self._prediction([await self._whole_picture(task, image) for image in job.config.images])
+        found: list[PeopleInImage] = []
+        for image in config.images:
+            if image.shows_frames:
+                found += await self._frames(errand, image)
+            else:
+                address = image.value.address(errand.task.data)
+                found.append(await self._whole_picture(errand.task, image, address))
+        return self._prediction(found)
 
-    async def _whole_picture(self, task: Task, image: ImageControls) -> PeopleInImage:
-        found = await self._found(await self._fetched(task, image), None)
-        return PeopleInImage(image, found.people, found.size)
+    async def _whole_picture(
+        self, task: Task, image: ImageControls, address: str, frame: int | None = None
+    ) -> PeopleInImage:
+        fetched = await self._people.fetch(address, task.id)
+        found = await self._people.find(fetched, self._status.model_version)
+        return PeopleInImage(image, found.people, found.size, frame)
 
-    async def _prompted(self, task: Task, job: _Job, image: ImageControls) -> Prediction:
-        """Answer what the annotator drew with the one person that they meant, in a box of our own."""
-        fetched = await self._fetched(task, image)
-        drawn = drawn_prompts(job.context, (fetched.size.width, fetched.size.height))
+    async def _frames(self, errand: _Errand, image: ImageControls) -> list[PeopleInImage]:
+        """Find the people in all frames of a list.
+
+        A frame that will never be had is left out, and said so: for its sake, the others would never be shown. A frame
+        that may be had the next time fails the task, so that Label Studio asks again: the others come from the cache
+        then.
+        """
+        addresses = self._addresses(errand.task, image)
+        errand.frames += len(addresses)
+
+        async def one(index: int) -> PeopleInImage | FrameFailure:
+            try:
+                if not addresses[index]:
+                    return FrameFailure(index, "no_picture", "It has no address.")
+                return await self._whole_picture(errand.task, image, addresses[index], index)
+            except PictureError as error:
+                return FrameFailure(index, error.reason, str(error))
+            except NetworkError as error:
+                return FrameFailure(index, "network", str(error))
+            finally:
+                errand.frames_done += 1
+
+        results = await over_frames(
+            len(addresses), one, lambda: self._place(errand.job), TASKS_IN_HAND_PER_REQUEST
+        )
+        failures = [result for result in results if isinstance(result, FrameFailure)]
+        passing = [failure for failure in failures if failure.reason not in LASTING_FAILURES]
+        if passing or len(failures) == len(results):
+            what = described(passing or failures, len(results))
+            raise TaskError((passing or failures)[0].reason, what)
+        if failures:
+            self._failed(
+                errand, failures[0].reason, f"{described(failures, len(results))} The others are shown."
+            )
+        return [result for result in results if isinstance(result, PeopleInImage)]
+
+    def _addresses(self, task: Task, image: ImageControls) -> list[str]:
+        addresses = image.value.addresses(task.data)
+        if len(addresses) > MAX_FRAMES:
+            raise TaskError(
+                "too_many_frames",
+                f"The task has {len(addresses):,} frames; at most {MAX_FRAMES:,} are predicted: split the clip into "
+                "several tasks.",
+            )
+        return addresses
+
+    def _address(self, task: Task, image: ImageControls, frame: int | None) -> str:
+        if frame is None:
+            return image.value.address(task.data)
+        addresses = self._addresses(task, image)
+        if frame >= len(addresses):
+            raise PromptError(f"Frame {frame + 1} was drawn on, but the task has {len(addresses)}.")
+        return addresses[frame]
+
+    async def _prompted(self, errand: _Errand, context: dict[str, Any]) -> Prediction:
+        """Answer what the annotator drew with the people that they meant, each in a box of our own."""
+        place = drawn_on(context)
+        if place is None:  # what was drawn has been deleted
+            return self._prediction([])
+        image = errand.job.config.image(place.image)
+        if image is None:
+            raise TaskError("label_config", f"Nothing of ours can be drawn on the image tag '{place.image}'.")
+        frame = place.frame if image.shows_frames else None
+        address = self._address(errand.task, image, frame)
+        fetched = await self._people.fetch(address, errand.task.id)
+        drawn = drawn_prompts(context, (fetched.size.width, fetched.size.height))
         assert drawn is not None, "something was drawn, or we would not be here"
-        if isinstance(drawn.last, BoxPrompt):
-            found = await self._found(fetched, prompt_box(*drawn.last.box))
-            # The networks see somebody in every box; with no keypoint to show, it is empty.
-            people = [one for one in found.people if one.scores.max() >= self._thresholds.keypoint]
-        else:
-            found = await self._found(fetched, None)
+        version = self._status.model_version
+        if isinstance(drawn.last, PointPrompt):
+            found = await self._people.find(fetched, version)
             meant = meant_person(found.people, drawn)
             people = [] if meant is None else [found.people[meant]]
-        return self._prediction(
-            [PeopleInImage(image, people, found.size)],
-            id_prefix=drawn.id_prefix,
-            only=wanted_part(drawn.last, image),
-        )
+            picture = PeopleInImage(image, people, found.size, frame, drawn.last.id_prefix)
+            return self._prediction([picture], only=wanted_part(drawn.last, image))
+        pictures: list[PeopleInImage] = []
+        for box in self._smart_drawings.waiting_boxes(f"{errand.job.project} {errand.task.id}", drawn):
+            found = await self._people.find(fetched, version, prompt_box(*box.box))
+            # The networks see somebody in every box; with no keypoint to show, it is empty.
+            people = [one for one in found.people if one.scores.max() >= self._thresholds.keypoint]
+            pictures.append(PeopleInImage(image, people, found.size, frame, box.id_prefix))
+        return self._prediction(pictures)
 
-    def _prediction(
-        self, found: Sequence[PeopleInImage], id_prefix: str = "", only: Part | None = None
-    ) -> Prediction:
+    def _prediction(self, found: Sequence[PeopleInImage], only: Part | None = None) -> Prediction:
         with timed_stage("format"):
             return prediction(
-                found,
-                model_version=self._status.model_version,
-                thresholds=self._thresholds,
-                id_prefix=id_prefix,
-                only=only,
+                found, model_version=self._status.model_version, thresholds=self._thresholds, only=only
             )
-
-    async def _fetched(self, task: Task, image: ImageControls) -> _Fetched:
-        address = image.value.address(task.data)
-        with timed_stage("fetch"):
-            data = await self._pictures.fetch(address, task_id=task.id)
-        entered("decode")
-
-        def examine() -> _Fetched:
-            return _Fetched(data, measure(data, max_pixels=self._max_pixels), picture_digest(data))
-
-        return await asyncio.to_thread(examine)
-
-    async def _found(self, fetched: _Fetched, box: PromptBox | None) -> FoundPeople:
-        """Find the people in a picture, or the one in a drawn box, unless that was done before."""
-
-        async def compute() -> FoundPeople:
-            return await self._computed(fetched, box)
-
-        if self._cache is None:
-            return await compute()
-        return await self._cache.find(entry_name(fetched.digest, self._status.model_version, box), compute)
-
-    async def _computed(self, fetched: _Fetched, box: PromptBox | None) -> FoundPeople:
-        """Decode a picture, and hold its pixels while the networks look at it."""
-        boxes = None if box is None else np.array([box], np.float32)
-        async with self._pixels.hold(fetched.size.width * fetched.size.height):
-            with timed_stage("decode"):
-                picture = await run_in_thread(decode, fetched.data, max_pixels=self._max_pixels)
-            with timed_by(timed_stage):
-                people = await self._find_people(picture, boxes)
-        metrics.people_found(people, in_whole_picture=box is None)
-        height, width = picture.shape[:2]
-        return FoundPeople(tuple(people), (width, height))

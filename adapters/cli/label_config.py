@@ -13,9 +13,16 @@ def label_config(
     parts: Annotated[
         str, typer.Option(help=f"What to annotate, separated by commas: {_CHOICES}.")
     ] = Selection.WHOLE.value,
+    skeleton: Annotated[
+        bool, typer.Option("--skeleton", help="Bones as lines instead of single points.")
+    ] = False,
+    frames: Annotated[
+        bool,
+        typer.Option("--frames", help="For tasks with a list of pictures, under 'frames' in their data."),
+    ] = False,
 ) -> None:
     """Print a label config to paste into a project under Settings > Labeling Interface > Code."""
-    typer.echo(label_config_template(_selections(parts)), nl=False)
+    typer.echo(label_config_template(_selections(parts), skeleton=skeleton, frames=frames), nl=False)
 
 
 def _selections(parts: str) -> list[Selection]:

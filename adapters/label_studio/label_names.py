@@ -1,10 +1,11 @@
-"""What the names of labels mean: a person, a part of the body, or almost one of our keypoints."""
+"""What the names of labels mean: a person, a part of the body or of the skeleton, or almost one of our names."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
+from wholebody.bone_trees import Tree
 from wholebody.schema import KEYPOINTS, normalised
 
 _PERSON = frozenset({"person", "persons", "people", "human", "humans", "pedestrian", "signer"})
@@ -13,31 +14,41 @@ _BODY_PARTS = frozenset(
     for side in ("", "left", "right")
     for part in ("face", "head", "hand", "hands", "foot", "feet", "eye", "arm", "leg", "torso")
 )
+_BOTH_HANDS = frozenset((Tree.LEFT_HAND, Tree.RIGHT_HAND))
+_WHOLE_SKELETON = frozenset((Tree.BODY, Tree.FACE)) | _BOTH_HANDS
+_TREES = {
+    **{tree.value: frozenset((tree,)) for tree in Tree},
+    **dict.fromkeys(("hand", "hands"), _BOTH_HANDS),
+    **dict.fromkeys(("skeleton", "bones", "pose", "whole", "whole_body"), _WHOLE_SKELETON),
+    **dict.fromkeys(_PERSON, _WHOLE_SKELETON),
+}
+_TREES_BY_SPELLING = {normalised(name): (name, trees) for name, trees in _TREES.items()}
 _LONGEST_COMPARED = 64
 _LONGEST_SENTENCE = 500
 
 
 @dataclass(frozen=True)
 class UnknownLabel:
-    """A label of a KeyPointLabels tag that stands for no keypoint of ours.
+    """A label that stands for nothing of ours, in a tag that has others.
 
     Attributes:
         control: Name of the tag.
         label: Name of the label.
         nearest: Names of ours that look similar, the most similar first.
+        kind: `KeyPointLabels` or `VectorLabels`.
     """
 
     control: str
     label: str
     nearest: tuple[str, ...] = ()
+    kind: str = "KeyPointLabels"
 
     @property
     def sentence(self) -> str:
         """Say what is wrong and, where a similar name exists, what may have been meant."""
+        ours = "keypoints" if self.kind == "KeyPointLabels" else "parts of the skeleton"
         meant = f"; similar: {listed(self.nearest)}" if self.nearest else ""
-        return one_line(
-            f"Label '{self.label}' of KeyPointLabels '{self.control}' is none of our keypoints{meant}."
-        )
+        return one_line(f"Label '{self.label}' of {self.kind} '{self.control}' is none of our {ours}{meant}.")
 
 
 def means_person(name: str) -> bool:
@@ -64,6 +75,17 @@ def nearest_keypoint_names(label: str) -> tuple[str, ...]:
     names = _names_by_spelling()
     close = get_close_matches(normalised(label[:_LONGEST_COMPARED]), names, n=6, cutoff=0.7)
     return tuple(dict.fromkeys(names[spelling] for spelling in close))[:3]
+
+
+def trees_meant(name: str) -> frozenset[Tree]:
+    """Return the parts of the skeleton that a name stands for, whatever its case and separators; none if unknown."""
+    return _TREES_BY_SPELLING.get(normalised(name), ("", frozenset[Tree]()))[1]
+
+
+def nearest_tree_names(label: str) -> tuple[str, ...]:
+    """Return up to three names of parts of the skeleton that look similar to a label, the most similar first."""
+    close = get_close_matches(normalised(label[:_LONGEST_COMPARED]), _TREES_BY_SPELLING, n=3, cutoff=0.6)
+    return tuple(_TREES_BY_SPELLING[spelling][0] for spelling in close)
 
 
 def listed(names: Iterable[str]) -> str:

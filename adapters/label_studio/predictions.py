@@ -1,4 +1,4 @@
-"""People as Label Studio's predictions: boxes and keypoints in percent of the upright picture, grouped by person.
+"""People as Label Studio's predictions: boxes, keypoints and bones in percent of the upright picture, by person.
 
 Observed with Label Studio 1.23.2: ids must be unique in a task; `parentID` nests the keypoints of a person under
 their box in the region tree, survives submitting, and is what exports tell people apart by. A `parentID` that
@@ -8,9 +8,29 @@ names no region leaves the keypoints loose, at the top of the tree.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypeAlias, TypedDict
+from functools import cache
+from typing import TypeAlias
 
-from adapters.label_studio.label_config import ImageControls, KeypointControl, KeypointLabel
+from adapters.label_studio.label_config_controls import (
+    ImageControls,
+    KeypointControl,
+    KeypointLabel,
+    SkeletonControl,
+    SkeletonLabel,
+)
+from adapters.label_studio.regions import (
+    BonesValue,
+    BoxValue,
+    KeypointValue,
+    Prediction,
+    Region,
+    RegionMeta,
+    RegionType,
+    RegionValue,
+    VertexValue,
+)
+from adapters.label_studio.uncertainty import uncertainty
+from wholebody.bone_trees import LINES, Tree, Vertex, grown
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, Part
 
@@ -25,56 +45,6 @@ _POINT_WIDTHS: dict[Part, float] = {
 }
 _NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
 _DECIMALS = 4  # of a percentage: a hundredth of a pixel in a picture 10,000 pixels wide
-
-
-class BoxValue(TypedDict):
-    """Upper left corner and size of a box in percent of the picture."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    rotation: float
-    rectanglelabels: list[str]
-
-
-class KeypointValue(TypedDict):
-    """Centre and width of a keypoint in percent of the picture."""
-
-    x: float
-    y: float
-    width: float
-    keypointlabels: list[str]
-
-
-class RegionMeta(TypedDict):
-    """A note that Label Studio shows with a region."""
-
-    text: list[str]
-
-
-class Region(TypedDict):
-    """A region as Label Studio stores it."""
-
-    id: str
-    parentID: NotRequired[str]
-    from_name: str
-    to_name: str
-    type: Literal["rectanglelabels", "keypointlabels"]
-    score: float
-    original_width: int
-    original_height: int
-    image_rotation: int
-    meta: NotRequired[RegionMeta]
-    value: BoxValue | KeypointValue
-
-
-class Prediction(TypedDict):
-    """A prediction as Label Studio stores it."""
-
-    model_version: str
-    score: float
-    result: list[Region]
 
 
 Size: TypeAlias = tuple[int, int]
@@ -95,17 +65,22 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class PeopleInImage:
-    """What was found in the picture of one Image tag.
+    """What was found in one picture.
 
     Attributes:
         image: The Image tag and what is to be drawn on it.
         people: The people found.
         size: Width and height of the upright picture in pixels.
+        frame: Position of the picture in the tag's list of frames, from 0; None where the tag shows one picture.
+        id_prefix: Put before every id. Answers for interactive use need one of their own, because their regions join
+            others in the task.
     """
 
     image: ImageControls
     people: Sequence[Person]
     size: Size
+    frame: int | None = None
+    id_prefix: str = ""
 
 
 def prediction(
@@ -113,7 +88,6 @@ def prediction(
     *,
     model_version: str,
     thresholds: Thresholds,
-    id_prefix: str = "",
     only: Part | None = None,
 ) -> Prediction:
     """Write what was found in a task's pictures as one prediction.
@@ -122,29 +96,33 @@ def prediction(
     keypoint outside the picture is left out, not moved to its border: a point on the border would claim to have
     been seen there. Scores are clamped to 0..1.
 
-    A project without RectangleLabels gets keypoints without `parentID`. They can still be told apart: ids begin
-    with `p0-`, `p1-`, ..., and each keypoint carries its person's name as a note.
+    A project without RectangleLabels gets keypoints and bones without `parentID`. They can still be told apart: ids
+    begin with `p0-`, `p1-`, ..., and each carries its person's name as a note.
 
     Args:
-        found: The pictures of the task, one per Image tag, each tag at most once.
+        found: The pictures of the task: one per Image tag, or several frames of one, each at most once under one
+            `id_prefix`.
         model_version: The version that /setup answers.
         thresholds: Lowest scores where the label config sets none.
-        id_prefix: Put before every id. Answers for interactive use need one of their own, because their regions
-            join others in the task.
-        only: Send the keypoints of this part only.
+        only: Send the keypoints and bones of this part only.
 
     Returns:
         A prediction whose `score` is the confidence: the mean over the people of the mean score of their
-        keypoints (of their box where no keypoint was sent); 0 where nobody was found. Its `result` is then empty.
+        keypoints (of their bones, or their box, where no keypoint was sent); 0 where nobody was found. Its `result`
+        is then empty. Each person's uncertainty is in the `meta` of their box (or of their regions without a box).
     """
     regions: list[Region] = []
     confidences: list[float] = []
-    for position, picture in enumerate(found):
+    positions: dict[str, int] = {}
+    for picture in found:
         drawing = _Drawing(picture, thresholds, only)
-        image_prefix = id_prefix if position == 0 else f"{id_prefix}i{position}-"
+        position = positions.setdefault(picture.image.name, len(positions))
+        prefix = picture.id_prefix
+        prefix += f"i{position}-" if position else ""
+        prefix += "" if picture.frame is None else f"f{picture.frame}-"
         sent = 0
         for person in picture.people:
-            of_person = _regions(drawing, person, f"{image_prefix}p{sent}", note=f"p{sent}")
+            of_person = _regions(drawing, person, f"{prefix}p{sent}", note=f"p{sent}")
             if of_person:
                 sent += 1
                 regions += of_person
@@ -163,9 +141,11 @@ class _Drawing:
 
 
 def _confidence(regions: Sequence[Region]) -> float:
-    of_keypoints = [region["score"] for region in regions if region["type"] == "keypointlabels"]
-    scores = of_keypoints or [region["score"] for region in regions]
-    return sum(scores) / len(scores)
+    for kind in ("keypointlabels", "vectorlabels", "rectanglelabels"):
+        scores = [region["score"] for region in regions if region["type"] == kind]
+        if scores:
+            return sum(scores) / len(scores)
+    raise AssertionError("a person that is sent has a region")
 
 
 @dataclass(frozen=True)
@@ -191,53 +171,87 @@ def _clipped(person: Person, size: Size) -> _Box | None:
 
 
 def _regions(drawing: _Drawing, person: Person, person_id: str, note: str) -> list[Region]:
-    image, (width, height) = drawing.picture.image, drawing.picture.size
+    image = drawing.picture.image
     box = _clipped(person, drawing.picture.size)
     score = _unit(person.box_score)
     if box is None or score is None:
         return []
     boxes: list[Region] = []
     if image.box is not None and score >= _box_threshold(image, drawing.thresholds):
-        boxes.append(
-            {
-                "id": f"{person_id}-box",
-                "from_name": image.box.name,
-                "to_name": image.name,
-                "type": "rectanglelabels",
-                "score": score,
-                "original_width": width,
-                "original_height": height,
-                "image_rotation": 0,
-                "meta": {"text": [note]},
-                "value": _box_value(box, drawing.picture.size, image.box.label),
-            }
-        )
-    keypoints: list[Region] = []
+        value = _box_value(box, drawing.picture.size, image.box.label)
+        boxes.append(_region(drawing, "rectanglelabels", image.box.name, "box", score=score, value=value))
+    inside: list[Region] = []
     for control in image.keypoints:
-        if score < _first(control.person_threshold, drawing.thresholds.person):
-            continue
-        widths = _point_widths(control, person, width)
-        regions = (_keypoint_region(drawing, person, control, label, widths) for label in control.labels)
-        keypoints += [region for region in regions if region is not None]
-    taken = {region["id"] for region in boxes}
-    for region in keypoints:
+        if score >= _first(control.person_threshold, drawing.thresholds.person):
+            widths = _point_widths(control, person, drawing.picture.size[0])
+            regions = (_keypoint_region(drawing, person, control, label, widths) for label in control.labels)
+            inside += [region for region in regions if region is not None]
+    for control in image.skeletons:
+        if score >= _first(control.person_threshold, drawing.thresholds.person):
+            for label in control.labels:
+                inside += _bone_regions(drawing, person, control, label, person_id)
+    if drawing.only is not None and not inside:
+        return []
+    meta: RegionMeta = {"text": [note], "uncertainty": _uncertainty(drawing, person)}
+    taken: set[str] = set()
+    for region in (*boxes, *inside):
         region["id"] = _free_id(f"{person_id}-{region['id']}", taken)
-        if boxes:
+        if boxes and region is not boxes[0]:
             region["parentID"] = boxes[0]["id"]
         else:
-            region["meta"] = {"text": [note]}
-    if drawing.only is not None and not keypoints:
-        return []
-    return [*boxes, *keypoints]
+            region["meta"] = meta
+    return [*boxes, *inside]
+
+
+def _region(  # noqa: PLR0913 - the parts of a region
+    drawing: _Drawing, kind: RegionType, control: str, name: str, *, score: float, value: RegionValue
+) -> Region:
+    """Write a region. Its id is a name, still to be made unique."""
+    width, height = drawing.picture.size
+    region: Region = {
+        "id": name,
+        "from_name": control,
+        "to_name": drawing.picture.image.name,
+        "type": kind,
+        "score": score,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": value,
+    }
+    if drawing.picture.frame is not None:
+        region["item_index"] = drawing.picture.frame
+    return region
+
+
+def _uncertainty(drawing: _Drawing, person: Person) -> float:
+    """How uncertain the keypoints are that the project asks for; the person, where it asks for boxes alone."""
+    image, thresholds = drawing.picture.image, drawing.thresholds
+    asked: dict[int, float] = {}
+    for control in image.keypoints:
+        for label in control.labels:
+            if drawing.only in (None, KEYPOINTS[label.index].part):
+                threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
+                asked.setdefault(label.index, threshold)
+    for control in image.skeletons:
+        for label in control.labels:
+            threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
+            for index in _keypoints_of(label.tree):
+                if drawing.only in (None, KEYPOINTS[index].part):
+                    asked.setdefault(index, threshold)
+    scored = [(float(person.scores[index]), threshold) for index, threshold in asked.items()]
+    return round(uncertainty(scored or [(person.box_score, _box_threshold(image, thresholds))]), _DECIMALS)
 
 
 def _box_threshold(image: ImageControls, thresholds: Thresholds) -> float:
-    """A box is drawn from its own tag's threshold on, otherwise wherever keypoints of its person may be."""
-    assert image.box is not None
-    if image.box.person_threshold is not None:
+    """A box is drawn from its own tag's threshold on, otherwise wherever keypoints or bones of its person may be."""
+    if image.box is not None and image.box.person_threshold is not None:
         return image.box.person_threshold
-    of_keypoints = [_first(control.person_threshold, thresholds.person) for control in image.keypoints]
-    return min(of_keypoints, default=thresholds.person)
+    controls = (*image.keypoints, *image.skeletons)
+    return min(
+        (_first(control.person_threshold, thresholds.person) for control in controls),
+        default=thresholds.person,
+    )
 
 
 def _box_value(box: _Box, size: Size, label: str) -> BoxValue:
@@ -260,34 +274,78 @@ def _keypoint_region(
     label: KeypointLabel,
     widths: Mapping[Part, float],
 ) -> Region | None:
-    """Write one keypoint, or None if it is not to be sent. Its id is its name, still to be made unique."""
+    """Write one keypoint, or None if it is not to be sent."""
     keypoint = KEYPOINTS[label.index]
-    if drawing.only is not None and keypoint.part is not drawing.only:
-        return None
-    score = _unit(float(person.scores[label.index]))
     threshold = _first(label.threshold, control.keypoint_threshold, drawing.thresholds.keypoint)
+    place = _place(drawing, person, label.index, threshold)
+    if place is None or drawing.only not in (None, keypoint.part):
+        return None
+    x, y, score = place
+    value: KeypointValue = {
+        "x": x,
+        "y": y,
+        "width": widths[keypoint.part],
+        "keypointlabels": [label.label],
+    }
+    return _region(drawing, "keypointlabels", control.name, keypoint.name, score=score, value=value)
+
+
+def _place(
+    drawing: _Drawing, person: Person, index: int, threshold: float
+) -> tuple[float, float, float] | None:
+    """Return x and y of a keypoint in percent, and its score; None if it is not to be seen."""
+    score = _unit(float(person.scores[index]))
     if not score or score < threshold:
         return None
-    x, y = (float(coordinate) for coordinate in person.keypoints[label.index])
+    x, y = (float(coordinate) for coordinate in person.keypoints[index])
     width, height = drawing.picture.size
     if not (0 <= x <= width and 0 <= y <= height):  # false for NaN as well
         return None
-    return {
-        "id": keypoint.name,
-        "from_name": control.name,
-        "to_name": drawing.picture.image.name,
-        "type": "keypointlabels",
-        "score": score,
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "value": {
-            "x": _percent(x, width),
-            "y": _percent(y, height),
-            "width": widths[keypoint.part],
-            "keypointlabels": [label.label],
-        },
+    return _percent(x, width), _percent(y, height), score
+
+
+@cache
+def _keypoints_of(tree: Tree) -> tuple[int, ...]:
+    """Return the indices of the keypoints that bones of a tree go to."""
+    return tuple(
+        sorted({index for line in LINES if line.tree is tree for bone in line.bones for index in bone})
+    )
+
+
+def _bone_regions(
+    drawing: _Drawing, person: Person, control: SkeletonControl, label: SkeletonLabel, person_id: str
+) -> list[Region]:
+    """Write the lines of a part of the skeleton.
+
+    Label Studio's editor hangs every vertex without a parent, except the first, on the one before it: what does not
+    hang together must be regions of its own.
+    """
+    threshold = _first(label.threshold, control.keypoint_threshold, drawing.thresholds.keypoint)
+    places = {
+        index: place
+        for index in _keypoints_of(label.tree)
+        if drawing.only in (None, KEYPOINTS[index].part)
+        and (place := _place(drawing, person, index, threshold)) is not None
     }
+    regions: list[Region] = []
+    for line in (line for line in LINES if line.tree is label.tree):
+        for tree in grown(line, places):
+            value: BonesValue = {
+                "closed": False,
+                "vertices": [_vertex(vertex, places[vertex.index], person_id) for vertex in tree],
+                "vectorlabels": [label.label],
+            }
+            score = round(sum(places[vertex.index][2] for vertex in tree) / len(tree), _DECIMALS)
+            name = f"bones-{line.name}"
+            regions.append(_region(drawing, "vectorlabels", control.name, name, score=score, value=value))
+    return regions
+
+
+def _vertex(vertex: Vertex, place: tuple[float, float, float], person_id: str) -> VertexValue:
+    x, y, _ = place
+    parent = None if vertex.parent is None else f"{person_id}-{KEYPOINTS[vertex.parent].name}"
+    name = f"{person_id}-{KEYPOINTS[vertex.index].name}"
+    return {"id": name, "x": x, "y": y, "isBezier": False, "prevPointId": parent}
 
 
 def _point_widths(control: KeypointControl, person: Person, picture_width: int) -> dict[Part, float]:

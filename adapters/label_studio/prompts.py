@@ -1,12 +1,18 @@
 """Interactive use: what the annotator drew with a smart tool, and whom they meant by it.
 
-Label Studio sends the regions of the tag in `params.context.result`: those of earlier predictions too, and points
-that were set by hand long ago. What was drawn just now is the last region with `"origin": "manual"` (observed with
-1.23.2). It is deleted when the suggestion is accepted, so an answer must never refer to it.
+Label Studio sends the regions of the tag in `params.context.result`: those of earlier predictions too, suggestions
+that were accepted, boxes that were drawn without the smart tool, and points that were set by hand long ago. What was
+drawn just now is the last region with `"origin": "manual"` and without a score, which only predicted ones have
+(observed with 1.23.2). It is deleted when the suggestion is accepted, so an answer must never refer to it.
+
+The answer takes the place of all suggestions that wait to be accepted, and accepting deletes all drawings that wait. So
+an answer must hold a person for each of them. In a request, a drawing that waits looks exactly like a box drawn by hand
+as finished work. But it came before, as the last of an earlier request: `SmartDrawings` remembers those.
 """
 
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -20,6 +26,8 @@ from wholebody.schema import KEYPOINTS, SKELETON, Part
 
 _MAX_REGIONS_READ = 20_000
 _MAX_EARLIER = 1_000
+_MAX_WAITING = 50  # drawings answered at once; nobody draws more before accepting any
+_MAX_REMEMBERED = 10_000
 _MARGIN = 0.1  # of a box's sides: how far outside a person's box they can still be pointed at
 # Shoulders and hips crosswise, so that a point on the trunk is near a line.
 _TRUNK = ((5, 12), (6, 11))
@@ -51,6 +59,11 @@ class BoxPrompt:
     label: str
     box: tuple[float, float, float, float]
 
+    @property
+    def id_prefix(self) -> str:
+        """A prefix for the ids of the answer: its regions join others in the task, predicted ones among them."""
+        return _id_prefix(self.region_id)
+
 
 @dataclass(frozen=True)
 class PointPrompt:
@@ -74,6 +87,11 @@ class PointPrompt:
     y: float
     positive: bool = True
 
+    @property
+    def id_prefix(self) -> str:
+        """A prefix for the ids of the answer."""
+        return _id_prefix(self.region_id)
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -81,26 +99,47 @@ class Drawn:
 
     Attributes:
         last: What was drawn just now, and is to be answered.
-        earlier: What was drawn before with the same tag on the same image, in that order. It may be waiting for
+        earlier: What was drawn before with the same tag on the same picture, in that order. It may be waiting for
             the same answer (several smart boxes, a positive and then a negative point), or be finished work.
+            Predicted regions and accepted suggestions are not among it.
     """
 
     last: BoxPrompt | PointPrompt
     earlier: tuple[BoxPrompt | PointPrompt, ...] = ()
 
-    @property
-    def id_prefix(self) -> str:
-        """A prefix for the ids of the answer: its regions join others in the task, predicted ones among them."""
-        return f"{re.sub('[^A-Za-z0-9_-]', '', self.last.region_id)[:40] or 'drawn'}-"
+
+@dataclass(frozen=True)
+class DrawnOn:
+    """Where the annotator drew.
+
+    Attributes:
+        image: Name of the Image tag.
+        frame: Position in its list of frames, from 0; 0 where it shows one picture.
+    """
+
+    image: str
+    frame: int
 
 
-def drawn_image(context: Mapping[str, object]) -> str | None:
-    """Return the name of the Image tag that the annotator drew on; None where nothing was drawn.
+def _id_prefix(region_id: str) -> str:
+    return f"{re.sub('[^A-Za-z0-9_-]', '', region_id)[:40] or 'drawn'}-"
+
+
+def is_interactive(context: Mapping[str, object]) -> bool:
+    """Tell whether a request comes from a smart tool.
+
+    It also comes when a drawing was deleted, with what is left of them: there may be nothing to answer.
+    """
+    return isinstance(context.get("result"), list)
+
+
+def drawn_on(context: Mapping[str, object]) -> DrawnOn | None:
+    """Return where the annotator drew; None where nothing was drawn.
 
     It is needed before `drawn_prompts`, to know which of a task's pictures to fetch.
     """
-    region = _last_manual(context)
-    return None if region is None else _text(region, "to_name")
+    region = _last_drawn(context)
+    return None if region is None else DrawnOn(_text(region, "to_name"), _frame(region))
 
 
 def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
@@ -117,19 +156,52 @@ def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
         PromptError: What was drawn last is no rectangle or keypoint with finite numbers, or lies outside the
             picture. Earlier regions of this kind are passed over.
     """
-    region = _last_manual(context)
+    region = _last_drawn(context)
     if region is None:
         return None
     last = _prompt(region, size)
     earlier: list[BoxPrompt | PointPrompt] = []
-    for other in _manual(context):
-        if other is region or _tags(other) != _tags(region) or not _may_wait(other):
+    for other in _drawn(context):
+        if other is region or _place(other) != _place(region) or not _may_wait(other):
             continue
         try:
             earlier.append(_prompt(other, size))
         except PromptError:
             continue
     return Drawn(last, tuple(earlier[-_MAX_EARLIER:]))
+
+
+class SmartDrawings:
+    """Remembers which regions were drawn with a smart tool, so that those that still wait are answered again.
+
+    Held by one process and bounded: where another replica gets the next request, or the process was restarted, only
+    the latest drawing is answered.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def waiting_boxes(self, task: str, drawn: Drawn) -> tuple[BoxPrompt, ...]:
+        """Return the boxes that wait for an answer, in the order in which they were drawn, and remember the last.
+
+        Args:
+            task: What the regions' ids are unique in.
+            drawn: What was drawn; nothing waits together with a point.
+        """
+        if not isinstance(drawn.last, BoxPrompt):
+            return ()
+        before = [
+            prompt
+            for prompt in drawn.earlier
+            if isinstance(prompt, BoxPrompt) and (task, prompt.region_id) in self._known
+        ]
+        waiting = (*before[-(_MAX_WAITING - 1) :], drawn.last)
+        for prompt in waiting:
+            self._known[task, prompt.region_id] = None
+            self._known.move_to_end((task, prompt.region_id))
+        while len(self._known) > _MAX_REMEMBERED:
+            self._known.popitem(last=False)
+        return waiting
 
 
 def _may_wait(region: Mapping[str, object]) -> bool:
@@ -143,18 +215,18 @@ def _may_wait(region: Mapping[str, object]) -> bool:
     return "is_positive" in region or (isinstance(value, Mapping) and "is_positive" in value)
 
 
-def _manual(context: Mapping[str, object]) -> list[Mapping[str, object]]:
+def _drawn(context: Mapping[str, object]) -> list[Mapping[str, object]]:
     result = context.get("result")
     if not isinstance(result, list):
         return []
     regions = cast(list[object], result)[-_MAX_REGIONS_READ:]
     mappings = [cast(Mapping[str, object], region) for region in regions if isinstance(region, Mapping)]
-    return [region for region in mappings if region.get("origin") == "manual"]
+    return [region for region in mappings if region.get("origin") == "manual" and region.get("score") is None]
 
 
-def _last_manual(context: Mapping[str, object]) -> Mapping[str, object] | None:
-    manual = _manual(context)
-    return manual[-1] if manual else None
+def _last_drawn(context: Mapping[str, object]) -> Mapping[str, object] | None:
+    drawn = _drawn(context)
+    return drawn[-1] if drawn else None
 
 
 def _text(region: Mapping[str, object], key: str) -> str:
@@ -164,6 +236,15 @@ def _text(region: Mapping[str, object], key: str) -> str:
 
 def _tags(region: Mapping[str, object]) -> tuple[str, str]:
     return _text(region, "from_name"), _text(region, "to_name")
+
+
+def _frame(region: Mapping[str, object]) -> int:
+    frame = region.get("item_index")
+    return frame if isinstance(frame, int) and frame >= 0 else 0
+
+
+def _place(region: Mapping[str, object]) -> tuple[str, str, int]:
+    return (*_tags(region), _frame(region))
 
 
 def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt:

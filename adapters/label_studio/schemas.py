@@ -52,8 +52,8 @@ class PredictParams(_Body):
     password: SecretStr | None = None
     context: JsonObject = Field(
         default_factory=dict,
-        description="Interactive use: what the annotator drew, and the regions of the same tag.",
-        examples=[{"result": []}],
+        description="Interactive use: what the annotator drew, and the regions of the same tag, in `result`.",
+        examples=[{}],
     )
 
 
@@ -102,7 +102,7 @@ class WebhookRequest(_Body):
 
 
 class RegionBody(_Body):
-    """One box or keypoint of a prediction."""
+    """One box, keypoint or line of bones of a prediction."""
 
     id: str
     parent_id: str | None = Field(None, alias="parentID", description="Id of the box of the same person.")
@@ -117,7 +117,12 @@ class RegionBody(_Body):
     original_width: int
     original_height: int
     image_rotation: int
-    meta: dict[str, Any] | None = None
+    item_index: int | None = Field(None, ge=0, description="The frame that it is on, in tasks with several.")
+    meta: dict[str, Any] | None = Field(
+        None,
+        examples=[{"text": ["p0"], "uncertainty": 0.2}],
+        description="Of a person's box: their note, and how uncertain their keypoints are, 0 to 1.",
+    )
 
 
 class PredictionBody(_Body):

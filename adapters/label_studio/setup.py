@@ -5,6 +5,7 @@ import logging
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.label_studio.schemas import SetupRequest
+from adapters.log_lines import Event
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def problems_of(request: SetupRequest) -> list[str]:
     except LabelConfigError as error:
         problems = [str(error)]
     else:
-        problems = [*config.problems, *(label.sentence for label in config.unknown_labels)]
+        problems = list(config.sentences)
     for problem in problems:
-        logger.warning("project=%s label config: %s", request.project, problem)
+        logger.warning(Event("label config", problem, project=request.project))
     return problems

@@ -19,7 +19,7 @@ class TaskDataError(ValueError):
 
 @dataclass(frozen=True)
 class TaskValue:
-    """The `value` of an Image tag.
+    """The `value` or `valueList` of an Image tag.
 
     Attributes:
         text: The attribute as written: `$image`, a path such as `$shots[0].url`, a text with such variables in it,
@@ -37,11 +37,32 @@ class TaskValue:
         found = self._resolved(data)
         if isinstance(found, str) and found.strip():
             return found.strip()
-        where = f"The task's data has no picture under '{self.text}'"
+        if isinstance(found, list):
+            raise TaskDataError(
+                f"The task's data has a list under '{self.text}': in the label config, write "
+                f'valueList="{self.text}" instead of value="{self.text}".'
+            )
+        raise self._missing("picture", found, data)
+
+    def addresses(self, data: Mapping[str, object]) -> list[str]:
+        """Return the addresses of a list of pictures; "" where an item is none. One address alone is a list of one.
+
+        Raises:
+            TaskDataError: There is no list, or nothing in it.
+        """
+        found = self._resolved(data)
+        items = cast(list[object], found if isinstance(found, list) else [found])
+        addresses = [item.strip() if isinstance(item, str) else "" for item in items]
+        if any(addresses):
+            return addresses
+        raise self._missing("list of pictures", found or None, data)
+
+    def _missing(self, what: str, found: object, data: Mapping[str, object]) -> TaskDataError:
+        where = f"The task's data has no {what} under '{self.text}'"
         if found is not None and not isinstance(found, str):
-            raise TaskDataError(f"{where}: it is of type {type(found).__name__}, not an address.")
+            return TaskDataError(f"{where}: it is of type {type(found).__name__}, not an address.")
         keys = ", ".join(sorted(key[:40] for key in data)[:10]) or "no keys at all"
-        raise TaskDataError(f"{where}; it has {keys}.")
+        return TaskDataError(f"{where}; it has {keys}.")
 
     def _resolved(self, data: Mapping[str, object]) -> object:
         if self.text.startswith("$") and self.text[1:] in data:

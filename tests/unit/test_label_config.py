@@ -241,6 +241,92 @@ def test_each_image_has_its_own_tags() -> None:
     assert config.image("c") is None
 
 
+def test_a_list_of_frames_is_an_image_too() -> None:
+    (image,) = read(
+        '<Image name="image" valueList="$frames"/>', PERSON_BOX, keypoint_labels(labels("nose"))
+    ).images
+
+    assert (image.value.text, image.shows_frames) == ("$frames", True)
+
+
+def vectors(inside: str, attributes: str = 'skeleton="true"') -> str:
+    return f'<VectorLabels name="bones" toName="image" {attributes}>{inside}</VectorLabels>'
+
+
+class TestSkeletons:
+    @pytest.mark.parametrize(
+        ("label", "trees"),
+        [
+            ('<Label value="body"/>', ["body"]),
+            ('<Label value="Left Hand"/>', ["left_hand"]),
+            ('<Label value="upper-body"/>', ["upper_body"]),
+            ('<Label value="hands"/>', ["left_hand", "right_hand"]),
+            ('<Label value="skeleton"/>', ["body", "left_hand", "right_hand", "face"]),
+            ('<Label value="person"/>', ["body", "left_hand", "right_hand", "face"]),
+            ('<Label value="Mimik" predicted_values="face"/>', ["face"]),
+            ('<Label value="body" predicted_values="left_hand, face"/>', ["left_hand", "face"]),
+        ],
+    )
+    def test_a_label_stands_for_parts_of_the_skeleton(self, label: str, trees: list[str]) -> None:
+        config = read(IMAGE, PERSON_BOX, vectors(label))
+
+        (control,) = config.images[0].skeletons
+        assert [one.tree.value for one in control.labels] == trees
+        assert config.sentences == ()
+
+    def test_the_first_label_of_a_part_is_used_and_the_second_reported(self) -> None:
+        config = read(IMAGE, PERSON_BOX, vectors(labels("skeleton", "face")))
+
+        assert {one.label for one in config.images[0].skeletons[0].labels} == {"skeleton"}
+        assert config.problems == (
+            "In VectorLabels 'bones', 'skeleton' and 'face' mean the same part of the skeleton; 'skeleton' is used.",
+        )
+
+    def test_thresholds_are_read_and_boxes_can_be_declined(self) -> None:
+        config = read(
+            IMAGE,
+            PERSON_BOX,
+            vectors(
+                '<Label value="body" model_point_threshold="0.7"/><Label value="face"/>',
+                'skeleton="true" model_point_threshold="0.5" model_score_threshold="0.2" model_add_bboxes="false"',
+            ),
+        )
+
+        (control,) = config.images[0].skeletons
+        assert (control.keypoint_threshold, control.person_threshold) == (0.5, 0.2)
+        assert [one.threshold for one in control.labels] == [0.7, None]
+        assert config.images[0].box is None
+
+    def test_an_unknown_label_is_reported_with_similar_names(self) -> None:
+        config = read(IMAGE, PERSON_BOX, vectors(labels("body", "left_hnad")))
+
+        (unknown,) = config.unknown_labels
+        assert unknown.sentence == (
+            "Label 'left_hnad' of VectorLabels 'bones' is none of our parts of the skeleton; similar: "
+            "'left_hand'."
+        )
+
+    def test_lines_of_somebody_elses_are_left_alone(self) -> None:
+        config = read(IMAGE, PERSON_BOX, vectors(labels("road"), ""))
+
+        assert config.images[0].skeletons == ()
+        assert config.sentences == ()
+
+    def test_bones_without_skeleton_mode_are_reported(self) -> None:
+        config = read(IMAGE, PERSON_BOX, vectors(labels("body"), ""))
+
+        assert config.images[0].skeletons == ()
+        assert config.problems == ("VectorLabels 'bones' gets no bones: add skeleton=\"true\" to it.",)
+
+    def test_closable_bones_are_reported(self) -> None:
+        config = read(IMAGE, PERSON_BOX, vectors(labels("body"), 'skeleton="true" closable="true"'))
+
+        assert "takes bones for unfinished" in config.problems[0]
+
+    def test_bones_without_boxes_are_not_grouped(self) -> None:
+        assert "not grouped" in read(IMAGE, vectors(labels("body"))).problems[0]
+
+
 def test_one_image_may_have_several_keypoint_tags() -> None:
     config = read(
         IMAGE,
@@ -270,6 +356,27 @@ def test_unknown_labels_are_named_with_the_nearest_known_ones() -> None:
     assert tail.sentence == "Label 'tail' of KeyPointLabels 'kp' is none of our keypoints."
 
 
+def test_what_was_to_be_predicted_says_what_an_unknown_label_means() -> None:
+    config = read(
+        IMAGE,
+        PERSON_BOX,
+        keypoint_labels(labels("nose") + '<Label value="Auge" predicted_values="left_eyee"/>'),
+    )
+
+    (unknown,) = config.unknown_labels
+    assert (unknown.label, unknown.nearest[0]) == ("Auge", "left_eye")
+
+
+def test_an_unknown_name_among_predicted_values_is_reported() -> None:
+    config = read(
+        IMAGE, PERSON_BOX, keypoint_labels('<Label value="Augen" predicted_values="left_eye,rigth_eye"/>')
+    )
+
+    assert indices(config) == [1]
+    (problem,) = config.problems
+    assert "'rigth_eye' in its predicted_values is no keypoint of ours; similar: 'right_eye'" in problem
+
+
 def test_two_labels_for_one_keypoint_are_reported_and_the_first_is_used() -> None:
     config = read(IMAGE, PERSON_BOX, keypoint_labels(labels("left_hand_0", "left_wrist_0")))
 
@@ -294,7 +401,11 @@ def test_two_labels_for_one_keypoint_are_reported_and_the_first_is_used() -> Non
         (IMAGE + keypoint_labels(labels("tail")), "No label of KeyPointLabels 'kp'"),
         (IMAGE + '<KeyPointLabels name="kp" toName="picture"/>', "belongs to 'picture', which is no Image"),
         (IMAGE + '<KeyPointLabels name="kp"/>', "toName is missing"),
-        ('<Image name="i" valueList="$frames"/>', "list of frames"),
+        (
+            IMAGE
+            + '<VectorLabels name="v" toName="image" skeleton="true"><Label value="road"/></VectorLabels>',
+            "No label of VectorLabels 'v' stands for a part of the skeleton",
+        ),
     ],
 )
 def test_what_cannot_be_predicted_is_said_in_words(tags: str, said: str) -> None:

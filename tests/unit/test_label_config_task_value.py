@@ -36,7 +36,7 @@ def test_the_address_is_found_as_label_studio_finds_it(value: str, data: dict[st
         ("$image", {"image": ""}, "no picture under"),
         ("$image", {"image": None}, "no picture under"),
         ("$image", {"image": 7}, "of type int, not an address"),
-        ("$image", {"image": [URL]}, "of type list, not an address"),
+        ("$image", {"image": [URL]}, 'write valueList="\\$image" instead'),
         ("$shots[5]", {"shots": []}, "no picture under"),
         ("$shots[99999999999999]", {"shots": [URL]}, "no picture under"),
         ("$a.b.c", {"a": "text"}, "no picture under"),
@@ -47,3 +47,30 @@ def test_the_address_is_found_as_label_studio_finds_it(value: str, data: dict[st
 def test_a_missing_picture_is_explained(value: str, data: dict[str, object], said: str) -> None:
     with pytest.raises(TaskDataError, match=said):
         TaskValue(value).address(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "addresses"),
+    [
+        ({"frames": [URL, f" {URL} "]}, [URL, URL]),
+        ({"frames": URL}, [URL]),
+        ({"frames": [URL, None, "", 7, [URL]]}, [URL, "", "", "", ""]),
+    ],
+)
+def test_a_list_has_one_address_for_each_frame(data: dict[str, object], addresses: list[str]) -> None:
+    assert TaskValue("$frames").addresses(data) == addresses
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({}, "no list of pictures under '\\$frames'; it has no keys"),
+        ({"frames": []}, "no list of pictures"),
+        ({"frames": [None, ""]}, "no list of pictures"),
+        ({"frames": {"a": URL}}, "of type dict"),
+        ({"frames": 7}, "of type int"),
+    ],
+)
+def test_a_missing_list_is_explained(data: dict[str, object], said: str) -> None:
+    with pytest.raises(TaskDataError, match=said):
+        TaskValue("$frames").addresses(data)

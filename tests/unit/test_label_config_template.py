@@ -33,6 +33,43 @@ def test_every_selection_is_a_config_that_we_understand_completely(selection: Se
     assert config.smart_controls == ("keypoints", "person")
 
 
+@pytest.mark.parametrize("selection", Selection)
+def test_every_selection_as_bones_is_a_config_that_we_understand_completely(selection: Selection) -> None:
+    config = parse_label_config(label_config_template([selection], skeleton=True))
+
+    assert config.sentences == ()
+    assert config.images[0].box is not None
+    assert config.images[0].keypoints == ()
+    assert config.images[0].skeletons[0].labels
+
+
+@pytest.mark.parametrize(
+    ("selections", "trees"),
+    [
+        ([Selection.WHOLE], ["body", "left_hand", "right_hand", "face"]),
+        ([Selection.UPPER_BODY], ["upper_body", "left_hand", "right_hand", "face"]),
+        ([Selection.UPPER_BODY, Selection.BODY], ["body", "left_hand", "right_hand", "face"]),
+        ([Selection.FEET, Selection.LEFT_HAND], ["body", "left_hand"]),
+    ],
+)
+def test_bones_of_the_chosen_parts_have_a_label_each(selections: list[Selection], trees: list[str]) -> None:
+    config = parse_label_config(label_config_template(selections, skeleton=True))
+
+    assert [label.tree.value for label in config.images[0].skeletons[0].labels] == trees
+
+
+def test_frames_are_a_list_of_pictures() -> None:
+    (image,) = parse_label_config(label_config_template([Selection.HANDS], frames=True)).images
+
+    assert (image.value.text, image.shows_frames) == ("$frames", True)
+
+
+def test_the_command_prints_bones_and_frames() -> None:
+    wanted = label_config_template([Selection.UPPER_BODY], skeleton=True, frames=True)
+
+    assert printed("--parts", "upper-body", "--skeleton", "--frames") == (0, wanted)
+
+
 def test_the_whole_body_has_all_keypoints_in_order() -> None:
     assert indices(parse_label_config(label_config_template([Selection.WHOLE]))) == list(range(133))
 

@@ -55,12 +55,14 @@ def predicted(
     xml: str = WHOLE,
     size: tuple[int, int] = (400, 400),
     thresholds: Thresholds = ALL,
-    **options: Any,
+    *,
+    only: Part | None = None,
+    **place: Any,
 ) -> dict[str, Any]:
     (image,) = parse_label_config(xml).images
-    found = PeopleInImage(image, people, size)
+    found = PeopleInImage(image, people, size, **place)
     return json.loads(
-        json.dumps(prediction([found], model_version="v1", thresholds=thresholds, **options), allow_nan=False)
+        json.dumps(prediction([found], model_version="v1", thresholds=thresholds, only=only), allow_nan=False)
     )
 
 
@@ -80,7 +82,7 @@ def test_a_person_is_a_box_with_keypoints_under_it() -> None:
         "original_width": 400,
         "original_height": 400,
         "image_rotation": 0,
-        "meta": {"text": ["p0"]},
+        "meta": {"text": ["p0"], "uncertainty": box["meta"]["uncertainty"]},
         "value": {
             "x": 25,
             "y": 12.5,
@@ -198,7 +200,7 @@ def test_keypoints_stay_loose_where_only_their_box_is_below_its_threshold() -> N
     (nose,) = predicted([person(score=0.5)], xml)["result"]
 
     assert "parentID" not in nose
-    assert nose["meta"] == {"text": ["p0"]}
+    assert nose["meta"]["text"] == ["p0"]
 
 
 def test_without_rectangle_labels_people_are_told_apart_by_id_and_note() -> None:
@@ -246,6 +248,167 @@ def test_an_answer_for_interactive_use_has_ids_of_its_own() -> None:
 
     assert names(answer) == ["abc-p0-box", "abc-p0-nose"]
     assert answer["result"][1]["parentID"] == "abc-p0-box"
+
+
+def test_several_drawings_are_answered_under_ids_of_their_own() -> None:
+    (image,) = parse_label_config(BOXES_ONLY).images
+    found = [PeopleInImage(image, [person()], (400, 400), id_prefix=prefix) for prefix in ("a-", "b-")]
+    answer = prediction(found, model_version="v1", thresholds=ALL)
+
+    assert [region["id"] for region in answer["result"]] == ["a-p0-box", "b-p0-box"]
+
+
+def test_a_frames_regions_say_which_it_is_and_have_ids_of_their_own() -> None:
+    config = parse_label_config(
+        '<View><Image name="i" valueList="$frames"/>'
+        '<RectangleLabels name="r" toName="i"><Label value="person"/></RectangleLabels></View>'
+    )
+    people = [person(), person()]
+    found = [PeopleInImage(config.images[0], people, (400, 400), frame) for frame in (0, 1, 7)]
+    answer = prediction(found, model_version="v1", thresholds=ALL)
+
+    assert [(region["id"], region.get("item_index")) for region in answer["result"]] == [
+        (f"f{frame}-p{number}-box", frame) for frame in (0, 1, 7) for number in (0, 1)
+    ]
+
+
+def skeleton_config(labels: str = '<Label value="body"/>', attributes: str = "") -> str:
+    return (
+        '<View><Image name="image" value="$image"/>'
+        '<RectangleLabels name="person" toName="image"><Label value="person"/></RectangleLabels>'
+        f'<VectorLabels name="bones" toName="image" skeleton="true" {attributes}>{labels}</VectorLabels></View>'
+    )
+
+
+ARM = {"left_shoulder": (200, 100, 0.9), "left_elbow": (240, 160, 0.8), "left_wrist": (280, 200, 0.4)}
+
+
+class TestBones:
+    def test_a_line_is_a_tree_under_the_persons_box(self) -> None:
+        box, arm = predicted([person(keypoints=ARM)], skeleton_config())["result"]
+
+        assert box["id"] == "p0-box"
+        assert arm == {
+            "id": "p0-bones-body",
+            "parentID": "p0-box",
+            "from_name": "bones",
+            "to_name": "image",
+            "type": "vectorlabels",
+            "score": 0.7,
+            "original_width": 400,
+            "original_height": 400,
+            "image_rotation": 0,
+            "value": {
+                "closed": False,
+                "vertices": [
+                    {"id": "p0-left_shoulder", "x": 50, "y": 25, "isBezier": False, "prevPointId": None},
+                    {
+                        "id": "p0-left_elbow",
+                        "x": 60,
+                        "y": 40,
+                        "isBezier": False,
+                        "prevPointId": "p0-left_shoulder",
+                    },
+                    {
+                        "id": "p0-left_wrist",
+                        "x": 70,
+                        "y": 50,
+                        "isBezier": False,
+                        "prevPointId": "p0-left_elbow",
+                    },
+                ],
+                "vectorlabels": ["body"],
+            },
+        }
+
+    def test_what_a_doubtful_keypoint_held_together_becomes_lines_of_their_own(self) -> None:
+        both = {
+            "left_ear": (210, 50, 0.9),
+            **ARM,
+            "left_hip": (200, 200, 0.9),
+            "left_knee": (200, 260, 0.9),
+            "left_shoulder": (200, 100, 0.29),
+        }
+        answer = predicted([person(keypoints=both)], skeleton_config(), thresholds=Thresholds(0, 0.3))
+
+        assert [
+            [vertex["id"] for vertex in region["value"]["vertices"]] for region in answer["result"][1:]
+        ] == [["p0-left_elbow", "p0-left_wrist"], ["p0-left_hip", "p0-left_knee"]]
+        assert names(answer) == ["p0-box", "p0-bones-body", "p0-bones-body-2"]
+
+    @pytest.mark.parametrize(
+        ("labels", "attributes", "lines"),
+        [
+            ('<Label value="body"/>', "", 3),
+            ('<Label value="body"/>', 'model_point_threshold="0.5"', 2),
+            ('<Label value="body" model_point_threshold="0.85"/>', 'model_point_threshold="0.1"', 0),
+        ],
+    )
+    def test_the_label_configs_thresholds_hold(self, labels: str, attributes: str, lines: int) -> None:
+        regions = predicted([person(keypoints=ARM)], skeleton_config(labels, attributes))["result"][1:]
+
+        assert sum(len(region["value"]["vertices"]) for region in regions) == lines
+
+    def test_a_whole_person_is_a_line_for_the_body_each_hand_and_what_a_face_is_drawn_with(self) -> None:
+        everything = {k.name: (100 + k.index, 100 + k.index, 0.9) for k in KEYPOINTS}
+        answer = predicted([person(keypoints=everything)], skeleton_config('<Label value="skeleton"/>'))
+
+        assert [(r["id"], len(r["value"]["vertices"])) for r in answer["result"][1:]] == [
+            ("p0-bones-body", 23),
+            ("p0-bones-left_hand", 21),
+            ("p0-bones-right_hand", 21),
+            ("p0-bones-face_jaw", 17),
+            ("p0-bones-face_right_brow", 5),
+            ("p0-bones-face_left_brow", 5),
+            ("p0-bones-face_nose_bridge", 4),
+            ("p0-bones-face_nose_base", 5),
+            ("p0-bones-face_right_eye", 6),
+            ("p0-bones-face_left_eye", 6),
+            ("p0-bones-face_lips", 12),
+            ("p0-bones-face_inner_lips", 8),
+        ]
+        assert answer["score"] == 0.9
+
+    def test_a_single_hand_can_be_asked_for(self) -> None:
+        hands = {
+            f"{side}_{name}": (9, 9, 0.9) for side in ("left", "right") for name in ("wrist_0", "thumb_1")
+        }
+        answer = predicted(
+            [person(keypoints=hands)], skeleton_config('<Label value="hands"/>'), only=Part.LEFT_HAND
+        )
+
+        assert names(answer) == ["p0-box", "p0-bones-left_hand"]
+
+    def test_without_a_box_each_line_has_the_persons_note(self) -> None:
+        xml = skeleton_config(attributes='model_add_bboxes="false"')
+        (arm,) = predicted([person(keypoints=ARM)], xml)["result"]
+
+        assert "parentID" not in arm
+        assert arm["meta"]["text"] == ["p0"]
+
+
+class TestUncertainty:
+    @staticmethod
+    def of(scores: Sequence[float], threshold: float = 0.4) -> float:
+        labels = "".join(f'<Label value="face_{n}"/>' for n in range(len(scores)))
+        keypoints = {f"face_{n}": (5.0, 5.0, score) for n, score in enumerate(scores)}
+        (box, *_) = predicted(
+            [person(keypoints=keypoints)], config_with(labels=labels), thresholds=Thresholds(0, threshold)
+        )["result"]
+        return box["meta"]["uncertainty"]
+
+    def test_it_is_one_at_the_threshold_and_falls_to_zero_at_both_ends(self) -> None:
+        found = [self.of([score]) for score in (0, 0.2, 0.4, 0.7, 1)]
+
+        assert found == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+    def test_it_is_the_mean_over_all_that_was_asked_for_whether_sent_or_not(self) -> None:
+        assert self.of([1, 0.2, 0]) == pytest.approx(0.5 / 3, abs=1e-4)
+
+    def test_it_is_that_of_the_person_where_only_boxes_are_wanted(self) -> None:
+        (box,) = predicted([person(score=0.75)], BOXES_ONLY)["result"]
+
+        assert box["meta"]["uncertainty"] == 0.25
 
 
 def test_a_single_hand_can_be_asked_for() -> None:
@@ -299,12 +462,28 @@ def any_person(draw: st.DrawFn) -> Person:
     return Person(box, draw(scores), keypoints, keypoint_scores)
 
 
+def assert_is_a_tree(vertices: list[dict[str, Any]]) -> None:
+    seen: set[str] = set()
+    for number, vertex in enumerate(vertices):
+        assert (vertex["prevPointId"] is None) == (number == 0), "only the first has no parent"
+        assert vertex["prevPointId"] is None or vertex["prevPointId"] in seen, "parents come first"
+        assert vertex["id"] not in seen
+        seen.add(vertex["id"])
+    assert len(vertices) >= 2
+
+
 @settings(deadline=None)
 @given(
     people=st.lists(any_person(), max_size=4),
     size=st.tuples(st.integers(1, 30_000), st.integers(1, 30_000)),
     xml=st.sampled_from(
-        [WHOLE, BOXES_ONLY, config_with('model_point_size="0.001"'), config_with('model_point_size="1000"')]
+        [
+            WHOLE,
+            BOXES_ONLY,
+            config_with('model_point_size="0.001"'),
+            config_with('model_point_size="1000"'),
+            skeleton_config('<Label value="skeleton"/>'),
+        ]
     ),
     thresholds=st.builds(Thresholds, person=st.floats(0, 1), keypoint=st.floats(0, 1)),
 )
@@ -322,9 +501,12 @@ def test_any_people_give_json_that_label_studio_can_show(
         assert region.get("parentID", ids[0]) in ids
         assert (region["original_width"], region["original_height"]) == size
         assert 0 <= region["score"] <= 1
-        assert 0 <= value["x"] <= 100
-        assert 0 <= value["y"] <= 100
-        assert 0 < value["width"] <= 100
+        for place in value.get("vertices", [value]):
+            assert 0 <= place["x"] <= 100
+            assert 0 <= place["y"] <= 100
+        assert 0 < value.get("width", 1) <= 100
+        if region["type"] == "vectorlabels":
+            assert_is_a_tree(value["vertices"])
         if region["type"] == "rectanglelabels":
             assert 0 < value["height"] <= 100
             assert value["x"] + value["width"] <= 100 + 1e-9

@@ -19,7 +19,8 @@ from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.label_studio.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest
 from adapters.pictures.source import PictureLimits, PictureSource
-from adapters.predictor import TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
+from adapters.prediction_cache.cache import PredictionCache, open_prediction_cache
+from adapters.predictor import MAX_FRAMES, TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
 from adapters.status import Status
 from wholebody.estimation import NetworkError
 from wholebody.person import Person
@@ -52,7 +53,9 @@ async def one_person(_: Picture, __: NDArray[np.float32] | None) -> list[Person]
 
 
 @asynccontextmanager
-async def predicting(find: FindPeople = one_person) -> AsyncIterator[tuple[Predictor, Status]]:
+async def predicting(
+    find: FindPeople = one_person, cache: PredictionCache | None = None
+) -> AsyncIterator[tuple[Predictor, Status]]:
     status = Status(mode="test", device="cpu", model_version=VERSION)
     source = PictureSource(
         label_studio_url=None,
@@ -70,6 +73,7 @@ async def predicting(find: FindPeople = one_person) -> AsyncIterator[tuple[Predi
                 thresholds=Thresholds(person=0.0, keypoint=0.3),
                 admission=Admission(TASKS_IN_HAND),
                 status=status,
+                cache=cache,
             ),
             status,
         )
@@ -81,7 +85,7 @@ def request(*pictures: str, label_config: str | None = CONFIG, drawn: Any = None
             "tasks": [{"id": number, "data": {"image": at}} for number, at in enumerate(pictures, 1)],
             "project": "7.1",
             "label_config": label_config,
-            "params": {"context": {"result": drawn} if drawn else None},
+            "params": {"context": None if drawn is None else {"result": drawn}},
         }
     )
 
@@ -196,7 +200,7 @@ class TestFailures:
                 await predictor.predict(request("", picture()))
 
         (line,) = caplog.messages
-        assert line.startswith("task=1 project=7.1 failed reason=no_picture: ")
+        assert line.startswith("task failed task=1 project=7.1 stage=queue reason=no_picture seconds=0.0")
 
     async def test_a_label_config_without_anything_of_ours_fails_every_task_and_says_what_to_add(
         self,
@@ -298,11 +302,10 @@ class TestTime:
         assert most == TASKS_IN_HAND
 
 
-def drawn(kind: str, value: dict[str, Any], to_name: str = "image") -> list[dict[str, Any]]:
+def drawn(kind: str, value: dict[str, Any], to_name: str = "image", **fields: Any) -> list[dict[str, Any]]:
     tag = {"rectanglelabels": "person", "keypointlabels": "keypoints"}[kind]
-    return [
-        {"id": "r1", "type": kind, "from_name": tag, "to_name": to_name, "origin": "manual", "value": value}
-    ]
+    place = {"type": kind, "from_name": tag, "to_name": to_name, "origin": "manual", "value": value}
+    return [{"id": "r1", **place, **fields}]
 
 
 BOX = {"x": 25, "y": 10, "width": 50, "height": 80, "rotation": 0, "rectanglelabels": ["person"]}
@@ -333,6 +336,46 @@ class TestPrompts:
         assert isinstance(slot, dict)
         assert slot["result"] == []
 
+    async def test_every_box_that_waits_gets_its_person_and_one_drawn_by_hand_none(self) -> None:
+        """Label Studio shows the last answer only, and removes all drawings that wait when it is accepted."""
+
+        async def find(_: Picture, boxes: NDArray[np.float32] | None) -> list[Person]:
+            assert boxes is not None
+            return [person(x=float(boxes[0, 0]))]
+
+        by_hand = drawn("rectanglelabels", {**BOX, "x": 0}, id="by-hand")
+        first = drawn("rectanglelabels", {**BOX, "x": 25}, id="first")
+        second = drawn("rectanglelabels", {**BOX, "x": 50}, id="second")
+        async with predicting(find) as (predictor, _):
+            await predictor.predict(request(picture(), drawn=[*by_hand, *first]))
+            (slot,) = await predictor.predict(request(picture(), drawn=[*by_hand, *first, *second]))
+
+        assert isinstance(slot, dict)
+        boxes = {r["id"]: r["value"]["x"] for r in slot["result"] if r["type"] == "rectanglelabels"}
+        assert boxes == {"first-p0-box": 25, "second-p0-box": 50}
+        ids = [region["id"] for region in slot["result"]]
+        assert len(ids) == len(set(ids))
+
+    async def test_an_accepted_box_is_not_answered_again(self) -> None:
+        first = drawn("rectanglelabels", BOX, id="first")
+        accepted = drawn("rectanglelabels", BOX, id="first-p0-box", score=0.9)
+        second = drawn("rectanglelabels", BOX, id="second")
+        async with predicting() as (predictor, _):
+            await predictor.predict(request(picture(), drawn=first))
+            (slot,) = await predictor.predict(request(picture(), drawn=[*accepted, *second]))
+
+        assert isinstance(slot, dict)
+        assert {region["id"].split("-")[0] for region in slot["result"]} == {"second"}
+
+    @pytest.mark.parametrize("left", [[], drawn("rectanglelabels", BOX, id="first-p0-box", score=0.9)])
+    async def test_a_drawing_that_was_deleted_is_answered_with_nothing(self, left: Any) -> None:
+        """Label Studio asks then, too, with what is left; people who were not asked for must not appear."""
+        async with predicting() as (predictor, status):
+            (slot,) = await predictor.predict(request(picture(), drawn=left))
+
+        assert slot == {"model_version": VERSION, "score": 0.0, "result": []}
+        assert status.as_dict()["tasks"]["failed"] == 0
+
     async def test_a_drawn_point_chooses_one_of_the_people(self) -> None:
         async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
             return [person(x=2), person(x=28)]
@@ -358,3 +401,179 @@ class TestPrompts:
 
         assert slots == [[]]
         assert reasons(status) == {1: reason}
+
+
+FRAMES_CONFIG = label_config_template([Selection.BODY], frames=True)
+
+
+def clip(*addresses: Any, number: int = 1, drawn: Any = None) -> PredictRequest:
+    return PredictRequest.model_validate(
+        {
+            "tasks": [{"id": number, "data": {"frames": list(addresses)}}],
+            "label_config": FRAMES_CONFIG,
+            "params": {"context": None if drawn is None else {"result": drawn}},
+        }
+    )
+
+
+BROKEN = picture()[:-40]
+UNREACHABLE = "http://127.0.0.1/a.png"
+
+
+class TestFrames:
+    async def test_every_frame_has_its_people_with_its_number(self) -> None:
+        async def find(seen: Picture, _: NDArray[np.float32] | None) -> list[Person]:
+            await asyncio.sleep(0.05 if seen.shape[1] == 40 else 0)  # the first is done last
+            return [person(), person()][: 1 if seen.shape[1] == 50 else 2]
+
+        async with predicting(find) as (predictor, _):
+            (slot,) = await predictor.predict(clip(picture(40), picture(50), picture(60)))
+
+        assert isinstance(slot, dict)
+        boxes = [r for r in slot["result"] if r["type"] == "rectanglelabels"]
+        assert [(r.get("item_index"), r["original_width"]) for r in boxes] == [
+            (0, 40),
+            (0, 40),
+            (1, 50),
+            (2, 60),
+            (2, 60),
+        ]
+        frame_of = {r["id"]: r.get("item_index") for r in slot["result"]}
+        assert len(frame_of) == len(slot["result"]), "ids are unique over the frames"
+        points = [r for r in slot["result"] if r["type"] == "keypointlabels"]
+        assert all(frame_of[r.get("parentID", "")] == r.get("item_index") for r in points)
+
+    async def test_frames_are_worked_on_side_by_side_but_not_more_than_one_request_may(self) -> None:
+        now, most = 0, 0
+
+        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.02)
+            now -= 1
+            return []
+
+        async with predicting(find) as (predictor, _):
+            (slot,) = await predictor.predict(clip(*(picture(40 + n) for n in range(40))))
+
+        assert isinstance(slot, dict)
+        assert most == TASKS_IN_HAND_PER_REQUEST
+
+    async def test_many_clips_at_once_neither_block_each_other_nor_take_more_places_than_there_are(
+        self,
+    ) -> None:
+        now, most = 0, 0
+
+        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0.005)
+            now -= 1
+            return []
+
+        async with predicting(find) as (predictor, _):
+            clips = [clip(*(picture(40 + n) for n in range(6)), number=number) for number in range(40)]
+            answers = await asyncio.gather(*(predictor.predict(one) for one in clips))
+
+        assert all(isinstance(slot, dict) for (slot,) in answers)
+        assert most == TASKS_IN_HAND
+
+    @pytest.mark.parametrize(
+        ("bad", "reason"), [(BROKEN, "broken_picture"), ("", "no_picture"), (7, "no_picture")]
+    )
+    async def test_a_frame_that_will_never_be_one_is_left_out_and_named(self, bad: Any, reason: str) -> None:
+        async with predicting() as (predictor, status):
+            (slot,) = await predictor.predict(clip(picture(), bad, picture()))
+
+        assert isinstance(slot, dict)
+        assert {region.get("item_index") for region in slot["result"]} == {0, 2}
+        (failure,) = status.as_dict()["last_failures"]
+        assert (failure["task"], failure["reason"]) == (1, reason)
+        assert failure["detail"].startswith("1 of 3 frames failed (number 2): ")
+
+    async def test_a_frame_that_may_be_had_the_next_time_leaves_the_task_to_be_asked_again(self) -> None:
+        seen: list[int] = []
+
+        async def find(given: Picture, _: NDArray[np.float32] | None) -> list[Person]:
+            seen.append(given.shape[1])
+            if given.shape[1] == 50 and seen.count(50) == 1:
+                raise NetworkError("The body network failed.")
+            return [person()]
+
+        cache = open_prediction_cache(1_000_000, None)
+        assert cache is not None
+        async with cache, predicting(find, cache) as (predictor, status):
+            asked = clip(picture(40), picture(50), picture(60))
+            (first,) = await predictor.predict(asked)
+            (second,) = await predictor.predict(asked)
+
+        assert first == []
+        assert reasons(status) == {1: "network"}
+        assert isinstance(second, dict)
+        assert {region.get("item_index") for region in second["result"]} == {0, 1, 2}
+        assert sorted(seen) == [40, 50, 50, 60], "the others came from the cache"
+
+    async def test_a_clip_without_any_usable_frame_fails(self) -> None:
+        async with predicting() as (predictor, status):
+            assert await predictor.predict(clip(BROKEN, "")) == [[]]
+
+        assert reasons(status) == {1: "broken_picture"}
+
+    async def test_a_refused_address_is_the_operators_to_mend_so_the_task_is_asked_again(self) -> None:
+        async with predicting() as (predictor, status):
+            assert await predictor.predict(clip(picture(), UNREACHABLE)) == [[]]
+
+        assert reasons(status) == {1: "refused"}
+
+    async def test_what_is_done_in_time_is_kept_until_all_frames_are_done(self) -> None:
+        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
+            await asyncio.sleep(0.1)
+            return [person()]
+
+        cache = open_prediction_cache(1_000_000, None)
+        assert cache is not None
+        asked = clip(*(picture(40 + n) for n in range(30)))
+        async with cache, predicting(find, cache) as (predictor, status):
+            answers: list[Any] = []
+            while not answers or answers[-1] == []:
+                answers += await predictor.predict(asked, time_budget_s=0.25)
+                assert len(answers) < 10, "it gets on each time"
+
+        assert 2 <= len(answers) <= 4
+        assert len({region["item_index"] for region in answers[-1]["result"]}) == 30
+        detail = status.as_dict()["last_failures"][0]["detail"]
+        assert "of its 30 frames are done and kept; ask again for the rest" in detail
+
+    async def test_too_many_frames_are_refused_with_what_to_do(self) -> None:
+        async with predicting() as (predictor, status):
+            slots = await predictor.predict(clip(*["data:x"] * (MAX_FRAMES + 1)))
+
+        assert slots == [[]]
+        (failure,) = status.as_dict()["last_failures"]
+        assert failure["reason"] == "too_many_frames"
+        assert "at most 1,000 are predicted: split the clip" in failure["detail"]
+
+    async def test_what_is_drawn_on_a_frame_is_answered_on_this_frame(self) -> None:
+        looked_at: list[int] = []
+
+        async def find(given: Picture, _: NDArray[np.float32] | None) -> list[Person]:
+            looked_at.append(given.shape[1])
+            return [person()]
+
+        async with predicting(find) as (predictor, _):
+            (slot,) = await predictor.predict(
+                clip(picture(40), picture(50), picture(60), drawn=drawn("rectanglelabels", BOX, item_index=2))
+            )
+
+        assert looked_at == [60]
+        assert isinstance(slot, dict)
+        assert {region.get("item_index") for region in slot["result"]} == {2}
+        assert slot["result"][0]["id"] == "r1-f2-p0-box"
+
+    async def test_a_drawing_on_a_frame_that_is_not_there_fails(self) -> None:
+        async with predicting() as (predictor, status):
+            await predictor.predict(clip(picture(), drawn=drawn("rectanglelabels", BOX, item_index=4)))
+
+        assert reasons(status) == {1: "prompt"}

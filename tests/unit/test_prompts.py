@@ -14,10 +14,13 @@ from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.prompts import (
     BoxPrompt,
     Drawn,
+    DrawnOn,
     PointPrompt,
     PromptError,
-    drawn_image,
+    SmartDrawings,
+    drawn_on,
     drawn_prompts,
+    is_interactive,
     meant_person,
     select_person,
     wanted_part,
@@ -88,9 +91,9 @@ def point(x: float, y: float, positive: bool = True) -> PointPrompt:
         {"result": [{"origin": "prediction"}]},
     ],
 )
-def test_without_anything_drawn_the_request_is_not_interactive(context: dict[str, Any]) -> None:
+def test_without_anything_drawn_there_is_nothing_to_answer(context: dict[str, Any]) -> None:
     assert drawn_prompts(context, SIZE) is None
-    assert drawn_image(context) is None
+    assert drawn_on(context) is None
 
 
 def test_a_rectangle_becomes_a_box_in_pixels() -> None:
@@ -120,8 +123,103 @@ def test_what_was_drawn_with_another_tag_or_on_another_image_is_no_part_of_it() 
     assert found.earlier == ()
 
 
-def test_the_image_that_was_drawn_on_is_known_before_its_size() -> None:
-    assert drawn_image({"result": [rectangle(0, 0, 1, 1, to_name="second")]}) == "second"
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"to_name": "second"}, DrawnOn("second", 0)),
+        ({"item_index": 7}, DrawnOn("image", 7)),
+        ({"item_index": -1}, DrawnOn("image", 0)),
+        ({"item_index": "7"}, DrawnOn("image", 0)),
+    ],
+)
+def test_what_was_drawn_on_is_known_before_its_size(fields: dict[str, Any], place: DrawnOn) -> None:
+    assert drawn_on({"result": [rectangle(0, 0, 1, 1, **fields)]}) == place
+
+
+@pytest.mark.parametrize(
+    ("context", "interactive"),
+    [
+        ({}, False),
+        ({"result": None}, False),
+        ({"result": []}, True),
+        ({"result": [rectangle(0, 0, 9, 9)]}, True),
+    ],
+)
+def test_a_request_with_a_list_of_regions_comes_from_a_smart_tool(
+    context: dict[str, Any], interactive: bool
+) -> None:
+    assert is_interactive(context) == interactive
+
+
+def test_accepted_suggestions_have_a_score_and_were_not_drawn() -> None:
+    accepted = rectangle(0, 0, 10, 10, id="a-p0-box", score=0.9)
+
+    assert drawn_on({"result": [accepted]}) is None
+    assert drawn(accepted, rectangle(20, 20, 10, 10, id="new"), accepted) == drawn(
+        rectangle(20, 20, 10, 10, id="new")
+    )
+
+
+def test_what_was_drawn_on_another_frame_is_no_part_of_it() -> None:
+    assert drawn(rectangle(0, 0, 10, 10, item_index=0), rectangle(0, 0, 10, 10, item_index=1)).earlier == ()
+
+
+class TestDrawingsThatWait:
+    """Of the boxes in a request, those that were the last of an earlier one wait; others were drawn by hand."""
+
+    @staticmethod
+    def boxes(*ids: str) -> Drawn:
+        return drawn(*(rectangle(n, 10, 10, 40, id=name) for n, name in enumerate(ids)))
+
+    @staticmethod
+    def ids(prompts: tuple[BoxPrompt, ...]) -> list[str]:
+        return [prompt.region_id for prompt in prompts]
+
+    def test_boxes_that_were_asked_about_before_are_answered_again(self) -> None:
+        drawings = SmartDrawings()
+
+        assert self.ids(drawings.waiting_boxes("7", self.boxes("a"))) == ["a"]
+        assert self.ids(drawings.waiting_boxes("7", self.boxes("a", "b"))) == ["a", "b"]
+        assert self.ids(drawings.waiting_boxes("7", self.boxes("a", "b", "c"))) == ["a", "b", "c"]
+
+    def test_boxes_that_were_drawn_by_hand_are_finished_work(self) -> None:
+        drawings = SmartDrawings()
+
+        assert self.ids(drawings.waiting_boxes("7", self.boxes("by hand", "a"))) == ["a"]
+        assert self.ids(drawings.waiting_boxes("7", self.boxes("by hand", "a", "b"))) == ["a", "b"]
+
+    def test_a_box_that_is_moved_while_it_waits_is_answered_where_it_is_now(self) -> None:
+        drawings = SmartDrawings()
+        drawings.waiting_boxes("7", self.boxes("a"))
+        drawings.waiting_boxes("7", self.boxes("a", "b"))
+        moved = drawn(rectangle(50, 10, 10, 40, id="a"), rectangle(10, 10, 10, 40, id="b"))
+
+        assert drawings.waiting_boxes("7", moved)[0].box == (500, 50, 600, 250)
+
+    def test_a_region_of_another_task_is_another_region(self) -> None:
+        drawings = SmartDrawings()
+        drawings.waiting_boxes("7", self.boxes("a"))
+
+        assert self.ids(drawings.waiting_boxes("8", self.boxes("a", "b"))) == ["b"]
+
+    def test_nothing_waits_together_with_a_point(self) -> None:
+        assert SmartDrawings().waiting_boxes("7", drawn(keypoint(1, 1))) == ()
+
+    def test_the_memory_is_bounded(self) -> None:
+        drawings = SmartDrawings()
+        drawings.waiting_boxes("7", self.boxes("first"))
+        for number in range(10_000):
+            drawings.waiting_boxes("7", self.boxes(f"r{number}"))
+
+        assert self.ids(drawings.waiting_boxes("7", self.boxes("first", "r9999", "new"))) == ["r9999", "new"]
+
+    def test_no_more_than_fifty_are_answered_at_once_and_the_latest_is_among_them(self) -> None:
+        drawings = SmartDrawings()
+        names = [f"r{number}" for number in range(80)]
+        for name in names:
+            drawings.waiting_boxes("7", self.boxes(name))
+
+        assert self.ids(drawings.waiting_boxes("7", self.boxes(*names, "new"))) == [*names[-49:], "new"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +306,8 @@ def test_an_earlier_unusable_region_is_passed_over() -> None:
     [("k4Gh_-1", "k4Gh_-1-"), ("<a b>", "ab-"), ("", "drawn-"), ("x" * 99, "x" * 40 + "-")],
 )
 def test_an_answers_ids_begin_with_that_of_the_drawn_region(region_id: str, prefix: str) -> None:
-    assert drawn(rectangle(0, 0, 10, 10, id=region_id)).id_prefix == prefix
+    assert drawn(rectangle(0, 0, 10, 10, id=region_id)).last.id_prefix == prefix
+    assert drawn(keypoint(0, 0, id=region_id)).last.id_prefix == prefix
 
 
 @given(

@@ -1,0 +1,77 @@
+"""Regions and predictions as Label Studio stores them; all places and sizes are percent of the upright picture."""
+
+from typing import Literal, NotRequired, TypeAlias, TypedDict
+
+
+class BoxValue(TypedDict):
+    """Upper left corner and size of a box in percent of the picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    rotation: float
+    rectanglelabels: list[str]
+
+
+class KeypointValue(TypedDict):
+    """Centre and width of a keypoint in percent of the picture."""
+
+    x: float
+    y: float
+    width: float
+    keypointlabels: list[str]
+
+
+class VertexValue(TypedDict):
+    """A vertex of a skeleton in percent of the picture; `prevPointId` names its parent, null for the root."""
+
+    id: str
+    x: float
+    y: float
+    isBezier: bool
+    prevPointId: str | None
+
+
+class BonesValue(TypedDict):
+    """A tree of bones, its root first, parents before their children."""
+
+    closed: bool
+    vertices: list[VertexValue]
+    vectorlabels: list[str]
+
+
+class RegionMeta(TypedDict):
+    """What belongs to a person: a note that Label Studio shows with a region, and how uncertain the person is."""
+
+    text: list[str]
+    uncertainty: float
+
+
+RegionType: TypeAlias = Literal["rectanglelabels", "keypointlabels", "vectorlabels"]
+RegionValue: TypeAlias = BoxValue | KeypointValue | BonesValue
+
+
+class Region(TypedDict):
+    """A region; `item_index` is the frame that it is on, from 0, where the tag shows several."""
+
+    id: str
+    parentID: NotRequired[str]
+    from_name: str
+    to_name: str
+    type: RegionType
+    score: float
+    original_width: int
+    original_height: int
+    image_rotation: int
+    item_index: NotRequired[int]
+    meta: NotRequired[RegionMeta]
+    value: RegionValue
+
+
+class Prediction(TypedDict):
+    """A prediction of one task."""
+
+    model_version: str
+    score: float
+    result: list[Region]
