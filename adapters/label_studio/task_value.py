@@ -55,7 +55,7 @@ class TaskValue:
         addresses = [item.strip() if isinstance(item, str) else "" for item in items]
         if any(addresses):
             return addresses
-        raise self._missing("list of pictures", found or None, data)
+        raise self._missing("list of pictures", None if isinstance(found, list) else found, data)
 
     def _missing(self, what: str, found: object, data: Mapping[str, object]) -> TaskDataError:
         where = f"The task's data has no {what} under '{self.text}'"
