@@ -134,8 +134,6 @@ class Run:
             fresh = [task async for task in self._api.tasks(self._project.id, ids=asked)]
             self._outcome.gone += len(asked) - len(fresh)
             for task in fresh:
-                if self._stopped:
-                    return
                 if self._model_version in task.model_versions:
                     self._outcome.overtaken += 1
                 else:

@@ -121,6 +121,7 @@ class TestWork:
             outcome = await preannotated(api, predict, at_once=1)
         assert (outcome.created, outcome.gone, outcome.overtaken, outcome.left) == (28, 1, 1, 0)
         assert stub.versions()[29] == [VERSION]
+        assert stub.count("POST", "") == 28
 
 
 class TestEnd:
@@ -259,6 +260,18 @@ class TestLostAnswers:
             stub.add(1, VERSION)  # what the gateway had given up on
             await store.settle()
         assert list(stub.predictions) == [1]
+
+    async def test_that_arrive_late_are_found_at_the_end_of_a_run(self) -> None:
+        async with connected(2) as (stub, api):
+            stub.faults.append(Fault("POST", "/api/predictions", 504))
+
+            async def predict(project: Project, task: ProjectTask) -> dict[str, Any]:
+                if task.id == 2:
+                    stub.add(1, VERSION)  # what the gateway had given up on
+                return PREDICTION
+
+            await preannotated(api, predict, at_once=1)
+        assert stub.versions() == {1: [VERSION], 2: [VERSION]}
 
 
 class TestShard:
