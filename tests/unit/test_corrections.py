@@ -1,0 +1,309 @@
+"""What annotators changed in predictions is counted, and nobody but Label Studio can have a say in it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from prometheus_client import REGISTRY
+
+from adapters.label_studio import correction_watch as watching
+from adapters.label_studio.annotated_tasks import AnnotatedTask, tasks_of
+from adapters.label_studio.api import LabelStudioApi, Patience
+from adapters.label_studio.correction_watch import CorrectionWatch, Submitted, correction_watch, submitted
+from adapters.label_studio.corrections import REMOVED, Comparison, Outcome, compare
+from adapters.label_studio.credentials import Credentials
+from adapters.label_studio.schemas import WebhookRequest
+from tests.unit.drawn_regions import box, point, task
+from wholebody.schema import Part
+
+VERSION = "rtmlib-embedded-1a2b3c4d"
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+RECORDED = Path(__file__).parents[1] / "data" / "label_studio"
+# A box of 300 × 400 pixels, so that its diagonal is 500; a percent is 10 pixels across and 5 down.
+PREDICTED = [
+    box("p0-box", x=10, y=10, width=30, height=80),
+    point("p0-nose", 20, 30, parentID="p0-box"),
+    point("p0-left_wrist_0", 25, 50, "left_wrist_0", parentID="p0-box"),
+]
+
+
+def compared(annotated: list[Any], **more: Any) -> Comparison:
+    annotation = {"id": 5, "result": annotated, "updated_at": "1", "parent_prediction": 9, **more}
+    version = more.pop("version", VERSION)
+    predictions = [{"id": 9, "result": PREDICTED, "model_version": version}]
+    (one,) = tasks_of([task(annotations=[annotation], predictions=predictions)])
+    return compare(one, one.annotations[0], VERSION)
+
+
+def moved(region: dict[str, Any], x: float) -> dict[str, Any]:
+    return {**region, "value": {**region["value"], "x": x}}
+
+
+class TestOneAnnotation:
+    def test_left_as_it_was_predicted_is_accepted(self) -> None:
+        assert compared(PREDICTED) == Comparison(Outcome.ACCEPTED, ((Part.BODY, 0.0), (Part.LEFT_HAND, 0.0)))
+
+    def test_a_moved_point_counts_by_its_distance_in_diagonals_of_the_box(self) -> None:
+        comparison = compared([PREDICTED[0], moved(PREDICTED[1], 25), PREDICTED[2]])
+
+        assert comparison.outcome is Outcome.CORRECTED
+        assert comparison.distances == ((Part.BODY, pytest.approx(50 / 500)), (Part.LEFT_HAND, 0.0))
+
+    def test_a_removed_point_counts_as_one(self) -> None:
+        assert compared(PREDICTED[:2]).distances == ((Part.BODY, 0.0), (Part.LEFT_HAND, REMOVED))
+
+    def test_an_added_point_is_a_correction(self) -> None:
+        added = point("Xy3", 30, 30, "right_eye")
+
+        assert compared([*PREDICTED, added]).outcome is Outcome.CORRECTED
+
+    def test_rounding_by_the_editor_is_none(self) -> None:
+        assert (
+            compared([PREDICTED[0], moved(PREDICTED[1], 20.0003), PREDICTED[2]]).outcome is Outcome.ACCEPTED
+        )
+
+    def test_everything_removed_from_a_prediction_counts(self) -> None:
+        assert compared([]).distances == ((Part.BODY, REMOVED), (Part.LEFT_HAND, REMOVED))
+
+    def test_made_by_hand_from_nothing_is_not_compared(self) -> None:
+        by_hand = [box("a"), point("b", 20, 30, parentID="a")]
+
+        assert compared(by_hand, parent_prediction=None) == Comparison(Outcome.NOT_PREDICTED)
+
+    def test_of_another_model_or_version_is_not_compared(self) -> None:
+        assert compared(PREDICTED, version="another") == Comparison(Outcome.NOT_PREDICTED)
+        assert compared(PREDICTED, parent_prediction=8) == Comparison(Outcome.NOT_PREDICTED)
+
+    def test_a_skipped_task_is_not_compared(self) -> None:
+        assert compared(PREDICTED, was_cancelled=True) == Comparison(Outcome.SKIPPED)
+
+    def test_without_boxes_the_points_tell_how_large_a_person_is(self) -> None:
+        points = [{**region, "parentID": ""} for region in PREDICTED[1:]]
+        predictions = [{"id": 9, "result": points, "model_version": VERSION}]
+        annotation = {"id": 5, "result": [moved(points[0], 25), points[1]], "parent_prediction": 9}
+        (one,) = tasks_of([task(annotations=[annotation], predictions=predictions)])
+
+        (_, distance), _ = compare(one, one.annotations[0], VERSION).distances
+
+        assert distance == pytest.approx(50 / (50**2 + 100**2) ** 0.5)
+
+    @pytest.mark.parametrize("odd", ["text", None, {}, {"id": "p0-nose"}, point("p0-nose", float("nan"), 3)])
+    def test_regions_that_cannot_be_read_count_as_removed(self, odd: Any) -> None:
+        assert compared([PREDICTED[0], odd, PREDICTED[2]]).distances[0] == (Part.BODY, REMOVED)
+
+
+class TestWhatAWebhookNames:
+    @pytest.mark.parametrize("name", ["webhook_annotation_created", "webhook_annotation_updated"])
+    def test_is_the_annotation_that_label_studio_sends(self, name: str) -> None:
+        body = WebhookRequest.model_validate_json((RECORDED / f"{name}.json").read_bytes())
+
+        assert submitted(body) == Submitted(project=19, task=43, annotation=3)
+
+    def test_a_deletion_names_nothing_to_compare(self) -> None:
+        body = WebhookRequest.model_validate_json(
+            (RECORDED / "webhook_annotations_deleted.json").read_bytes()
+        )
+
+        assert submitted(body) is None
+
+    @pytest.mark.parametrize("number", [None, "3", 3.0, True, -1, 0, 2**63, [], {"id": {}}])
+    def test_what_is_no_number_is_ignored(self, number: Any) -> None:
+        body = {
+            "action": "ANNOTATION_CREATED",
+            "project": {"id": 1},
+            "task": {"id": 1},
+            "annotation": {"id": number},
+        }
+
+        assert submitted(WebhookRequest.model_validate(body)) is None
+        assert submitted(WebhookRequest.model_validate({**body, "annotation": number})) is None
+
+
+@dataclass
+class Site:
+    """A Label Studio that knows some tasks."""
+
+    tasks: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    asked: int = 0
+    status: int = 200
+    busy: Callable[[], Any] | None = None
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if self.busy is not None:
+            await self.busy()
+        wanted = json.loads(request.query["query"])["selectedItems"]["included"]
+        found = [self.tasks[number] for number in wanted if number in self.tasks]
+        return web.json_response({"tasks": found, "total": len(found)}, status=self.status)
+
+
+@asynccontextmanager
+async def running(site: Site) -> AsyncGenerator[CorrectionWatch]:
+    application = web.Application()
+    application.router.add_get("/api/tasks", site.answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    listener = web.TCPSite(runner, "127.0.0.1", 0)
+    await listener.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    api = LabelStudioApi(url, Credentials(url, TOKEN), patience=Patience(attempts=1))
+    try:
+        async with correction_watch(api, VERSION) as watch:
+            yield watch
+    finally:
+        await runner.cleanup()
+
+
+def annotated(number: int, result: list[Any], updated_at: str = "1") -> dict[str, Any]:
+    annotation = {"id": number, "result": result, "updated_at": updated_at, "parent_prediction": 9}
+    return task(
+        number,
+        annotations=[annotation],
+        predictions=[{"id": 9, "result": PREDICTED, "model_version": VERSION}],
+    )
+
+
+def webhook(number: int, result: Any = None) -> WebhookRequest:
+    body = {
+        "action": "ANNOTATION_UPDATED",
+        "project": {"id": 1},
+        "task": {"id": number},
+        "annotation": {"id": number, "result": result},
+    }
+    return WebhookRequest.model_validate(body)
+
+
+def counted(outcome: Outcome) -> float:
+    return REGISTRY.get_sample_value("rtmlib_annotations_compared_total", {"outcome": outcome}) or 0
+
+
+def distances() -> tuple[float, float]:
+    """How many of body keypoints there are, and their sum."""
+    return tuple(  # pyright: ignore[reportReturnType]
+        REGISTRY.get_sample_value(f"rtmlib_correction_distance_{what}", {"part": "body"}) or 0
+        for what in ("count", "sum")
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is counted sets no event
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "PAUSE_S", 0)
+    monkeypatch.setattr(watching, "_SETTLING_S", 0)
+
+
+class TestTheWatch:
+    async def test_counts_what_was_changed(self) -> None:
+        site = Site({1: annotated(1, [PREDICTED[0], moved(PREDICTED[1], 25), PREDICTED[2]])})
+        before, (count, total) = counted(Outcome.CORRECTED), distances()
+        async with running(site) as watch:
+            watch.note(webhook(1))
+            await until(lambda: counted(Outcome.CORRECTED) == before + 1)
+
+        assert distances() == (count + 1, pytest.approx(total + 0.1))
+
+    async def test_believes_label_studio_and_not_the_webhook(self) -> None:
+        site = Site({1: annotated(1, PREDICTED)})
+        before, (_, total) = counted(Outcome.ACCEPTED), distances()
+        async with running(site) as watch:
+            watch.note(webhook(1, result=[moved(PREDICTED[1], 99)]))
+            await until(lambda: counted(Outcome.ACCEPTED) == before + 1)
+
+        assert distances()[1] == total
+
+    async def test_counts_each_state_of_an_annotation_once(self) -> None:
+        site = Site({1: annotated(1, PREDICTED), 2: annotated(2, PREDICTED[:2])})
+        accepted, corrected = counted(Outcome.ACCEPTED), counted(Outcome.CORRECTED)
+        async with running(site) as watch:
+            for _ in range(3):
+                before = site.asked
+                watch.note(webhook(1))
+                await until(lambda before=before: site.asked == before + 1)
+            site.tasks[1] = annotated(1, PREDICTED, updated_at="2")
+            watch.note(webhook(1))
+            watch.note(webhook(2))
+            await until(lambda: counted(Outcome.CORRECTED) == corrected + 1)
+
+        assert counted(Outcome.ACCEPTED) == accepted + 2
+
+    async def test_an_annotation_that_is_not_there_costs_one_question(self) -> None:
+        site = Site()
+        before = counted(Outcome.GONE)
+        async with running(site) as watch:
+            watch.note(webhook(77))
+            await until(lambda: counted(Outcome.GONE) == before + 1)
+
+        assert site.asked == 1
+
+    async def test_goes_on_when_label_studio_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+        site = Site({1: annotated(1, PREDICTED)}, status=500)
+        failed, accepted = counted(Outcome.FAILED), counted(Outcome.ACCEPTED)
+        async with running(site) as watch:
+            watch.note(webhook(1))
+            await until(lambda: counted(Outcome.FAILED) == failed + 1)
+            site.status = 200
+            watch.note(webhook(1))
+            await until(lambda: counted(Outcome.ACCEPTED) == accepted + 1)
+
+        assert "task=1 annotation=1 was not compared" in caplog.text
+
+    async def test_gives_up_on_a_label_studio_that_does_not_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watching, "_LIMIT_S", 0.1)
+        never = asyncio.Event()
+        before = counted(Outcome.FAILED)
+        async with running(Site(busy=never.wait)) as watch:
+            watch.note(webhook(1))
+            await until(lambda: counted(Outcome.FAILED) == before + 1)
+            never.set()
+
+    async def test_a_flood_is_dropped_and_never_waits(self) -> None:
+        gate = asyncio.Event()
+        site = Site(busy=gate.wait)
+        before = counted(Outcome.DROPPED)
+        async with running(site) as watch:
+            watch.note(webhook(1))
+            await until(lambda: site.asked == 1)
+            started = time.perf_counter()
+            for number in range(2, 5_002):
+                watch.note(webhook(number))
+            seconds = time.perf_counter() - started
+            gate.set()
+
+        assert counted(Outcome.DROPPED) == before + 5_000 - watching.WAITING
+        assert seconds < 2
+        assert site.asked == 1, "one question at a time"
+
+    async def test_the_same_annotation_waits_once(self) -> None:
+        gate = asyncio.Event()
+        site = Site({1: annotated(1, PREDICTED)}, busy=gate.wait)
+        async with running(site) as watch:
+            watch.note(webhook(2))
+            await until(lambda: site.asked == 1)
+            for _ in range(10):
+                watch.note(webhook(1))
+            gate.set()
+            await until(lambda: site.asked == 2)
+            await asyncio.sleep(0.1)
+
+        assert site.asked == 2
+
+
+def test_tasks_are_read_with_everything_that_is_compared() -> None:
+    (read,) = tasks_of([annotated(3, PREDICTED)])
+
+    assert isinstance(read, AnnotatedTask)
+    assert read.annotations[0].parent_prediction == 9
