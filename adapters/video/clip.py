@@ -1,0 +1,282 @@
+"""From the bytes of a clip to its upright frames.
+
+The formats are those that browsers play, since Label Studio shows clips with the browser's own player: MP4 (also
+called MOV, M4V and 3GP) and WebM (Matroska). FFmpeg knows hundreds more, some of which open other files or addresses
+that the file names; it is told the one format, a few codecs, and that nothing else may be opened.
+"""
+
+import io
+import re
+import threading
+import time as clock
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NoReturn, TypeGuard
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from adapters.video.errors import VideoError
+
+_FORMATS: tuple[tuple[re.Pattern[bytes], str], ...] = (
+    (re.compile(rb"....(ftyp|moov|mdat|wide|free|skip)", re.DOTALL), "mov"),
+    (re.compile(rb"\x1a\x45\xdf\xa3"), "matroska"),
+)
+_CODECS = "h264,hevc,av1,libdav1d,vp8,vp9,mpeg4"
+_PROBED_BYTES = 5_000_000
+_PROBED_US = 5_000_000
+_DECODER_THREADS = 2
+_NO_TIME = -(2**62)  # FFmpeg writes an unknown time as the least number there is
+_WHOLE = 0.9  # of what the header promises; more is missing only where the file was cut off
+_NEARLY_S = 1e-4  # times are rational numbers in the file, and floats here
+
+LONGEST_SIDE = 1280
+"""Frames are made so small, in pixels: detectors look at 640, and a few frames at a time fit into any memory."""
+
+
+@dataclass(frozen=True)
+class ClipLimits:
+    """Bounds on what one clip may cost.
+
+    Attributes:
+        max_pixels: width × height of a frame.
+        max_frames: of the clip.
+        index_seconds: for finding out when each frame is shown.
+        frame_seconds: for decoding from one frame that is looked at to the next.
+    """
+
+    max_pixels: int = 9_000_000
+    max_frames: int = 200_000
+    index_seconds: float = 20.0
+    frame_seconds: float = 20.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a clip.
+
+    Attributes:
+        time: When it is shown, in seconds from the clip's beginning.
+        picture: H×W×3 uint8, BGR, upright, with at most LONGEST_SIDE pixels on a side.
+    """
+
+    time: float
+    picture: NDArray[np.uint8]
+
+
+class Clip:
+    """A clip whose frames are decoded one after the other.
+
+    Its memory is given back when nobody refers to it any more, since a decoder must not be closed while a thread
+    that was given up is still in it.
+
+    Args:
+        data: The file.
+        limits: What it may cost.
+
+    Attributes:
+        times: When each frame is shown, in seconds from the beginning, rising.
+        duration: Of the clip in seconds, as a browser's player tells it.
+        damaged: Packets that could not be decoded so far.
+
+    Raises:
+        VideoError: It is no clip, or one that costs too much.
+    """
+
+    def __init__(self, data: bytes, limits: ClipLimits | None = None) -> None:
+        self._limits = limits or ClipLimits()
+        self._lock = threading.Lock()
+        self.damaged = 0
+        container, stream = _opened(data, self._limits)
+        start_us = container.start_time
+        pts, key_pts = _index(container, stream, self._limits)
+        assert stream.time_base is not None, "an index was made of it"
+        self._unit = float(stream.time_base)
+        # A player's clock begins with whatever the file begins with, sound included.
+        self._start = start_us / 1e6 if _known(start_us) else pts[0] * self._unit
+        self.times = np.maximum(np.array(pts) * self._unit - self._start, 0.0)
+        self._key_pts = np.array(key_pts)
+        frame_s = _frame_length(pts) * self._unit
+        said = container.duration
+        self.duration = max(said / 1e6 if _known(said) else 0.0, float(self.times[-1]) + frame_s)
+        # Opened anew: not every file can go back to its beginning.
+        self._container, self._stream = _opened(data, self._limits)
+        self._frames = self._decoded()
+        self._decoded_until = -np.inf
+
+    def next_frame(self, time: float) -> Frame | None:
+        """Decode on to the first frame that is shown at a time or after it; None if there is none any more.
+
+        To be called with rising times, from any thread. Packets that are damaged are counted and passed over.
+
+        Raises:
+            VideoError: Decoding takes too long, or the frame is larger than the file said.
+        """
+        with self._lock:
+            self._skip_to(time)
+            deadline = clock.monotonic() + self._limits.frame_seconds
+            for frame in self._frames:
+                if clock.monotonic() > deadline:
+                    raise VideoError(
+                        "too_long",
+                        f"Nothing came of {self._limits.frame_seconds:.0f} s of decoding; "
+                        "make the clip smaller, or its key frames more frequent.",
+                    )
+                if frame is None or frame.pts is None or frame.is_corrupt:
+                    continue
+                at = max(frame.pts * self._unit - self._start, 0.0)
+                self._decoded_until = at
+                if at >= time - _NEARLY_S:
+                    return Frame(at, _upright(frame, self._limits))
+            return None
+
+    def _skip_to(self, time: float) -> None:
+        """Go on at the last key frame before a time, unless decoding has come beyond it."""
+        before = self._key_pts[self._key_pts * self._unit - self._start <= time + _NEARLY_S]
+        if len(before) and before[-1] * self._unit - self._start > self._decoded_until + _NEARLY_S:
+            try:
+                self._container.seek(int(before[-1]), stream=self._stream)
+            except (FFmpegError, OSError):
+                return  # decoding on from where it is gives the same frames, later
+            self._frames = self._decoded()
+
+    def _decoded(self) -> Iterator[VideoFrame | None]:
+        """Decode from here on: each frame, and None for every packet, so that the time can be looked at."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError:  # the file ends in the middle of a packet, or what follows is none
+                self.damaged += 1
+                return
+            if packet is None:
+                return
+            yield None
+            try:
+                yield from packet.decode()
+            except FFmpegError:
+                self.damaged += 1
+
+
+def _opened(data: bytes, limits: ClipLimits) -> tuple[InputContainer, VideoStream]:
+    kind = next((name for signature, name in _FORMATS if signature.match(data)), None)
+    if kind is None:
+        raise VideoError(
+            "not_a_video",
+            "Clips may be MP4 (MOV) or WebM (Matroska) files, which browsers play, and this file "
+            f"{'is neither' if data else 'is empty'}; convert it with: ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
+        )
+    options = {
+        "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm",
+        "codec_whitelist": _CODECS,
+        "protocol_whitelist": "",
+        "probesize": str(_PROBED_BYTES),
+        "analyzeduration": str(_PROBED_US),
+        "max_pixels": str(limits.max_pixels),
+    }
+    try:
+        container = av.open(
+            io.BytesIO(data), "r", format=kind, options=options, metadata_errors="ignore", io_open=_refuse
+        )
+    except (FFmpegError, ValueError, OSError) as error:
+        raise VideoError(
+            "broken_video", f"The clip is truncated or damaged ({_words(error)}); export it anew."
+        ) from error
+    stream = next(
+        (one for one in container.streams.video if Disposition.attached_pic not in one.disposition), None
+    )
+    if stream is None:
+        raise VideoError("not_a_video", "The clip has no pictures, only sound or text.")
+    codec = stream.codec_context
+    if codec is None or codec.name not in _CODECS.split(","):  # pyright: ignore[reportUnnecessaryComparison] - None where FFmpeg has no decoder
+        raise VideoError(
+            "not_a_video",
+            "The clip's pictures are in none of the codecs that are read (H.264, H.265, VP8, VP9, AV1, MPEG-4); "
+            "convert it with: ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
+        )
+    if codec.width * codec.height > limits.max_pixels:
+        raise _too_many_pixels(codec.width, codec.height, limits)
+    codec.options = {"max_pixels": str(limits.max_pixels)}
+    codec.thread_count = _DECODER_THREADS
+    return container, stream
+
+
+def _index(container: InputContainer, stream: VideoStream, limits: ClipLimits) -> tuple[list[int], list[int]]:
+    """Read when each frame is shown, and each key frame, without decoding any. What the header says is not asked."""
+    shown: list[int] = []
+    keys: list[int] = []
+    deadline = clock.monotonic() + limits.index_seconds
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is not None and packet.size and not packet.is_discard:
+                shown.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+            if len(shown) > limits.max_frames or clock.monotonic() > deadline:
+                raise VideoError(
+                    "too_long",
+                    f"The clip has more than {limits.max_frames} frames, or they take more than "
+                    f"{limits.index_seconds:.0f} s to count; cut it into shorter ones.",
+                )
+    except FFmpegError as error:
+        raise VideoError(
+            "broken_video",
+            f"The clip is damaged after {len(shown)} frames ({_words(error)}); export it anew.",
+        ) from error
+    shown.sort()
+    promised = (stream.duration or 0) if len(shown) > 1 else 0  # a single frame may be shown for long
+    if not shown or shown[-1] - shown[0] + _frame_length(shown) < _WHOLE * promised:
+        raise VideoError(
+            "broken_video",
+            f"The clip is truncated, it ends after {len(shown)} frames; upload or export it anew.",
+        )
+    return list(dict.fromkeys(shown)), sorted(keys)
+
+
+def _frame_length(pts: list[int]) -> int:
+    """Half of all frames are shown for longer than that, in the file's units of time."""
+    return sorted(b - a for a, b in pairwise(pts))[(len(pts) - 1) // 2] if len(pts) > 1 else 0
+
+
+def _upright(frame: VideoFrame, limits: ClipLimits) -> NDArray[np.uint8]:
+    if frame.width * frame.height > limits.max_pixels:
+        raise _too_many_pixels(frame.width, frame.height, limits)
+    ratio = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
+    small = frame.reformat(
+        width=max(1, round(frame.width * ratio)),
+        height=max(1, round(frame.height * ratio)),
+        format="bgr24",
+        interpolation="AREA" if ratio < 1 else "BILINEAR",
+        threads=1,
+    )
+    # The display matrix tells by how much to turn a frame counter-clockwise; as rot90 does.
+    return np.ascontiguousarray(np.rot90(small.to_ndarray(), round(frame.rotation / 90)), np.uint8)
+
+
+def _too_many_pixels(width: int, height: int, limits: ClipLimits) -> VideoError:
+    return VideoError(
+        "too_many_pixels",
+        f"The clip's frames have {width} x {height} pixels; at most {limits.max_pixels} in all are decoded, so make "
+        "it smaller.",
+    )
+
+
+def _refuse(*what: object, **options: object) -> NoReturn:
+    """Open nothing that a file names."""
+    raise PermissionError("a clip may not refer to other files")
+
+
+def _known(microseconds: int | None) -> TypeGuard[int]:
+    return microseconds is not None and microseconds > _NO_TIME
+
+
+def _words(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return "".join(c if c.isprintable() else " " for c in text)[:120]

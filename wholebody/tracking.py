@@ -1,0 +1,167 @@
+"""Who is who from one frame of a clip to the next.
+
+People are told apart by where they were, how they moved and what they wear; no network looks at them a second time.
+The ideas are those of published trackers: boxes of low confidence continue a track but begin none (ByteTrack,
+arXiv 2110.06864), motion is what was observed and not what was filtered (OC-SORT, arXiv 2203.14360), and boxes are
+enlarged before they are compared (C-BIoU, arXiv 2211.14317), since frames are far apart when not all are looked at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wholebody.assignment import best_pairs
+
+Box = NDArray[np.float32]
+
+SURE_SCORE = 0.5
+"""Confidence from which a box may begin a track."""
+LOST_AFTER_S = 2.0
+"""Who was not seen for longer is somebody new when they come back."""
+BRIEFLY_S = 0.5
+"""How long somebody may be overlooked and still be held for seen: as ByteTrack, low boxes count for them only."""
+
+_MOTION_OVER_S = 0.5  # the walk of that long tells the direction; less is the detector's jitter
+_COASTING_S = 1.0  # people hidden for longer have stopped or turned, as far as anybody knows
+_MARGIN = 0.15  # of the box's size on each side, at once
+_MARGIN_PER_S = 0.5  # and more with the time since they were seen
+_WIDEST_MARGIN = 0.75
+_LEAST_OVERLAP = 0.1  # of the enlarged boxes
+_COLOURS_COUNT = 0.5  # other colours halve the likeness; they do not rule it out, since light changes
+_NEWEST_COLOURS = 0.2  # weight of the newest frame in a track's colours
+_CROWDED = 0.1  # boxes that overlap more show each other's clothes
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A person in one frame.
+
+    Attributes:
+        time: Of the frame, in seconds from the beginning of the clip.
+        box: x1, y1, x2, y2 in pixels of the upright frame, shape (4,).
+        score: Confidence of the detector, 0 to 1.
+    """
+
+    time: float
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person through a clip: at least one sighting, in order of time."""
+
+    sightings: tuple[Sighting, ...]
+
+
+@dataclass(eq=False)
+class _Followed:
+    sightings: list[Sighting]
+    colours: NDArray[np.float32]
+
+    def expected(self, time: float) -> Box:
+        """Where the box should be by now, if they walk on."""
+        last = self.sightings[-1]
+        first = next(one for one in self.sightings if one.time >= last.time - _MOTION_OVER_S - 1e-6)
+        if first is last and len(self.sightings) > 1:
+            first = self.sightings[-2]
+        if first is last:
+            return last.box
+        velocity = (_centre(last.box) - _centre(first.box)) / (last.time - first.time)
+        moved = velocity * min(time - last.time, _COASTING_S)
+        return last.box + np.tile(moved, 2).astype(np.float32)
+
+
+class Tracker:
+    """Follows people through the frames of a clip, which are shown to it in order of time."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+        self._followed: list[_Followed] = []
+        self._over: list[_Followed] = []
+
+    def look(
+        self,
+        time: float,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        colours: NDArray[np.float32],
+    ) -> None:
+        """Take note of the people in a frame.
+
+        Args:
+            time: Of the frame in seconds, later than that of the frame before.
+            boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+            scores: Confidences, shape (n,).
+            colours: From `clothes_colours`, shape (n, bins).
+        """
+        self._looks += 1
+        lost = [one for one in self._followed if time - one.sightings[-1].time > LOST_AFTER_S]
+        self._over += lost
+        self._followed = [one for one in self._followed if one not in lost]
+        crowded = (_overlaps(boxes, boxes) > _CROWDED).sum(axis=1) > 1
+        sure = scores >= SURE_SCORE
+        waiting = self._followed
+        unmatched = list(range(len(boxes)))
+        for candidates in (np.flatnonzero(sure), np.flatnonzero(~sure)):
+            matched: list[_Followed] = []
+            for who, which in _matches(waiting, time, boxes[candidates], colours[candidates]):
+                seen, found = int(candidates[which]), waiting[who]
+                found.sightings.append(Sighting(time, boxes[seen], float(scores[seen])))
+                if not crowded[seen]:
+                    found.colours += _NEWEST_COLOURS * (colours[seen] - found.colours)
+                matched.append(found)
+                unmatched.remove(seen)
+            # A low score is worth something only where somebody is known to be.
+            waiting = [
+                one for one in waiting if one not in matched and time - one.sightings[-1].time <= BRIEFLY_S
+            ]
+        for seen in unmatched:
+            if sure[seen]:
+                sighting = Sighting(time, boxes[seen], float(scores[seen]))
+                self._followed.append(_Followed([sighting], colours[seen].copy()))
+
+    def tracks(self) -> tuple[Track, ...]:
+        """Return the people so far by when they came, those who came together from left to right.
+
+        Who was seen in one frame only is taken for a mistake of the detector, unless there are hardly any frames.
+        """
+        least = 2 if self._looks > 2 else 1
+        kept = [one for one in (*self._over, *self._followed) if len(one.sightings) >= least]
+        kept.sort(key=lambda one: (one.sightings[0].time, float(one.sightings[0].box[0])))
+        return tuple(Track(tuple(one.sightings)) for one in kept)
+
+
+def _matches(
+    followed: Sequence[_Followed], time: float, boxes: NDArray[np.float32], colours: NDArray[np.float32]
+) -> list[tuple[int, int]]:
+    if not followed or not len(boxes):
+        return []
+    likeness = np.zeros((len(followed), len(boxes)))
+    for i, one in enumerate(followed):
+        margin = min(_MARGIN + _MARGIN_PER_S * (time - one.sightings[-1].time), _WIDEST_MARGIN)
+        expected = _enlarged(one.expected(time)[np.newaxis], margin)
+        overlap = _overlaps(expected, _enlarged(boxes, margin))[0]
+        alike = 1 - _COLOURS_COUNT * (1 - colours @ one.colours)
+        likeness[i] = np.where(overlap >= _LEAST_OVERLAP, overlap * alike, 0)
+    return [(i, j) for i, j in best_pairs(likeness) if likeness[i, j] > 0]
+
+
+def _centre(box: Box) -> NDArray[np.float64]:
+    return (box[:2] + box[2:]).astype(np.float64) / 2
+
+
+def _enlarged(boxes: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
+    more = margin * (boxes[:, 2:] - boxes[:, :2])
+    return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1).astype(np.float32)
+
+
+def _overlaps(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Intersection over union of each with each: boxes (n, 4) and (m, 4) to (n, m)."""
+    a, b = some[:, np.newaxis].astype(np.float64), others[np.newaxis].astype(np.float64)
+    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
+    shared = sides.prod(axis=-1)
+    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
+    return shared / np.maximum(areas - shared, 1e-9)
