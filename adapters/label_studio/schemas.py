@@ -6,7 +6,7 @@ null stands for "not given". Secrets are `SecretStr`, so that no log or error me
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
 
 MAX_TASKS = 10_000
 """Largest number of tasks in one request. "Retrieve predictions" sends the whole selection at once."""
@@ -23,7 +23,10 @@ def _null_as_no_text(value: object) -> object:
     return "" if value is None else value
 
 
-Identifier = int | Annotated[str, Field(max_length=MAX_IDENTIFIER)]
+# Strict, or a text of a thousand digits would be an integer.
+Identifier = (
+    Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)] | Annotated[str, Field(max_length=MAX_IDENTIFIER)]
+)
 JsonObject = Annotated[
     dict[str, Any], BeforeValidator(_null_as_empty, json_schema_input_type=dict[str, Any] | None)
 ]
