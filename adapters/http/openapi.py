@@ -72,7 +72,7 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
         operation = paths[path]["post"]
         operation.update(summary=summary, description=description, tags=["Label Studio"])
         operation["operationId"] = path.removeprefix("/")
-        operation["requestBody"]["required"] = True
+        operation["requestBody"]["required"] = path == "/predict"  # the others read no body as {}
         content = operation["requestBody"]["content"]["application/json"]
         # BentoML writes the body's schema a second time here, and leaves out what else than a number an id may be.
         content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
