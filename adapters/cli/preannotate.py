@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from yarl import URL
 
 from adapters.cli.in_process import fetched_model_version, predicting_in_process
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError, Project
@@ -87,8 +88,8 @@ def preannotate(  # noqa: PLR0913 - the options of a command
     """
     if view is not None and task:
         raise typer.BadParameter("choose a view or tasks, not both.", param_hint="--view")
-    if backend is not None and not backend.lower().startswith(("http://", "https://")):
-        raise typer.BadParameter("write its address with http:// or https://.", param_hint="--backend")
+    if backend is not None and not _is_web_address(backend):
+        raise typer.BadParameter("write its address as http://host:9090.", param_hint="--backend")
     if report is not None and not report.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {report.parent}.", param_hint="--report")
     try:
@@ -111,6 +112,24 @@ def preannotate(  # noqa: PLR0913 - the options of a command
         raise typer.Exit(code)
 
 
+def _is_web_address(text: str) -> bool:
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
+
+
+def _credentials(settings: Settings) -> tuple[str, Credentials]:
+    url, token = settings.label_studio_url, settings.label_studio_api_token
+    if url is None or token is None:
+        raise SettingsError("Set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN: the tasks are there.")
+    try:
+        return url, Credentials(url, token.get_secret_value())
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
 async def _preannotate(settings: Settings, wanted: _Wanted, course: _Course) -> None:
     """Do it; what ends it early stands in the outcome afterwards."""
     console = Console(stderr=True)
@@ -129,10 +148,7 @@ async def _preannotate(settings: Settings, wanted: _Wanted, course: _Course) -> 
 async def _run(
     settings: Settings, wanted: _Wanted, course: _Course, console: Console, opened: AsyncExitStack
 ) -> None:
-    url, token = settings.label_studio_url, settings.label_studio_api_token
-    if url is None or token is None:
-        raise SettingsError("Set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN: the tasks are there.")
-    api = await opened.enter_async_context(LabelStudioApi(url, Credentials(url, token.get_secret_value())))
+    api = await opened.enter_async_context(LabelStudioApi(*_credentials(settings)))
     project = await api.project(wanted.project)
     config = parse_label_config(project.label_config)
     for problem in config.problems:

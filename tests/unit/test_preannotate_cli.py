@@ -1,6 +1,7 @@
 """`rtmlib-backend preannotate`: what it says, what it leaves behind, and its exit codes."""
 
 import asyncio
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 from adapters.cli.app import app
 from adapters.cli.preannotate import CANNOT_GO_ON, SOME_FAILED
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
+from adapters.settings import SettingsError
 from runners.store import ModelStore
 from tests.unit.label_studio_stub import TOKEN, LabelStudioStub, serving_label_studio
 
@@ -126,12 +128,24 @@ class TestWhatCannotWork:
 
         assert "LABEL_STUDIO_API_TOKEN" in str(result.exception)
 
+    def test_a_token_that_ends_in_five_minutes(
+        self, preannotate: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        claims = base64.urlsafe_b64encode(b'{"token_type": "access"}').decode().rstrip("=")
+        monkeypatch.setenv("LABEL_STUDIO_API_TOKEN", f"e30.{claims}.c2ln")
+        result = preannotate("--project", "1")
+
+        assert isinstance(result.exception, SettingsError), "the command line makes a sentence of it"
+        assert "is an access token" in str(result.exception)
+
     @pytest.mark.parametrize(
         ("options", "says"),
         [
             (("--view", "1", "--task", "2"), "choose a view or tasks"),
             (("--shard", "4/4"), "there is no share 4/4"),
-            (("--backend", "localhost:9090"), "http://"),
+            (("--backend", "localhost:9090"), "http://host:9090"),
+            (("--backend", "http://"), "http://host:9090"),
+            (("--backend", "http://host:port"), "http://host:9090"),
             (("--report", "no-such-folder/report.json"), "no folder no-such-folder"),
             (("--at-once", "0"), "at-once"),
         ],
