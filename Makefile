@@ -86,3 +86,7 @@ push-bento: bento ## Push the CPU Bento to BENTO_CLOUD_API_ENDPOINT with BENTO_C
 .PHONY: e2e
 e2e: ## Install Label Studio and Chromium, and run the service with both (Debian, root; minutes)
 	@.ci/e2e
+
+.PHONY: e2e-long
+e2e-long: ## Retrieve 500 tasks with slow pictures at once, at full length (ten minutes)
+	@E2E_LONG=1 .ci/e2e -k "too_large_for_one_answer" --durations=5

@@ -147,7 +147,7 @@ def test_two_runs_at_the_same_time_give_no_task_two_predictions(
     codes = [ended(process) for process in processes]
 
     assert codes == [0, 0], runs[0].log() + runs[1].log()
-    version = backend.status()["model_version"]
+    version = backend.status(auth=tuple(password.values()))["model_version"]
     assert versions(label_studio, project) == {task: [version] for task in tasks}
     points = [one["type"] for one in label_studio.predictions(tasks[0])[0]["result"]]
     assert Counter(points).keys() == {"rectanglelabels", "keypointlabels"}
