@@ -6,6 +6,7 @@ the network of them.
 
 import asyncio
 import logging
+import os
 import pickle
 import sys
 import time
@@ -33,6 +34,9 @@ CALL_LIMIT_S = 80
 
 BATCH_LIMIT_S = 60
 """A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
+
+NICENESS = 5
+"""The service itself comes first where CPUs are scarce: it needs little, and probes and annotators wait for it."""
 
 RESTART_PAUSE_S = 0.2
 """Before a runner that is gone is asked again. Its socket stays: who connects is heard when its new worker is there."""
@@ -65,6 +69,7 @@ class _Runner:
             ["network"],
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
         )
+        os.nice(NICENESS)  # and the threads of the networks inherit it
         files = files_of(config.mode)
         self._under_way: dict[object, float] = {}  # when each batch in the networks began
         self._networks: dict[NetworkName, LoadedNetwork] = {}
