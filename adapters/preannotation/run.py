@@ -5,6 +5,7 @@ Its only memory is Label Studio itself, so a run that ended anywhere is taken up
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -122,6 +123,8 @@ class Run:
                 for _ in range(self._at_once):
                     group.create_task(hand())
         except BaseExceptionGroup as errors:
+            with suppress(LabelStudioApiError):
+                await self._store.settle()
             # One cause ends them all: what the first says is what there is to say.
             raise errors.exceptions[0] from None
         finally:

@@ -1,18 +1,20 @@
 """A run over a project: what lacks a prediction gets one, and only one, whatever happens on the way."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError, Patience, Project, ProjectTask
 from adapters.label_studio.credentials import Credentials
 from adapters.preannotation.outcome import Failure, Outcome, RunEndedError, TaskFailedError, write_report
-from adapters.preannotation.progress import Rate, duration
+from adapters.preannotation.progress import Rate, duration, shown
 from adapters.preannotation.run import Predict, Run, Selection, find_lacking
 from adapters.preannotation.shard import Shard
 from adapters.preannotation.storing import PredictionStore
@@ -261,17 +263,21 @@ class TestLostAnswers:
             await store.settle()
         assert list(stub.predictions) == [1]
 
-    async def test_that_arrive_late_are_found_at_the_end_of_a_run(self) -> None:
+    @pytest.mark.parametrize("through", [True, False], ids=["that was through", "that could not go on"])
+    async def test_that_arrive_late_are_found_at_the_end_of_a_run(self, through: bool) -> None:
         async with connected(2) as (stub, api):
             stub.faults.append(Fault("POST", "/api/predictions", 504))
 
             async def predict(project: Project, task: ProjectTask) -> dict[str, Any]:
                 if task.id == 2:
                     stub.add(1, VERSION)  # what the gateway had given up on
+                    if not through:
+                        raise RunEndedError("The backend is away.")
                 return PREDICTION
 
-            await preannotated(api, predict, at_once=1)
-        assert stub.versions() == {1: [VERSION], 2: [VERSION]}
+            with nullcontext() if through else pytest.raises(RunEndedError):
+                await preannotated(api, predict, at_once=1)
+        assert stub.versions()[1] == [VERSION]
 
 
 class TestShard:
@@ -308,6 +314,20 @@ class TestReport:
 
 
 class TestProgress:
+    @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "log"])
+    async def test_shows_the_counts_and_each_failure_once(self, terminal: bool) -> None:
+        written = io.StringIO()
+        outcome = Outcome(chosen=10, had=4)
+        async with shown(outcome, Console(file=written, force_terminal=terminal, width=120)):
+            await asyncio.sleep(0.1)
+            outcome.failures.append(Failure(7, "timeout", "[red] is no markup here"))
+            await asyncio.sleep(1.2)
+        assert "4 of 10 tasks done, 0 failed" in written.getvalue()
+        assert written.getvalue().count("task 7 failed (timeout): [red] is no markup here") == 1
+        assert ("5 of 10 tasks done, 1 failed" in written.getvalue()) == terminal, (
+            "a log gets a line now and then"
+        )
+
     def test_the_rate_is_that_of_the_last_minute(self) -> None:
         rate = Rate()
         rates = [rate.per_second(finished, now) for now, finished in ((0, 0), (10, 20), (100, 20), (130, 80))]
