@@ -19,10 +19,13 @@ IPAddress = IPv4Address | IPv6Address
 
 MAX_LENGTH = 16_384  # presigned addresses reach some kilobytes
 _SHOWN_LENGTH = 200
+_SHOWN_MEDIA_TYPE = 30
 
 _WEB_ADDRESS = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*")
+_OWN_PATH = re.compile(r"/(?![/\\])")
+_SCHEME = re.compile(r"[a-z][a-z0-9+-]*://", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 # Characters that may stand in a path and query as they are (RFC 3986), with whole percent escapes only.
 _ENCODED = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
@@ -152,11 +155,18 @@ def has_control_characters(text: str) -> bool:
 
 
 def shown(address: str | URL) -> str:
-    """Return an address fit for a log: no query, no password, one line, not long."""
+    """Return an address fit for a log: no query, no password, one line, not long.
+
+    Of a text that was not read as an address, all before its last @ may be a password; paths of Label Studio have
+    none.
+    """
     text = str(address).partition("?")[0].partition("#")[0]
-    text = re.sub(r"//[^/\\]*@", "//…@", text)
     if text[:5].lower() == "data:":
-        text = text.partition(",")[0] + ",…"
+        media_type, comma, _ = text.partition(",")
+        text = f"{media_type[:_SHOWN_MEDIA_TYPE] if comma else 'data:'},…"
+    elif isinstance(address, str) and _OWN_PATH.match(text) is None and "@" in text:
+        scheme = _SCHEME.match(text)
+        text = f"{scheme[0] if scheme else ''}…@{text.rpartition('@')[2]}"
     if len(text) > _SHOWN_LENGTH:
         text = text[:_SHOWN_LENGTH] + "…"
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -163,7 +163,15 @@ class TestAddress:
         [
             ("http://a.example/b.png?X-Signature=secret", "http://a.example/b.png"),
             ("http://user:secret@a.example/b.png", "http://…@a.example/b.png"),
+            ("http://user:sec/ret@a.example/b.png", "http://…@a.example/b.png"),
+            ("http:\\\\user:secret@a.example/b.png", "…@a.example/b.png"),
+            ("user:secret@a.example/b.png", "…@a.example/b.png"),
+            ("//user:secret@a.example/b.png", "…@a.example/b.png"),
+            ("s3://user:secret@bucket/b.png", "s3://…@bucket/b.png"),
+            ("/data/upload/1/b@2x.png", "/data/upload/1/b@2x.png"),
+            (URL("http://a.example/b@2x.png?X-Signature=secret"), "http://a.example/b@2x.png"),
             ("data:image/png;base64,c2VjcmV0", "data:image/png;base64,…"),
+            ("data:c2VjcmV0", "data:,…"),
             ("http://a\r\nb", "http://a\\r\\nb"),
         ],
     )
