@@ -1,12 +1,16 @@
 """What callers get wrong: one shape of error, a sentence that says what to do, no traceback anywhere."""
 
+import gzip
 import http.client
 import json
+import socket
+import time
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 
+from adapters.http.example import EXAMPLE_LABEL_CONFIG
 from adapters.label_studio.schemas import MAX_TASKS
 from tests.service.server import Answer, Server
 
@@ -38,7 +42,14 @@ class TestBodiesOfEveryRoute:
             (b'"text"', "should be an object"),
             (b"7", "should be an object"),
             (b"null", "should be an object"),
-            (b"[" * 100_000, "invalid JSON"),
+            (b"[" * 100_000, "nests lists and objects deeper"),
+            (b'{"tasks": ' + b'[{"data":' * 40_000, "nests lists and objects deeper"),
+            (b'{"tasks": [], "project": "\\ud800"}', "invalid JSON"),
+            (b'{"tasks": [], "project": "\xff"}', "invalid JSON"),
+            (b'{"tasks": [], "project": ' + b"9" * 5000 + b"}", "invalid JSON"),
+            (b'{"tasks": []} {}', "invalid JSON"),
+            (b'{"tasks": []}\0', "invalid JSON"),
+            ('{"tasks": []}'.encode("utf-16"), "invalid JSON"),
         ],
     )
     def test_what_is_no_json_object_is_explained(
@@ -58,6 +69,12 @@ class TestBodiesOfEveryRoute:
 
         assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         assert server.is_ready()
+
+    def test_a_packed_body_is_never_unpacked(self, server: Server, route: str) -> None:
+        bomb = gzip.compress(b" " * 50_000_000)
+        answer = server.ask("POST", route, bomb, headers={"Content-Encoding": "gzip"})
+
+        assert "without Content-Encoding" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
     def test_other_methods_are_refused(self, server: Server, route: str, method: str) -> None:
@@ -82,6 +99,8 @@ class TestBodiesOfEveryRoute:
         ("/predict", {"tasks": [{}], "params": {"context": []}}, "params.context: "),
         ("/predict", {"tasks": [{}] * (MAX_TASKS + 1)}, "10000 items"),
         ("/setup", {"schema": []}, "schema: "),
+        ("/predict", {"tasks": [{"id": 10**30}]}, "tasks[0].id"),
+        ("/predict", {"tasks": [{"id": "9" * 300}]}, "200 characters"),
         ("/webhook", {"action": {}}, "action: "),
     ],
 )
@@ -137,6 +156,88 @@ class TestLabelConfigs:
         assert slots == [[], []]
         failed = [line for line in server.logged(headers["X-Request-ID"]) if "reason=label_config" in line]
         assert len(failed) == 2
+
+
+def test_of_a_key_that_comes_twice_the_last_counts(server: Server) -> None:
+    answer = server.ask("POST", "/predict", b'{"tasks": 7, "tasks": []}')
+
+    assert (answer.status, answer.json) == (200, {"results": []})
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 400])
+def test_odd_numbers_in_what_was_drawn_fail_their_task(server: Server, figure: str, number: str) -> None:
+    region = (
+        f'{{"origin": "manual", "type": "rectanglelabels", "to_name": "image", "value": {{"x": {number}}}}}'
+    )
+    context = f'"label_config": {json.dumps(EXAMPLE_LABEL_CONFIG)}, "params": {{"context": {{"result": [{region}]}}}}'
+    body = f'{{"tasks": [{{"data": {{"image": "{figure}"}}}}], {context}}}'
+
+    answer = server.ask("POST", "/predict", body.encode())
+
+    assert (answer.status, answer.json) == (200, {"results": [[]]})
+
+
+def test_a_body_of_millions_of_small_objects_is_refused_at_once_and_costs_no_memory(server: Server) -> None:
+    """Read, 64 MiB of them take several GB."""
+    (entry,) = (process for process in server.processes() if "rtmlib-ml-backend" in process.cmdline())
+    before = entry.memory_info().rss
+    body = b'{"tasks": [{"data": {"x": [' + b'{"a":1},' * 7_000_000 + b"1]}}]}"
+    started = time.perf_counter()
+
+    detail = assert_error(server.ask("POST", "/predict", body), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+    assert "objects and lists" in detail
+    assert time.perf_counter() - started < 5
+    assert entry.memory_info().rss - before < 100 * 2**20
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/healthz", "/static_content/index.css", "/%2e%2e/service.py"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_else_bentoml_would_answer_is_no_route(server: Server, path: str, method: str) -> None:
+    answer = server.ask(method, path, {} if method == "POST" else None, headers={"Host": "elsewhere.example"})
+
+    assert_error(answer, HTTPStatus.NOT_FOUND)
+    assert "elsewhere" not in str(answer.headers)
+
+
+def test_bentomls_own_client_finds_its_description(server: Server) -> None:
+    assert server.ask("GET", "/schema.json").json["routes"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"nonsense\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET / HTTP/1.1\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (
+            b"POST /setup HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+            HTTPStatus.BAD_REQUEST,
+        ),
+    ],
+)
+def test_what_is_not_http_is_told_so_in_the_one_shape(
+    server: Server, request_: bytes, status: HTTPStatus
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request_)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        answer = Answer(response.status, response.headers, response.read())
+
+    assert_error(answer, status)
+
+
+def test_a_body_that_stops_coming_is_given_up_long_before_bentoml_would(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        started = time.perf_counter()
+        connection.sendall(b"POST /setup HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        answer = Answer(response.status, response.headers, response.read())
+
+    assert "send it in one go" in assert_error(answer, HTTPStatus.REQUEST_TIMEOUT)
+    assert time.perf_counter() - started < 20
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/health/", "//health", "/../health", "/%00"])

@@ -13,6 +13,7 @@ from tests.service.server import Answer, Server
 
 USER, PASSWORD = "label-studio", "correct:horse-bättery"
 LIMIT = 100_000
+TOOLS = "https://tools.example"
 
 
 def basic(user: str, password: str) -> dict[str, str]:
@@ -29,6 +30,7 @@ def protected(start_server: StartServer) -> Iterator[Server]:
         BASIC_AUTH_USER=USER,
         BASIC_AUTH_PASS=PASSWORD,
         MAX_REQUEST_BYTES=str(LIMIT),
+        CORS_ALLOWED_ORIGINS=f"{TOOLS}/, http://localhost:3000",
         LOG_LEVEL="DEBUG",
     )
     yield server
@@ -103,6 +105,43 @@ class TestBasicAuthentication:
 def padded(size: int) -> bytes:
     body = b'{"tasks": [], "padding": "'
     return body + b"x" * (size - len(body) - 2) + b'"}'
+
+
+class TestOtherSites:
+    def test_a_page_that_is_named_may_ask(self, protected: Server) -> None:
+        asking = {"Origin": TOOLS, "Access-Control-Request-Method": "POST"}
+        preflight = protected.ask("OPTIONS", "/predict", headers=asking)
+        answer = protected.ask("POST", "/predict", {"tasks": []}, headers={**RIGHT, "Origin": TOOLS})
+
+        assert (preflight.status, answer.status) == (204, 200)
+        assert preflight.headers["Access-Control-Allow-Origin"] == TOOLS
+        assert answer.headers["Access-Control-Allow-Origin"] == TOOLS
+
+    def test_others_may_not(self, protected: Server) -> None:
+        headers = {**RIGHT, "Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+        answer = protected.ask("POST", "/predict", {"tasks": []}, headers=headers)
+
+        assert_error(answer, HTTPStatus.FORBIDDEN)
+        assert answer.headers["Access-Control-Allow-Origin"] is None
+
+
+class TestSecurityHeaders:
+    @pytest.mark.parametrize(
+        "route",
+        ["/", "/playground", "/docs.json", "/health", "/livez", "/readyz", "/status", "/metrics", "/schema.json",
+         "/static_content/swagger-ui.css", "/nothing", "/predict"],
+    )  # fmt: skip
+    @pytest.mark.parametrize("headers", [RIGHT, {}])
+    def test_every_answer_has_them(self, protected: Server, route: str, headers: dict[str, str]) -> None:
+        got = protected.ask("GET", route, headers=headers).headers
+
+        assert got["X-Content-Type-Options"] == "nosniff"
+        assert "frame-ancestors 'none'" in got["Content-Security-Policy"]
+        assert "default-src 'none'" in got["Content-Security-Policy"]
+        assert got["Referrer-Policy"] == "no-referrer"
+        assert got["Cache-Control"] in ("no-store", "no-cache")
+        assert "script-src 'unsafe-inline'" not in got["Content-Security-Policy"]
+        assert got["Server"] is None
 
 
 class TestSizeOfBodies:
