@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import re
 from urllib.parse import unquote_to_bytes
 
@@ -40,13 +39,12 @@ def _decode(uri: str, max_bytes: int) -> bytes:
         raise PictureError(
             "too_large", f"The data: URI has more than {_MAX_ESCAPES} percent escapes; write it as base64."
         )
-    if header.rpartition(";")[2].strip().lower() != "base64":
-        content = unquote_to_bytes(payload)
-    else:
-        try:
-            content = _decode_base64(payload)
-        except (ValueError, binascii.Error):
-            raise PictureError("bad_address", "The data: URI does not hold valid base64.") from None
+    is_base64 = header.rpartition(";")[2].strip().lower() == "base64"
+    try:
+        content = _decode_base64(payload) if is_base64 else unquote_to_bytes(payload)
+    except ValueError:  # binascii.Error is one, and UnicodeEncodeError for half a surrogate pair
+        what = "base64" if is_base64 else "text"
+        raise PictureError("bad_address", f"The data: URI does not hold valid {what}.") from None
     if len(content) > max_bytes:
         raise _too_large(max_bytes)
     return content

@@ -43,6 +43,8 @@ async def test_every_way_of_writing_it_is_read(uri: str) -> None:
         "data:image/png;base64,AA=AA",
         "data:image/png;base64,ÄÖÜ=",
         "data:image/png;base64,AAAA\0",
+        "data:image/png,\ud800",
+        "data:image/png;base64,%41\ud800",
     ],
 )
 async def test_what_is_not_one_is_said(uri: str) -> None:

@@ -9,6 +9,7 @@ import base64
 import gzip
 import socket
 import sys
+import time
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -335,6 +336,20 @@ class TestLimits:
         async with speaking(b"", then_wait=True) as url:
             error = await failure(url, limits=replace(QUICK, first_byte_seconds=0.2))
         assert error.reason == "timeout"
+
+    async def test_a_server_that_does_not_accept_is_given_up(self) -> None:
+        with socket.create_server((ALLOWED, 0), backlog=0) as full:
+            port = full.getsockname()[1]
+            waiting = [socket.socket() for _ in range(4)]  # nobody accepts them, so no more come in
+            for one in waiting:
+                one.setblocking(False)
+                one.connect_ex((ALLOWED, port))
+            started = time.monotonic()
+            error = await failure(f"http://{ALLOWED}:{port}/", limits=replace(QUICK, connect_seconds=0.3))
+            for one in waiting:
+                one.close()
+        assert error.reason in {"timeout", "unreachable"}
+        assert 0.25 < time.monotonic() - started < 0.9
 
     async def test_a_body_that_trickles_for_ever_is_given_up(self) -> None:
         async def answer(request: web.Request) -> web.StreamResponse:
