@@ -92,13 +92,14 @@ def arms_to_search(bodies: Points, scores: Points, picture_size: tuple[int, int]
     for person, (at, score) in enumerate(zip(bodies, scores, strict=True)):
         for part, (shoulder, elbow, wrist) in ARMS.items():
             inside = bool(np.all(at[wrist] >= 0) and np.all(at[wrist] < picture_size))
-            if min(score[wrist], score[elbow]) < JOINT_SCORE or not inside:
+            seen = score[wrist] >= JOINT_SCORE and score[elbow] >= JOINT_SCORE  # false of NaN, unlike `min`
+            if not seen or not inside:
                 continue
             forearm = at[wrist] - at[elbow]
             length = float(np.linalg.norm(forearm))
             if score[shoulder] >= JOINT_SCORE:
                 length = max(length, FORESHORTENED * float(np.linalg.norm(at[elbow] - at[shoulder])))
-            if length < SMALLEST_ARM:
+            if not length >= SMALLEST_ARM:  # nor of a length that is no number
                 continue
             x, y = at[wrist] + CENTER_BEYOND_WRIST * forearm
             region = SquareRegion(

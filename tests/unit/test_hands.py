@@ -84,9 +84,12 @@ class TestWhereHandsAreLookedFor:
         (arm,) = one_arm(left_shoulder=(100, 0, 0.29), left_elbow=(100, 100, 0.9), left_wrist=(100, 110, 0.9))
         assert arm.length == pytest.approx(10)
 
-    @pytest.mark.parametrize(("elbow", "wrist"), [(0.29, 0.9), (0.9, 0.29)])
+    @pytest.mark.parametrize(("elbow", "wrist"), [(0.29, 0.9), (0.9, 0.29), (math.nan, 0.9), (0.9, math.nan)])
     def test_not_where_wrist_or_elbow_are_not_seen(self, elbow: float, wrist: float) -> None:
         assert not one_arm(left_elbow=(100, 200, elbow), left_wrist=(100, 100, wrist))
+
+    def test_not_along_a_forearm_that_begins_nowhere(self) -> None:
+        assert not one_arm(left_elbow=(math.nan, 200, 0.9), left_wrist=(100, 100, 0.9))
 
     @pytest.mark.parametrize("wrist", [(-1, 100), (400, 100), (100, -1), (100, 300)])
     def test_not_where_the_wrist_lies_outside_the_picture(self, wrist: tuple[float, float]) -> None:
