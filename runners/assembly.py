@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from runners.choice import NetworkEngine, NetworkName, choice_of, engines_in_use, files_of, model_store
 from runners.config import RunnerConfig
 from runners.detector import YoloxDetector
-from runners.engines import LoadedGraph, Place, load_graph
+from runners.engines import LoadedGraph, PartPrecision, Place, load_graph
 from runners.graphs.prepared import NetworkSource, find_network_files, network_files
 from runners.made_files import made_folders
 from runners.mediapipe import FaceDetector, FaceMesher, HandLandmarker
 from runners.simcc import SimccPose
-from runners.tolerance import f32_until
+from runners.tolerance import mixture
 from wholebody.detection import LetterboxDetector, PersonDetector
 from wholebody.estimation import Network, PartsEstimator, PoseEstimator, WholeBodyEstimator
 from wholebody.pipeline import PIPELINE_VERSION
@@ -89,9 +89,14 @@ def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> L
     source = _source(name, config, choice)
     found = network_files(source)
     place = Place(config.device, config.threads, made_folders(store.root)[0])
-    # What could not be cut is computed in f32.
-    precision = "f32" if source.cut_at and not found.prepared else choice.precision
-    return _network(name, load_graph(found.files, choice.engine, precision, place), prepared=found.prepared)
+    if choice.precision != "mixed":
+        computed_in: tuple[PartPrecision, ...] = (choice.precision,)
+    elif found.prepared and (mixed := mixture(name, source.digest)):
+        computed_in = mixed.computed_in
+    else:
+        computed_in = ("f32",)  # what could not be cut
+    graph = load_graph(found.files, choice.engine, computed_in, place)
+    return _network(name, graph, prepared=found.prepared)
 
 
 def are_prepared(config: RunnerConfig) -> bool:
@@ -104,8 +109,8 @@ def _source(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> N
     store = model_store(config)
     model = files_of(config.mode)[name]
     digest = store.digest(model)
-    cut_at = f32_until(digest) if choice.precision == "mixed" else None
-    return NetworkSource(name, store.path(model), digest, cut_at)
+    mixed = mixture(name, digest) if choice.precision == "mixed" else None
+    return NetworkSource(name, store.path(model), digest, mixed.cut_at if mixed else ())
 
 
 def assemble(

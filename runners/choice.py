@@ -87,7 +87,7 @@ def candidates(name: NetworkName, config: RunnerConfig) -> list[NetworkEngine]:
             allowed = precision == "f32" or (
                 is_tolerated(name, digest, precision)
                 if config.precision == "auto"
-                else config.precision == "fast" and precision != "mixed"
+                else config.precision == "fast" and (precision != "mixed" or name == "person")
             )
             if allowed:
                 found.append(NetworkEngine(name, engine, precision))

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from runners.engines import Precision
+from runners.engines import PartPrecision, Precision
+from runners.graphs.prepared import BEFORE_THE_HEAD
 
 LEAST_MEAN_OKS, LEAST_OKS = 0.998, 0.98
 """Bounds of PRECISION=auto on the object keypoint similarity to f32: on the mean, and of the worst person."""
@@ -27,24 +28,42 @@ class Fidelity:
 MEASURED: Mapping[str, Mapping[Precision, Fidelity]] = MappingProxyType({})
 """By the SHA-256 of the network's file."""
 
-_F32_UNTIL: Mapping[str, str] = MappingProxyType({})
-"""The tensor up to which a network must be f32, by the SHA-256 of its file; from there on it bears bf16."""
+
+@dataclass(frozen=True)
+class Mixture:
+    """How a network is computed in parts.
+
+    Attributes:
+        cut_at: The tensors between the two parts.
+        computed_in: What each part is computed in.
+    """
+
+    cut_at: tuple[str, ...]
+    computed_in: tuple[PartPrecision, PartPrecision]
 
 
-def f32_until(digest: str) -> str | None:
-    """Return the tensor up to which a network has to be computed in f32 when the rest is computed in bf16."""
-    return _F32_UNTIL.get(digest)
+_DETECTOR = Mixture(BEFORE_THE_HEAD, ("bf16", "f32"))
+"""Nearly all that bf16 costs a YOLOX comes from rounding what its last convolutions say, which are cheap."""
+
+_MIXTURES: Mapping[str, Mixture] = MappingProxyType({})
+"""By the SHA-256 of the network's file."""
+
+
+def mixture(network: str, digest: str) -> Mixture | None:
+    """Return how a network can be computed in bf16 for a part, or None where that is not known."""
+    return _MIXTURES.get(digest, _DETECTOR if network == "person" else None)
 
 
 def is_tolerated(network: str, digest: str, precision: Precision) -> bool:
     """Tell whether a network keeps within the bounds of PRECISION=auto in a precision.
 
-    A person detector that is not in the table is taken to bear bf16: a box is no argmax, the pose network cuts its
-    crop with a margin of a quarter round it, and `runners.trial` compares its boxes on the machine.
+    A person detector that is not in the table is taken to bear what YOLOX-tiny bears: what a lower precision changes
+    in a box is small and no matter of luck, as it is where a keypoint is the likeliest of several places, and
+    `runners.trial` compares its boxes on the machine.
     """
-    if precision == "mixed" and f32_until(digest) is None:
+    if precision == "mixed" and mixture(network, digest) is None:
         return False
     measured = MEASURED.get(digest, {}).get(precision)
     if measured is None:
-        return network == "person" and precision == "bf16" and digest not in MEASURED
+        return network == "person" and precision == "mixed"
     return measured.mean >= LEAST_MEAN_OKS and measured.worst >= LEAST_OKS

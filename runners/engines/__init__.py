@@ -17,7 +17,9 @@ Array = NDArray[Any]
 
 EngineName = Literal["onnxruntime", "tensorrt", "openvino", "opencv"]
 Precision = Literal["f32", "tf32", "f16", "bf16", "mixed"]
-"""What a network is computed in. `mixed`: bf16, but for the part of the network that does not bear it."""
+"""What a network is computed in. `mixed`: bf16, but for a part that does not bear it and is computed in f32."""
+PartPrecision = Literal["f32", "tf32", "f16", "bf16"]
+"""What all of a file is computed in."""
 
 PACKAGES: dict[EngineName, str] = {
     "onnxruntime": "onnxruntime",
@@ -43,10 +45,10 @@ class Place:
 
 
 class LoadedGraph(Protocol):
-    """A loaded network: one input, any number of outputs."""
+    """A loaded network."""
 
-    def run(self, batch: Array) -> list[Array]:
-        """Run the network on a batch and return its outputs in the order of the file."""
+    def run(self, *inputs: Array) -> list[Array]:
+        """Run the network on a batch and return its outputs; inputs and outputs are in the order of the file."""
         ...
 
 
@@ -56,30 +58,33 @@ class _Chain:
     def __init__(self, parts: Sequence[LoadedGraph]) -> None:
         self._parts = parts
 
-    def run(self, batch: Array) -> list[Array]:
-        *before, last = self._parts
-        for part in before:
-            (batch,) = part.run(batch)
-        return last.run(batch)
+    def run(self, *inputs: Array) -> list[Array]:
+        between = list(inputs)
+        for part in self._parts:
+            between = part.run(*between)
+        return between
 
 
-def load_graph(files: Sequence[Path], engine: EngineName, precision: Precision, place: Place) -> LoadedGraph:
+def load_graph(
+    files: Sequence[Path], engine: EngineName, computed_in: Sequence[PartPrecision], place: Place
+) -> LoadedGraph:
     """Load a network.
 
     Args:
-        files: The .onnx file; for `mixed` the file's parts in order, which are computed in f32 and bf16 in turn.
+        files: The .onnx file, or the network's parts in order.
         engine: What runs it.
-        precision: What it is computed in: one of `precisions(engine, place.device)`.
+        computed_in: What each of the files is computed in, of `precisions(engine, place.device)`.
         place: Where it runs.
 
     Raises:
         ProviderUnavailableError: The engine is not installed, or the device is not really in use.
     """
-    if precision == "mixed":
-        in_turn: tuple[Precision, Precision] = ("f32", "bf16")
-        return _Chain([load_graph([f], engine, in_turn[i % 2], place) for i, f in enumerate(files)])
-    (file,) = files
     require_engine(engine, place.device)
+    parts = [_load_file(file, engine, one, place) for file, one in zip(files, computed_in, strict=True)]
+    return parts[0] if len(parts) == 1 else _Chain(parts)
+
+
+def _load_file(file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> LoadedGraph:
     match engine:
         case "onnxruntime" | "tensorrt":
             from runners.engines.onnx_runtime import OnnxRuntimeGraph  # noqa: PLC0415 - see the module's docstring

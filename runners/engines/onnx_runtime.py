@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from runners.engines import Array, EngineName, Place, Precision
+from runners.engines import Array, EngineName, PartPrecision, Place
 from runners.errors import ProviderUnavailableError
 
 ort: Any = onnxruntime  # ships without type information
@@ -30,7 +30,7 @@ class OnnxRuntimeGraph:
             with a line in the log.
     """
 
-    def __init__(self, file: Path, engine: EngineName, precision: Precision, place: Place) -> None:
+    def __init__(self, file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = place.threads
@@ -48,15 +48,16 @@ class OnnxRuntimeGraph:
             raise ProviderUnavailableError(_not_active(engine, place.device, wanted)) from error
         if wanted not in self._session.get_providers():
             raise ProviderUnavailableError(_not_active(engine, place.device, wanted))
-        self._input = self._session.get_inputs()[0].name
+        self._inputs = [one.name for one in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, batch: Array) -> list[Array]:
+    def run(self, *inputs: Array) -> list[Array]:
         """See `LoadedGraph`."""
-        return self._session.run(self._outputs, {self._input: np.ascontiguousarray(batch)})
+        given = zip(self._inputs, inputs, strict=True)
+        return self._session.run(self._outputs, {name: np.ascontiguousarray(one) for name, one in given})
 
 
-def _providers(file: Path, engine: EngineName, precision: Precision, place: Place) -> list[Any]:
+def _providers(file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> list[Any]:
     """The wanted provider with its options, then those for the few operators that it does not know."""
     device, _, number = place.device.partition(":")
     on = {"device_id": number} if number else {}
@@ -72,7 +73,7 @@ def _providers(file: Path, engine: EngineName, precision: Precision, place: Plac
     return [(_PROVIDERS[device], cuda if device == "cuda" else on), _PROVIDERS["cpu"]]
 
 
-def _tensorrt_options(file: Path, precision: Precision, place: Place) -> dict[str, str]:
+def _tensorrt_options(file: Path, precision: PartPrecision, place: Place) -> dict[str, str]:
     """Compile once for all batches there can be, and keep the result."""
     if precision == "f32":
         os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # or TensorRT computes f32 in TF32

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import openvino
 
-from runners.engines import Array, Place, Precision
+from runners.engines import Array, PartPrecision, Place, Precision
 from runners.errors import ProviderUnavailableError
 
 ov: Any = openvino  # ships with partial type information
@@ -37,7 +37,7 @@ class OpenVinoGraph:
         ProviderUnavailableError: There is no such device.
     """
 
-    def __init__(self, file: Path, precision: Precision, place: Place) -> None:
+    def __init__(self, file: Path, precision: PartPrecision, place: Place) -> None:
         device = _device(place.device)
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if device == "CPU":
@@ -52,9 +52,9 @@ class OpenVinoGraph:
         self._request = self._network.create_infer_request()
         self._outputs = len(self._network.outputs)
 
-    def run(self, batch: Array) -> list[Array]:
+    def run(self, *inputs: Array) -> list[Array]:
         """See `LoadedGraph`."""
-        self._request.infer([np.ascontiguousarray(batch)], share_inputs=True)
+        self._request.infer([np.ascontiguousarray(one) for one in inputs], share_inputs=True)
         # Copied: the next run writes to the same memory.
         return [self._request.get_output_tensor(i).data.copy() for i in range(self._outputs)]
 

@@ -19,7 +19,8 @@ class OpenCvGraph:
         self._network = dnn.readNetFromONNX(str(file))
         self._outputs = self._network.getUnconnectedOutLayersNames()
 
-    def run(self, batch: Array) -> list[Array]:
+    def run(self, *inputs: Array) -> list[Array]:
         """See `LoadedGraph`."""
+        (batch,) = inputs
         self._network.setInput(np.ascontiguousarray(batch))
         return list(self._network.forward(self._outputs))

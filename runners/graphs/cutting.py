@@ -1,40 +1,44 @@
 """Cuts a network in two, so that its parts can be computed in different precisions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import onnx
 
 from runners.graphs.editing import Graph, Model, UnexpectedGraphError
 
 
-def cut(model: Model, tensor: str) -> tuple[Model, Model]:
-    """Cut a network at a tensor on which everything behind it depends, and on nothing else before it.
+def cut(model: Model, tensors: Sequence[str]) -> tuple[Model, Model]:
+    """Cut a network at tensors on which everything behind them depends, and on nothing else before them.
 
     Returns:
-        From the input to the tensor, and from the tensor to the outputs.
+        From the input to the tensors, and from the tensors to the outputs.
 
     Raises:
-        UnexpectedGraphError: There is no such tensor, or something leads past it.
+        UnexpectedGraphError: There are no such tensors, or something leads past them.
     """
     described = onnx.shape_inference.infer_shapes(model)
-    found = [value for value in described.graph.value_info if value.name == tensor]
-    if len(found) != 1:
-        raise UnexpectedGraphError(f"it has no tensor {tensor} to cut it at")
-    shape = [dim.dim_value or dim.dim_param or None for dim in found[0].type.tensor_type.shape.dim]
-    shape[0] = "batch"
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in described.graph.value_info}
+    between: list[tuple[str, int, list[Any]]] = []
+    for tensor in tensors:
+        if not shapes.get(tensor):
+            raise UnexpectedGraphError(f"it has no tensor {tensor} of a known shape to cut it at")
+        sizes = [size.dim_value or size.dim_param or None for size in shapes[tensor]]
+        between.append((tensor, onnx.TensorProto.FLOAT, ["batch", *sizes[1:]]))
     front, back = onnx.ModelProto(), onnx.ModelProto()
     for part in (front, back):
         part.CopyFrom(model)
-    Graph(front).answer_with([(tensor, onnx.TensorProto.FLOAT, shape)])
+    Graph(front).answer_with(between)
     done = {output for node in front.graph.node for output in node.output}
-    outputs = list(model.graph.output)
     behind = [node for node in model.graph.node if not done & set(node.output)]
     needed = {name for node in behind for name in node.input}
-    weights = {weight.name for weight in model.graph.initializer}
-    if past := (needed & done | needed & {i.name for i in model.graph.input}) - {tensor} - weights:
-        raise UnexpectedGraphError(f"{', '.join(sorted(past))} leads past {tensor}, where it was to be cut")
-    del back.graph.input[:], back.graph.node[:], back.graph.initializer[:]
-    back.graph.input.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, shape))
+    if past := needed & (done | {i.name for i in model.graph.input}) - set(tensors):
+        raise UnexpectedGraphError(
+            f"{', '.join(sorted(past))} leads past {', '.join(tensors)}, where it was to be cut"
+        )
+    weights = [weight for weight in model.graph.initializer if weight.name in needed]
+    del back.graph.input[:], back.graph.node[:], back.graph.initializer[:], back.graph.value_info[:]
+    back.graph.input.extend(onnx.helper.make_tensor_value_info(*one) for one in between)
     back.graph.node.extend(behind)
-    back.graph.initializer.extend(weight for weight in model.graph.initializer if weight.name in needed)
-    del back.graph.output[:], back.graph.value_info[:]
-    back.graph.output.extend(outputs)
+    back.graph.initializer.extend(weights)
     return front, back

@@ -16,6 +16,10 @@ PREPARATION_VERSION = 1
 """Goes into the files' names: files of another version are not used."""
 
 
+BEFORE_THE_HEAD = ("before the head",)
+"""Where to cut a detector whose tensors' names are not known: before the last convolutions."""
+
+
 @dataclass(frozen=True)
 class NetworkFiles:
     """What an engine loads.
@@ -44,18 +48,19 @@ class NetworkSource:
         task: What it looks for: `person` and `body` networks are prepared, others are used as they are.
         file: Its verified file, in the folder of the model store.
         digest: The file's SHA-256.
-        cut_at: Name of the tensor at which it is to be cut into two parts.
+        cut_at: Names of the tensors at which it is to be cut into two parts; none to leave it in one.
     """
 
     task: str
     file: Path
     digest: str
-    cut_at: str | None = None
+    cut_at: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Starts the names of what is made of it."""
-        return f"{self.file.stem}.{self.digest[:12]}.v{PREPARATION_VERSION}{'.parts' if self.cut_at else ''}"
+        cut = f".cut-{hashlib.sha256(' '.join(self.cut_at).encode()).hexdigest()[:8]}" if self.cut_at else ""
+        return f"{self.file.stem}.{self.digest[:12]}.v{PREPARATION_VERSION}{cut}"
 
     @property
     def is_used_as_it_is(self) -> bool:
@@ -115,12 +120,13 @@ def _make(source: NetworkSource) -> tuple[Path, _Record]:
     from runners.graphs.cutting import cut  # noqa: PLC0415
     from runners.graphs.editing import UnexpectedGraphError  # noqa: PLC0415
     from runners.graphs.simcc import prepare_simcc  # noqa: PLC0415
-    from runners.graphs.yolox import prepare_yolox  # noqa: PLC0415
+    from runners.graphs.yolox import head_features, prepare_yolox  # noqa: PLC0415
 
     model: Any = onnx.load(str(source.file))
     try:
         model = (prepare_yolox if source.task == "person" else prepare_simcc)(model)
-        parts = cut(model, source.cut_at) if source.cut_at else (model,)
+        cut_at = head_features(model) if source.cut_at == BEFORE_THE_HEAD else source.cut_at
+        parts = cut(model, cut_at) if cut_at else (model,)
         for part in parts:
             onnx.checker.check_model(part)
     except (UnexpectedGraphError, onnx.checker.ValidationError) as error:

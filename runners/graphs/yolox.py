@@ -52,6 +52,26 @@ def prepare_yolox(model: Model) -> Model:
     return model
 
 
+def head_features(model: Model) -> tuple[str, ...]:
+    """Return what the last convolutions of a prepared network start from: the tensors before its raw answers."""
+    convolutions = {node.output[0]: node for node in model.graph.node if node.op_type == "Conv"}
+    makers = {output: node for node in model.graph.node for output in node.output}
+    weights = {weight.name for weight in model.graph.initializer}
+    found: list[str] = []
+    seen: set[str] = set()
+    tensors = [output.name for output in model.graph.output]
+    while tensors:
+        tensor = tensors.pop()
+        if tensor in seen or tensor in weights or tensor not in makers:
+            continue
+        seen.add(tensor)
+        if tensor in convolutions:
+            found.append(convolutions[tensor].input[0])
+        else:
+            tensors += makers[tensor].input
+    return tuple(sorted(set(found)))
+
+
 def _candidates(graph: Graph, suppression: Node) -> tuple[str, str]:
     """The boxes [1, n, 4] and scores [1, n, classes] before they are sorted for the suppression."""
     thresholds = [graph.constant(tensor) for tensor in suppression.input[3:5]]

@@ -76,7 +76,7 @@ def detector_file(folder: Path, dets: list[list[float]], labels: list[int]) -> P
 
 def detect(folder: Path, dets: list[list[float]], labels: list[int], *values: int) -> list[Detections]:
     pictures = np.stack([np.full((4, 4, 3), value, np.uint8) for value in values or (0,)])
-    graph = load_graph([detector_file(folder, dets, labels)], "onnxruntime", "f32", Place("cpu", 1))
+    graph = load_graph([detector_file(folder, dets, labels)], "onnxruntime", ["f32"], Place("cpu", 1))
     return YoloxDetector(graph, prepared=False)(pictures)
 
 

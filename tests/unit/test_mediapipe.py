@@ -42,7 +42,7 @@ def network(folder: Path, outputs: Sequence[Floats], weights: Sequence[float]) -
     )
     file = folder / "network.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), file)
-    return load_graph([file], "onnxruntime", "f32", Place("cpu", 1))
+    return load_graph([file], "onnxruntime", ["f32"], Place("cpu", 1))
 
 
 def plain(size: int, *colours: tuple[int, int, int]) -> NDArray[np.uint8]:

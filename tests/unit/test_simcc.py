@@ -115,7 +115,7 @@ def test_a_session_s_outputs_become_keypoints_of_each_crop(tmp_path: Path) -> No
     crops = np.zeros((2, 6, 4, 3), np.uint8)
     crops[0, 0, 2, 0], crops[0, 4, 0, 1] = 255, 255
     crops[1, 0, 1, 0], crops[1, 5, 0, 1] = 255, 255
-    graph = load_graph([file], "onnxruntime", "f32", Place("cpu", 1))
+    graph = load_graph([file], "onnxruntime", ["f32"], Place("cpu", 1))
     first, second = SimccPose(graph, prepared=False)(crops)
     assert first[0, :2].tolist() == [1.0, 2.0]
     assert second[0, :2].tolist() == [0.5, 2.5]
