@@ -15,6 +15,8 @@ USER, PASSWORD = "annotator@example.com", "an-ordinary-password"
 LEGACY_TOKEN = "0123456789abcdef0123456789abcdef01234567"
 START_LIMIT_S = 180
 CALL_LIMIT_S = 120
+RETRIEVE_LIMIT_S = 300
+"""It waits 100 s for the model, and stores the answer afterwards."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,8 @@ class LabelStudio:
         response = self.session.request(
             method,
             self.url + path,
-            timeout=CALL_LIMIT_S,
             headers={"X-CSRFToken": self.session.cookies.get("csrftoken") or "", "Referer": self.url},
-            **options,
+            **{"timeout": CALL_LIMIT_S, **options},
         )
         assert response.ok, f"{method} {path}: {response.status_code} {response.text[:1000]}"
         return response.json() if response.content else None
@@ -77,7 +78,7 @@ class LabelStudio:
         """Choose tasks in the data manager and press "Retrieve Predictions"."""
         body = {"selectedItems": {"all": False, "included": list(tasks)}}
         path = f"/api/dm/actions?id=retrieve_tasks_predictions&project={project}"
-        return self.call("POST", path, json=body)
+        return self.call("POST", path, json=body, timeout=RETRIEVE_LIMIT_S)
 
     def predictions(self, task: int) -> list[dict[str, Any]]:
         return self.call("GET", f"/api/predictions?task={task}")
