@@ -42,8 +42,8 @@ class LabelingPage:
         browser.open(f"{label_studio.url}/projects/{project}/data?task={task}")
         browser.place(".konvajs-content canvas")
         browser.place(".lsf-label")
-        # The picture has its place when it is loaded.
-        browser.wait_for("document.querySelector('img[src*=upload]')?.complete")
+        # The picture has its place when it is loaded; frames are loaded by a script.
+        browser.wait_for("""document.querySelector('img[src*=upload], img[src^="blob:"]')?.complete""")
         time.sleep(SETTLED_S)
 
     def region_rows(self) -> list[Row]:
@@ -73,6 +73,14 @@ class LabelingPage:
             canvas["y"] + canvas["height"] * percent[1] / 100,
         )
 
+    def next_frame(self) -> None:
+        """Go on to the next of several pictures, and wait until it is loaded."""
+        shown = "document.querySelector('img[src^=\"blob:\"]')?.src"
+        before = self.browser.evaluate(shown)
+        self.browser.click(".lsf-pagination__btn_arrow-right")
+        self.browser.wait_for(f"before => {shown} !== before", before)
+        time.sleep(SETTLED_S)
+
     def switch_auto_annotation_on(self) -> None:
         toggle = "[data-testid=bottombar-auto-annotation-toggle]"
         self.browser.wait_for("selector => document.querySelector(selector) !== null", toggle)
@@ -94,6 +102,9 @@ class LabelingPage:
         smart = self.browser.place(".lsf-tool_smart")
         self.browser.point_at((smart["x"] + smart["width"] / 2, smart["y"] + smart["height"] / 2))
         self.browser.click(f".lsf-tool_smart[aria-label={tool}]")
+        self._choose_label(label)
+
+    def _choose_label(self, label: str) -> None:
         time.sleep(SETTLED_S)
         if label not in self.browser.evaluate(_SELECTED_LABELS):
             index = self.browser.evaluate(
@@ -104,6 +115,13 @@ class LabelingPage:
             self.browser.click(".lsf-label[data-chosen]")
             self.browser.evaluate(f"index => delete {_LABELS}[index].dataset.chosen", index)
         self.browser.wait_for(f"label => {_SELECTED_LABELS}.includes(label)", label, limit_s=5)
+        time.sleep(SETTLED_S)
+
+    def draw_by_hand(self, tool: str, label: str, corner: Point, opposite: Point) -> None:
+        """Draw with a tool that asks no model."""
+        self.browser.click(f".lsf-tool:not(.lsf-tool_smart)[aria-label={tool}]")
+        self._choose_label(label)
+        self.draw_rectangle(corner, opposite)
         time.sleep(SETTLED_S)
 
     def draw_rectangle(self, corner: Point, opposite: Point) -> None:

@@ -57,10 +57,10 @@ def drawn_points(people: int) -> list[dict[str, tuple[float, float]]]:
     ]
 
 
-def jpeg(people: int) -> bytes:
+def jpeg(people: int, quality: int = 85) -> bytes:
     """A scene as a file."""
     file = io.BytesIO()
-    scene(people).save(file, "JPEG", quality=85)
+    scene(people).save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 

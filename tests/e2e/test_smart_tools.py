@@ -85,6 +85,31 @@ def test_a_second_person_joins_the_first_when_each_is_accepted(
     assert noses == pytest.approx([drawn["nose"][0] for drawn in scenes.drawn_points(2)], abs=3)
 
 
+def test_people_drawn_one_after_the_other_are_accepted_together(
+    page: LabelingPage, label_studio: LabelStudio, backend: Backend
+) -> None:
+    page.draw_by_hand("rectangle-tool", "person", (42, 20), (55, 60))
+    for corner, opposite in (((3, 3), (33, 98)), ((62, 13), (88, 98))):
+        page.choose("rectangle-tool", "person")
+        page.draw_rectangle(corner, opposite)
+        page.suggestions()
+    _wait_for_requests(backend, page, 2)
+    page.accept_suggestions()
+    page.submit()
+
+    asked = _interactive(backend)[-1].body["params"]["context"]["result"]
+    assert len(asked) == 3, "the one drawn by hand looks as if it waited, too"
+    (annotation,) = label_studio.annotations(page.task)
+    found = people_of(annotation["result"])
+    noses = [person["nose"]["value"]["x"] for person in found if person]
+    assert noses == pytest.approx([drawn["nose"][0] for drawn in scenes.drawn_points(2)], abs=3)
+    assert [len(person) for person in found].count(0) == 1, "the box drawn by hand stays as it is"
+    boxes = [region["id"] for region in annotation["result"] if region["type"] == "rectanglelabels"]
+    assert asked[0]["id"] in boxes
+    assert asked[1]["id"] not in boxes
+    assert asked[2]["id"] not in boxes
+
+
 def test_with_auto_accept_several_people_can_be_drawn_one_after_the_other(
     page: LabelingPage, label_studio: LabelStudio, backend: Backend
 ) -> None:

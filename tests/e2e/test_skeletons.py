@@ -1,0 +1,113 @@
+"""Bones as lines: drawn over the people, nested under their boxes, and the same after submitting."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from adapters.label_studio.label_config import parse_label_config
+from tests.e2e import scenes
+from tests.e2e.backend import Backend
+from tests.e2e.browser import Browser
+from tests.e2e.label_studio import LabelStudio
+from tests.e2e.labeling_page import LabelingPage
+
+GREEN = ImageColor.getrgb("#2ca02c")
+
+
+@pytest.fixture(scope="module")
+def skeleton_config() -> str:
+    """What the command prints."""
+    program = Path(sys.executable).with_name("rtmlib-backend")
+    command = [program, "label-config", "--skeleton"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_bones_lie_on_the_people_and_survive_submitting(
+    label_studio: LabelStudio,
+    backend: Backend,
+    browser: Browser,
+    skeleton_config: str,
+    screenshot: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    assert parse_label_config(skeleton_config).sentences == ()
+    project = label_studio.project("Skeletons", skeleton_config)
+    (task,) = label_studio.upload(project, {"two.jpg": scenes.jpeg(2)})
+    label_studio.connect(project, backend.wire.url)
+
+    page = LabelingPage(browser, label_studio, project, task)
+    rows = page.region_rows()
+    browser.evaluate("document.querySelector('.lsf-tree-list-holder').scrollTop = 0")
+    screenshot("label-studio-skeleton.jpg")
+    browser.screenshot(tmp_path / "page.png")
+    page.submit()
+
+    (stored,) = label_studio.predictions(task)
+    assert [row.label for row in rows if row.depth == 0] == ["person", "person"]
+    assert {row.label for row in rows if row.depth == 1} <= {"body", "left_hand", "right_hand", "face"}
+    assert len(rows) == len(stored["result"])
+    painted = np.asarray(Image.open(tmp_path / "page.png").convert("RGB"), int)
+    for person in scenes.drawn_points(2):
+        for a, b in (
+            ("left_shoulder", "left_elbow"),
+            ("right_shoulder", "right_elbow"),
+            ("left_knee", "left_ankle"),
+        ):
+            middle = ((person[a][0] + person[b][0]) / 2, (person[a][1] + person[b][1]) / 2)
+            x, y = (round(one) for one in page.place(middle))
+            near = painted[y - 8 : y + 9, x - 8 : x + 9]
+            assert np.abs(near - GREEN).max(axis=2).min() < 60, f"no bone between {a} and {b}"
+    (annotation,) = label_studio.annotations(task)
+    assert trees(annotation["result"]) == trees(stored["result"])
+
+
+def test_a_smart_rectangle_suggests_bones(
+    label_studio: LabelStudio, backend: Backend, browser: Browser, skeleton_config: str
+) -> None:
+    project = label_studio.project("Smart bones", skeleton_config)
+    label_studio.call("PATCH", f"/api/projects/{project}", json={"show_collab_predictions": False})
+    (task,) = label_studio.upload(project, {"two.jpg": scenes.jpeg(2)})
+    label_studio.connect(project, backend.wire.url)
+    page = LabelingPage(browser, label_studio, project, task)
+    page.switch_auto_annotation_on()
+    page.switch_auto_accept(on=False)
+
+    page.choose("rectangle-tool", "person")
+    page.draw_rectangle((3, 3), (33, 98))
+    offered = page.suggestions()
+    page.accept_suggestions()
+    page.submit()
+
+    (annotation,) = label_studio.annotations(task)
+    assert len(annotation["result"]) == offered
+    (box,) = [region["id"] for region in annotation["result"] if region["type"] == "rectanglelabels"]
+    bones = [region for region in annotation["result"] if region["type"] == "vectorlabels"]
+    assert {region["parentID"] for region in bones} == {box}
+    assert "body" in {region["value"]["vectorlabels"][0] for region in bones}
+
+
+def trees(result: list[dict[str, Any]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Every line's label, parent and vertices, to a hundredth of a percent."""
+    return {
+        region["id"]: [
+            (region["value"]["vectorlabels"][0], region["parentID"]),
+            *(
+                (
+                    vertex["id"],
+                    vertex["prevPointId"],
+                    math.floor(vertex["x"] * 100 + 0.5),
+                    round(vertex["y"], 2),
+                )
+                for vertex in region["value"]["vertices"]
+            ),
+        ]
+        for region in result
+        if region["type"] == "vectorlabels"
+    }
