@@ -5,12 +5,20 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import requests
 import typer
 from rich.console import Console
+from rich.markup import escape
 
+from adapters.cli.doctor_label_config import (
+    LabelConfigProblemError,
+    described,
+    label_config_of_file,
+    label_config_of_project,
+)
 from adapters.composition import runner_config
 from adapters.label_studio.connection import ConnectionFailedError, check_connection
 from adapters.label_studio.credentials import Credentials
@@ -27,7 +35,14 @@ class _ProblemError(Exception):
     """Something is wrong; the message says what to do."""
 
 
-def doctor() -> None:
+def doctor(
+    label_config: Annotated[
+        Path | None, typer.Option(help="Check also the label config in this file.", metavar="FILE")
+    ] = None,
+    project: Annotated[
+        int | None, typer.Option(help="Check also the label config of this project in Label Studio.", min=1)
+    ] = None,
+) -> None:
     """Check Python, packages, networks, device, port and Label Studio; exit code 1 if something is wrong."""
     console = Console(highlight=False)
     checks: list[tuple[str, Callable[[], str]]] = [("Python", _python), ("Packages", _packages)]
@@ -43,13 +58,18 @@ def doctor() -> None:
         ("Port", lambda: _port(settings)),
         ("Label Studio", lambda: _label_studio(settings)),
     ]
+    if label_config is not None:
+        checks.append(("Label config", lambda: described(label_config_of_file(label_config))))
+    if project is not None:
+        of_project = f"Label config of project {project}"
+        checks.append((of_project, lambda: described(label_config_of_project(project, settings))))
     failed = 0
     for name, check in checks:
         try:
-            console.print(f"[green]✓[/] {name}: {check()}")
-        except _ProblemError as problem:
+            console.print(f"[green]✓[/] {name}: {escape(check())}")
+        except (_ProblemError, LabelConfigProblemError) as problem:
             failed += 1
-            console.print(f"[red]✗[/] {name}: {problem}")
+            console.print(f"[red]✗[/] {name}: {escape(str(problem))}")
     if failed:
         raise typer.Exit(1)
 

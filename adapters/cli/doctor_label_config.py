@@ -1,0 +1,78 @@
+"""What `rtmlib-backend doctor` says about a project's label config."""
+
+import asyncio
+from pathlib import Path
+
+from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError, Patience
+from adapters.label_studio.credentials import Credentials
+from adapters.label_studio.label_config import LabelConfigError, parse_label_config
+from adapters.label_studio.label_config_tree import MAX_CHARACTERS
+from adapters.settings import Settings
+
+
+class LabelConfigProblemError(Exception):
+    """A label config cannot be had, or lacks something; the message says what to do."""
+
+
+def label_config_of_file(path: Path) -> str:
+    """Read a label config from a file.
+
+    Raises:
+        LabelConfigProblemError: It cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_CHARACTERS + 1)
+    except UnicodeDecodeError as error:
+        raise LabelConfigProblemError(f"{path} is not text in UTF-8.") from error
+    except OSError as error:
+        raise LabelConfigProblemError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def label_config_of_project(number: int, settings: Settings) -> str:
+    """Ask Label Studio for the label config of a project.
+
+    Raises:
+        LabelConfigProblemError: Label Studio does not show it.
+    """
+    url, token = settings.label_studio_url, settings.label_studio_api_token
+    if url is None or token is None:
+        raise LabelConfigProblemError(
+            "to read it from a project, set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN."
+        )
+
+    async def ask() -> str:
+        patience = Patience(attempts=2, longest_pause_s=1)
+        async with LabelStudioApi(url, Credentials(url, token.get_secret_value()), patience=patience) as api:
+            return (await api.project(number)).label_config
+
+    try:
+        return asyncio.run(ask())
+    except (LabelStudioApiError, ValueError) as error:
+        raise LabelConfigProblemError(str(error)) from error
+
+
+def described(xml: str) -> str:
+    """Say what a label config asks for.
+
+    Raises:
+        LabelConfigProblemError: It cannot be read, or lacks something.
+    """
+    try:
+        config = parse_label_config(xml)
+    except LabelConfigError as error:
+        raise LabelConfigProblemError(str(error)) from error
+    if config.sentences:
+        raise LabelConfigProblemError("\n  ".join(config.sentences))
+    wanted: list[str] = []
+    for image in config.images:
+        keypoints = {label.index for control in image.keypoints for label in control.labels}
+        bones = {label.tree.value for control in image.skeletons for label in control.labels}
+        parts = [
+            f"{len(keypoints)} keypoints" if keypoints else "",
+            f"bones of {', '.join(sorted(bones))}" if bones else "",
+        ]
+        parts.append("boxes" if image.box else "")
+        shown = "every frame of " if image.shows_frames else ""
+        wanted.append(f"{', '.join(part for part in parts if part)} on {shown}'{image.name}'")
+    return "; ".join(wanted)

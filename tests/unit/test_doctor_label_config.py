@@ -1,0 +1,124 @@
+"""`rtmlib-backend doctor` reads the label config of a file or a project, and says what it lacks."""
+
+import json
+import threading
+from collections.abc import Callable, Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from adapters.cli.app import app
+from adapters.label_studio.label_config_template import Selection, label_config_template
+
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+GOOD = label_config_template([Selection.HANDS])
+MISSPELT = GOOD.replace('value="left_thumb_1"', 'value="left_thum_1"')
+
+Doctor = Callable[..., Result]
+
+
+@pytest.fixture
+def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unused_tcp_port: int) -> Doctor:
+    for name, value in {
+        "BACKEND_PORT": str(unused_tcp_port),
+        "MODEL_CACHE_DIR": str(tmp_path),
+        "LABEL_STUDIO_URL": "",
+        "LABEL_STUDIO_API_TOKEN": "",
+        "COLUMNS": "500",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*options: str, **settings: str) -> Result:
+        return CliRunner().invoke(app, ["doctor", *options], env=settings)
+
+    return run
+
+
+@pytest.fixture
+def label_studio() -> Generator[str]:
+    """A Label Studio with two projects: 1 is good, 2 has a misspelt label."""
+    configs = {"/api/projects/1": GOOD, "/api/projects/2": MISSPELT}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            config = configs.get(self.path)
+            body = json.dumps({"id": 1, "title": "Hands", "label_config": config}).encode()
+            self.send_response(200 if config else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def line(result: Result, name: str) -> str:
+    """The check's line and what follows it."""
+    return result.output[result.output.index(name) :]
+
+
+def test_a_good_label_config_in_a_file_is_told_in_words(doctor: Doctor, tmp_path: Path) -> None:
+    file = tmp_path / "config.xml"
+    file.write_text(label_config_template([Selection.UPPER_BODY], skeleton=True, frames=True))
+
+    assert line(doctor("--label-config", str(file)), "Label config:").strip() == (
+        "Label config: bones of face, left_hand, right_hand, upper_body, boxes on every frame of 'image'"
+    )
+
+
+def test_unknown_labels_in_a_file_are_named_with_similar_ones(doctor: Doctor, tmp_path: Path) -> None:
+    file = tmp_path / "config.xml"
+    file.write_text(MISSPELT)
+
+    result = doctor("--label-config", str(file))
+
+    assert result.exit_code == 1
+    assert (
+        "Label 'left_thum_1' of KeyPointLabels 'keypoints' is none of our keypoints; similar: 'left_thumb_1'"
+        in (line(result, "Label config:"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"\xff\xfe", "is not text in UTF-8"),
+        (b"[/]", "not well-formed XML"),
+    ],
+)
+def test_a_file_that_is_no_label_config_is_explained(
+    doctor: Doctor, tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    file = tmp_path / "[config].xml"
+    if content is not None:
+        file.write_bytes(content)
+
+    assert said in line(doctor("--label-config", str(file)), "Label config:")
+
+
+def test_a_projects_label_config_is_read_from_label_studio(doctor: Doctor, label_studio: str) -> None:
+    settings = {"LABEL_STUDIO_URL": label_studio, "LABEL_STUDIO_API_TOKEN": TOKEN}
+
+    good, bad, missing = (doctor("--project", str(number), **settings) for number in (1, 2, 3))
+
+    assert "42 keypoints, boxes on 'image'" in line(good, "Label config of project 1")
+    assert "similar: 'left_thumb_1'" in line(bad, "Label config of project 2")
+    assert "no project 3" in line(missing, "Label config of project 3")
+
+
+def test_without_a_token_a_projects_label_config_cannot_be_read(doctor: Doctor) -> None:
+    assert "set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN" in line(
+        doctor("--project", "1"), "Label config of"
+    )
