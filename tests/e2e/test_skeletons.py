@@ -29,7 +29,7 @@ def skeleton_config() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def test_bones_lie_on_the_people_and_survive_submitting(
+def test_bones_lie_on_the_people_and_survive_submitting(  # noqa: PLR0917 - fixtures
     label_studio: LabelStudio,
     backend: Backend,
     browser: Browser,
