@@ -18,6 +18,7 @@ from adapters.admission import Admission
 from adapters.frames import FrameFailure, described, over_frames
 from adapters.label_studio.label_config import ImageControls, LabelConfig, parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_config_video import VideoControls
 from adapters.label_studio.predictions import PeopleInImage, Prediction, Thresholds, prediction
 from adapters.label_studio.prompts import (
     PointPrompt,
@@ -31,6 +32,7 @@ from adapters.label_studio.prompts import (
 )
 from adapters.label_studio.schemas import PredictRequest, Task
 from adapters.label_studio.task_value import TaskDataError
+from adapters.label_studio.video_regions import PeopleInVideo
 from adapters.log_lines import Event
 from adapters.people_in_pictures import FindPeople, PeopleInPictures
 from adapters.pictures.errors import PictureError
@@ -40,6 +42,8 @@ from adapters.prediction_cache.entries import prompt_box
 from adapters.request_context import request_id
 from adapters.status import Status
 from adapters.task_progress import TaskProgress, following, timed_stage
+from adapters.video.errors import VideoError
+from adapters.video.people_in_clips import PeopleInClips
 from wholebody.estimation import NetworkError
 from wholebody.schema import Part
 
@@ -78,6 +82,7 @@ class _Job:
     context: dict[str, Any]
     project: str | None
     own_turns: asyncio.Semaphore
+    time_budget_s: float
 
 
 @dataclass
@@ -102,6 +107,7 @@ class Predictor:
         admission: Gives places to tasks.
         status: Is told what happens.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
+        clips: Finds the people in clips; without it, there are no predictions for them.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one service, each named by its caller
@@ -114,8 +120,10 @@ class Predictor:
         admission: Admission,
         status: Status,
         cache: PredictionCache | None = None,
+        clips: PeopleInClips | None = None,
     ) -> None:
         self._people = PeopleInPictures(pictures, find_people, max_pixels, cache)
+        self._clips = clips
         self._thresholds = thresholds
         self._status = status
         self._admission = admission
@@ -131,7 +139,7 @@ class Predictor:
         xml = request.label_config or label_config_template([Selection.WHOLE])
         project = None if request.project is None else str(request.project)
         own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
-        job = _Job(parse_label_config(xml), request.params.context, project, own_turns)
+        job = _Job(parse_label_config(xml), request.params.context, project, own_turns, time_budget_s)
         errands = [_Errand(task, job, TaskProgress()) for task in request.tasks]
         running = [asyncio.create_task(self._in_turn(errand)) for errand in errands]
         if running:
@@ -182,7 +190,7 @@ class Predictor:
     async def _predict(self, errand: _Errand) -> Slot:
         try:
             found = await self._answer(errand)
-        except (PictureError, TaskError) as error:
+        except (PictureError, VideoError, TaskError) as error:
             return self._failed(errand, error.reason, str(error))
         except TaskDataError as error:
             return self._failed(errand, "no_picture", str(error))
@@ -237,8 +245,8 @@ class Predictor:
         config, context = errand.job.config, errand.job.context
         if is_interactive(context):
             return await self._prompted(errand, context)
-        if not config.images:
-            why = " ".join(config.problems) or "It has no image that keypoints can be drawn on."
+        if not config.images and not config.videos:
+            why = " ".join(config.problems) or "It has nothing that can be drawn on."
             raise TaskError("label_config", f"The label config asks for nothing that we know: {why}")
         found: list[PeopleInImage] = []
         for image in config.images:
@@ -247,7 +255,19 @@ class Predictor:
             else:
                 address = image.value.address(errand.task.data)
                 found.append(await self._whole_picture(errand.task, image, address))
-        return self._prediction(found)
+        videos = [await self._video(errand, video) for video in config.videos]
+        return self._prediction(found, videos=videos)
+
+    async def _video(self, errand: _Errand, video: VideoControls) -> PeopleInVideo:
+        if self._clips is None:
+            raise TaskError("label_config", f"Nothing of ours can be drawn on the video tag '{video.name}'.")
+        data = errand.task.data
+        address = video.value.address(data)
+        people = await self._clips.find(address, errand.task.id, errand.job.time_budget_s)
+        if people.damaged:
+            what = f"{people.damaged} frames of the clip could not be decoded. The others were looked at."
+            self._failed(errand, "broken_video", what)
+        return PeopleInVideo(video, people, video.frames_per_second(data))
 
     async def _whole_picture(
         self, task: Task, image: ImageControls, address: str, frame: int | None = None
@@ -338,8 +358,17 @@ class Predictor:
             pictures.append(PeopleInImage(image, people, found.size, frame, box.id_prefix))
         return self._prediction(pictures)
 
-    def _prediction(self, found: Sequence[PeopleInImage], only: Part | None = None) -> Prediction:
+    def _prediction(
+        self,
+        found: Sequence[PeopleInImage],
+        only: Part | None = None,
+        videos: Sequence[PeopleInVideo] = (),
+    ) -> Prediction:
         with timed_stage("format"):
             return prediction(
-                found, model_version=self._status.model_version, thresholds=self._thresholds, only=only
+                found,
+                model_version=self._status.model_version,
+                thresholds=self._thresholds,
+                only=only,
+                videos=videos,
             )

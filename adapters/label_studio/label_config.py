@@ -30,6 +30,7 @@ from adapters.label_studio.label_config_tags import (
     predicted_values,
 )
 from adapters.label_studio.label_config_tree import LabelConfigError, label_config_tree
+from adapters.label_studio.label_config_video import video_controls
 from adapters.label_studio.label_names import (
     listed,
     means_body_part,
@@ -89,18 +90,23 @@ class _Reading:
             image = self._image(name, value, shows_frames, [tag for tag in tags if name in tag.objects])
             if image is not None:
                 images.append(image)
-        if not shown:
+        videos = video_controls(self._elements, self._complaints)
+        if not shown and not videos:
             self._complaints.add(
                 "The label config has no usable Image tag, so there is nothing to look at: add "
                 '<Image name="image" value="$image"/>.'
             )
-        elif not images:
+        elif not images and not videos:
             self._complaints.add(
                 "Nothing can be predicted with this label config; `rtmlib-backend label-config` prints one to paste."
             )
         smart = (tag.name for tag in tags if is_yes(tag.attributes.get("smart", "")))
         return LabelConfig(
-            tuple(images), self._complaints.unknown_labels, self._complaints.problems, tuple(smart)
+            tuple(images),
+            self._complaints.unknown_labels,
+            self._complaints.problems,
+            tuple(smart),
+            tuple(videos),
         )
 
     def _images_shown(self) -> list[tuple[str, TaskValue, bool]]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from adapters.label_studio.label_config_video import VideoControls
 from adapters.label_studio.label_names import UnknownLabel
 from adapters.label_studio.task_value import TaskValue
 from wholebody.bone_trees import Tree
@@ -123,12 +124,14 @@ class LabelConfig:
         problems: What a prediction will lack and why, one sentence each, for logs and status pages; at most 100.
         smart_controls: Names of the tags with `smart="true"`, for which Label Studio asks again whenever something
             is drawn.
+        videos: The Video tags that predictions can be made for.
     """
 
     images: tuple[ImageControls, ...]
     unknown_labels: tuple[UnknownLabel, ...] = ()
     problems: tuple[str, ...] = ()
     smart_controls: tuple[str, ...] = ()
+    videos: tuple[VideoControls, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:

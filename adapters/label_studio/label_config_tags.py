@@ -124,7 +124,11 @@ class Complaints:
 
 
 def control_tags(
-    elements: Iterable[Element], kind: str, objects: Collection[str], complaints: Complaints
+    elements: Iterable[Element],
+    kind: str,
+    objects: Collection[str],
+    complaints: Complaints,
+    on: str = "Image",
 ) -> Iterable[ControlTag]:
     """Find the tags of a kind that belong to one of the objects.
 
@@ -133,6 +137,7 @@ def control_tags(
         kind: Such as `KeyPointLabels`.
         objects: Names of the tags that can be drawn on.
         complaints: Is told of tags that cannot be used.
+        on: What the tags that can be drawn on are.
     """
     for element in elements:
         if element.tag.lower() != kind.lower():
@@ -150,7 +155,7 @@ def control_tags(
             complaints.add(f"A {kind} tag has no name and is ignored.")
         elif not tag.objects:
             missing = f"to {listed(to_names)}" if to_names else "to nothing (toName is missing)"
-            complaints.add(f"{tag.title} belongs {missing}, which is no Image tag; it is ignored.")
+            complaints.add(f"{tag.title} belongs {missing}, which is no {on} tag; it is ignored.")
         else:
             yield tag
 

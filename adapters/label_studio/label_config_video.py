@@ -73,7 +73,7 @@ def video_controls(elements: Iterable[Element], complaints: Complaints) -> list[
     """
     elements = list(elements)
     shown = _videos_shown(elements, complaints)
-    boxes = list(control_tags(_of(elements, "videorectangle"), "VideoRectangle", shown, complaints))
+    boxes = list(control_tags(_of(elements, "videorectangle"), "VideoRectangle", shown, complaints, "Video"))
     # Other projects' Labels belong to texts and sounds, about which there is nothing to say.
     of_videos = [one for one in _of(elements, "labels") if _to_names(one) & shown.keys()]
     labels = list(control_tags(of_videos, "Labels", shown, complaints))
@@ -81,6 +81,7 @@ def video_controls(elements: Iterable[Element], complaints: Complaints) -> list[
     for name, attributes in shown.items():
         box = next((tag for tag in boxes if name in tag.objects and not tag.skipped), None)
         if box is None:
+            complaints.add(f"Video '{name}' has no VideoRectangle tag for people's boxes.")
             continue
         beside = [tag for tag in labels if name in tag.objects and not tag.skipped]
         label = _person_label(beside)

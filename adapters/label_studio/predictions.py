@@ -28,8 +28,10 @@ from adapters.label_studio.regions import (
     RegionType,
     RegionValue,
     VertexValue,
+    VideoRegion,
 )
 from adapters.label_studio.uncertainty import uncertainty
+from adapters.label_studio.video_regions import PeopleInVideo, video_regions
 from wholebody.bone_trees import LINES, Tree, Vertex, grown
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, Part
@@ -89,6 +91,7 @@ def prediction(
     model_version: str,
     thresholds: Thresholds,
     only: Part | None = None,
+    videos: Sequence[PeopleInVideo] = (),
 ) -> Prediction:
     """Write what was found in a task's pictures as one prediction.
 
@@ -105,13 +108,14 @@ def prediction(
         model_version: The version that /setup answers.
         thresholds: Lowest scores where the label config sets none.
         only: Send the keypoints and bones of this part only.
+        videos: The clips of the task, one per Video tag.
 
     Returns:
         A prediction whose `score` is the confidence: the mean over the people of the mean score of their
-        keypoints (of their bones, or their box, where no keypoint was sent); 0 where nobody was found. Its `result`
+        keypoints (of their bones, or their boxes, where no keypoint was sent); 0 where nobody was found. Its `result`
         is then empty. Each person's uncertainty is in the `meta` of their box (or of their regions without a box).
     """
-    regions: list[Region] = []
+    regions: list[Region | VideoRegion] = []
     confidences: list[float] = []
     positions: dict[str, int] = {}
     for picture in found:
@@ -127,6 +131,11 @@ def prediction(
                 sent += 1
                 regions += of_person
                 confidences.append(_confidence(of_person))
+    for position, video in enumerate(videos):
+        prefix = f"v{position}-" if found or position else ""
+        boxes = video_regions(video, person_threshold=thresholds.person, id_prefix=prefix)
+        regions += boxes
+        confidences += [box["score"] for box in boxes]
     score = sum(confidences) / len(confidences) if confidences else 0.0
     return {"model_version": model_version, "score": round(score, _DECIMALS), "result": regions}
 

@@ -69,9 +69,49 @@ class Region(TypedDict):
     value: RegionValue
 
 
+class KeyFrame(TypedDict):
+    """Where a box is at one frame, in percent of the picture."""
+
+    frame: int
+    time: float
+    x: float
+    y: float
+    width: float
+    height: float
+    rotation: float
+    enabled: bool
+
+
+class VideoBoxValue(TypedDict):
+    """A box through a clip."""
+
+    framesCount: int
+    duration: float
+    sequence: list[KeyFrame]
+    labels: NotRequired[list[str]]
+
+
+class VideoRegionMeta(TypedDict):
+    """A note that Label Studio shows with a region."""
+
+    text: list[str]
+
+
+class VideoRegion(TypedDict):
+    """A person through a clip."""
+
+    id: str
+    from_name: str
+    to_name: str
+    type: Literal["videorectangle"]
+    score: float
+    meta: VideoRegionMeta
+    value: VideoBoxValue
+
+
 class Prediction(TypedDict):
     """A prediction of one task."""
 
     model_version: str
     score: float
-    result: list[Region]
+    result: list[Region | VideoRegion]

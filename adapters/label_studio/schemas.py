@@ -105,7 +105,7 @@ class WebhookRequest(_Body):
 
 
 class RegionBody(_Body):
-    """One box, keypoint or line of bones of a prediction."""
+    """One box, keypoint, line of bones, or box through a clip, of a prediction."""
 
     id: str
     parent_id: str | None = Field(None, alias="parentID", description="Id of the box of the same person.")
@@ -114,12 +114,12 @@ class RegionBody(_Body):
     type: str = Field(examples=["keypointlabels"])
     value: dict[str, Any] = Field(
         examples=[{"x": 30.0, "y": 15.0, "width": 0.35, "keypointlabels": ["nose"]}],
-        description="Position and size in percent of the upright picture.",
+        description="Position and size in percent of the upright picture; of a clip, at each of its key frames.",
     )
     score: float = Field(ge=0, le=1)
-    original_width: int
-    original_height: int
-    image_rotation: int
+    original_width: int | None = Field(None, description="Of the picture; clips have none.")
+    original_height: int | None = None
+    image_rotation: int | None = None
     item_index: int | None = Field(None, ge=0, description="The frame that it is on, in tasks with several.")
     meta: dict[str, Any] | None = Field(
         None,

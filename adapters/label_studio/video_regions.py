@@ -10,12 +10,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adapters.label_studio.label_config_video import VideoControls
+from adapters.label_studio.regions import KeyFrame, VideoBoxValue, VideoRegion
 from adapters.video.following import FollowedPeople
 from wholebody.tracking import Sighting, Track
 
@@ -27,40 +28,6 @@ _TOLERANCE = (
 )
 _DECIMALS = 4
 _SEEK_S = 0.002  # how far behind a frame's beginning the player looks
-
-
-class KeyFrame(TypedDict):
-    """Where a box is at one frame, in percent of the picture."""
-
-    frame: int
-    time: float
-    x: float
-    y: float
-    width: float
-    height: float
-    rotation: float
-    enabled: bool
-
-
-class VideoBoxValue(TypedDict):
-    """A box through a clip."""
-
-    framesCount: int
-    duration: float
-    sequence: list[KeyFrame]
-    labels: NotRequired[list[str]]
-
-
-class VideoRegion(TypedDict):
-    """A region of a clip as Label Studio stores it."""
-
-    id: str
-    from_name: str
-    to_name: str
-    type: Literal["videorectangle"]
-    score: float
-    meta: dict[str, list[str]]
-    value: VideoBoxValue
 
 
 @dataclass(frozen=True)

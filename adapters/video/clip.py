@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from adapters.video.errors import VideoError
+from adapters.video.limits import ClipLimits
 
 _FORMATS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"....(ftyp|moov|mdat|wide|free|skip)", re.DOTALL), "mov"),
@@ -42,23 +43,6 @@ LONGEST_SIDE = 1280
 
 
 @dataclass(frozen=True)
-class ClipLimits:
-    """Bounds on what one clip may cost.
-
-    Attributes:
-        max_pixels: width × height of a frame.
-        max_frames: of the clip.
-        index_seconds: for finding out when each frame is shown.
-        frame_seconds: for decoding from one frame that is looked at to the next.
-    """
-
-    max_pixels: int = 9_000_000
-    max_frames: int = 200_000
-    index_seconds: float = 20.0
-    frame_seconds: float = 20.0
-
-
-@dataclass(frozen=True)
 class Frame:
     """A frame of a clip.
 
@@ -73,9 +57,6 @@ class Frame:
 
 class Clip:
     """A clip whose frames are decoded one after the other.
-
-    Its memory is given back when nobody refers to it any more, since a decoder must not be closed while a thread
-    that was given up is still in it.
 
     Args:
         data: The file.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.threads import run_in_thread
 from adapters.video.clip import Clip, Frame
 from adapters.video.errors import VideoError
 from adapters.video.pace import FURTHEST_S, Pace
@@ -67,7 +68,7 @@ async def follow_people(clip: Clip, detect: Detect, seconds: float) -> FollowedP
         found = await search
         waiting.popleft()
         boxes, scores = _usable(found)
-        colours = await asyncio.to_thread(clothes_colours, frame.picture, boxes)
+        colours = await run_in_thread(clothes_colours, frame.picture, boxes)
         tracker.look(frame.time, boxes, scores, colours)
         looks.append(frame.time)
         pace.look_finished()
@@ -77,7 +78,7 @@ async def follow_people(clip: Clip, detect: Detect, seconds: float) -> FollowedP
             reached = waiting[-1][0].time if waiting else looks[-1] if looks else None
             if reached is not None and moment <= reached:
                 continue  # a damaged frame was asked for, and the next one given
-            frame = await asyncio.to_thread(clip.next_frame, moment)
+            frame = await run_in_thread(clip.next_frame, moment)
             _check_gap(clip, reached, frame)
             if frame is None:
                 break
