@@ -1,5 +1,6 @@
 """A small web server for pictures, and for what is found on the web in place of them."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,8 +55,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(pictures.statuses.get(self.path, 200 if content is not None else 404))
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Length", str(len(content or b"")))
-        self.end_headers()
-        self.wfile.write(content or b"")
+        with contextlib.suppress(ConnectionError):  # some callers do not wait
+            self.end_headers()
+            self.wfile.write(content or b"")
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -1,0 +1,157 @@
+"""Callers by the hundred, and what to compare their experience with."""
+
+import asyncio
+import http.client
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import aiohttp
+
+from tests.service.server import free_port
+
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass
+class Outcome:
+    """What callers got.
+
+    Attributes:
+        statuses: How often each status came; 0 for none at all.
+        good: When the predictions came, on the monotonic clock.
+        refused_after_s: The seconds that each refusal took.
+        retry_after_s: The Retry-After of each refusal; 0 where it is missing.
+    """
+
+    statuses: Counter[int] = field(default_factory=Counter[int])
+    good: list[float] = field(default_factory=list[float])
+    refused_after_s: list[float] = field(default_factory=list[float])
+    retry_after_s: list[int] = field(default_factory=list[int])
+
+    def rate(self, since: float, until: float) -> float:
+        """Predictions per second between two moments."""
+        return sum(since <= moment < until for moment in self.good) / (until - since)
+
+
+async def _ask(session: aiohttp.ClientSession, url: str, body: bytes, outcome: Outcome) -> None:
+    started = time.monotonic()
+    try:
+        async with session.post(url, data=body, headers=JSON) as response:
+            answer = await response.read()
+    except aiohttp.ClientError:
+        outcome.statuses[0] += 1
+        return
+    ended = time.monotonic()
+    outcome.statuses[response.status] += 1
+    if response.status == 200 and b'"keypointlabels"' in answer:
+        outcome.good.append(ended)
+    elif response.status == 503:
+        outcome.refused_after_s.append(ended - started)
+        outcome.retry_after_s.append(int(response.headers.get("Retry-After", 0)))
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120)
+    )
+
+
+async def at_once(url: str, body: bytes, callers: int, seconds: float) -> Outcome:
+    """So many callers, each of whom asks again as soon as it is answered."""
+    outcome, end = Outcome(), time.monotonic() + seconds
+
+    async def caller() -> None:
+        while time.monotonic() < end:
+            await _ask(session, url, body, outcome)
+
+    async with _session() as session:
+        await asyncio.gather(*(caller() for _ in range(callers)))
+    return outcome
+
+
+async def at_rate(url: str, body: bytes, per_second: float, seconds: float) -> Outcome:
+    """Callers who come at a rate, whether those before them are answered or not; at the end, all hang up."""
+    outcome, asked = Outcome(), set[asyncio.Task[None]]()
+    started = time.monotonic()
+    async with _session() as session:
+        while (now := time.monotonic()) < started + seconds:
+            while len(asked) < (now - started) * per_second:
+                asked.add(asyncio.create_task(_ask(session, url, body, outcome)))
+            await asyncio.sleep(0.02)
+        for caller in asked:
+            caller.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    return outcome
+
+
+def share(values: Sequence[float], part: float) -> float:
+    """The value that a part of the values do not exceed: 0.99 for the 99th percentile."""
+    return sorted(values)[min(int(len(values) * part), len(values) - 1)]
+
+
+class Probes:
+    """Asks for a path every 50 ms, from a thread, for as long as its `with` block runs.
+
+    Attributes:
+        seconds: How long the answers took.
+    """
+
+    def __init__(self, port: int, path: str) -> None:
+        self._port, self._path = port, path
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.seconds: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        while not self._end.wait(0.05):
+            started = time.perf_counter()
+            connection.request("GET", self._path)
+            connection.getresponse().read()
+            self.seconds.append(time.perf_counter() - started)
+        connection.close()
+
+
+_PLAIN_SERVER = """
+import asyncio, sys
+
+async def answer(reader, writer):
+    while await reader.readuntil(b"\\r\\n\\r\\n"):
+        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]))
+    print("ready", flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def plain_server() -> Iterator[int]:
+    """A process that does nothing but answer; yields its port. What it takes is what the machine takes."""
+    port = free_port()
+    command = [sys.executable, "-c", _PLAIN_SERVER, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == b"ready\n"
+            yield port
+        finally:
+            server.kill()
