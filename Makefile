@@ -56,6 +56,14 @@ bench: $(UV) ## Measure the service beside a plain peer, rtmlib and the networks
 	@$(UV) run --frozen --inexact --group bench python -m benchmarks.comparison --photos "$(PHOTOS)" \
 	  $(if $(STAND_INS),--stand-ins "$(STAND_INS)")
 
+.PHONY: chaos
+chaos: setup ## Send 10,000 bad, dropped, slow and failing requests (CHAOS_REQUESTS=…; a quarter of an hour)
+	@CHAOS_REQUESTS=$${CHAOS_REQUESTS:-10000} $(UV) run --frozen --no-sync pytest -q -s tests/service/test_chaos.py
+
+.PHONY: soak
+soak: setup ## Watch memory and open files for half an hour at capacity (SOAK_SECONDS=…)
+	@SOAK_SECONDS=$${SOAK_SECONDS:-1800} $(UV) run --frozen --no-sync pytest -q -s tests/service/test_soak.py
+
 # --- delivery ---
 # MODELS=fetch: networks are fetched at the first start into MODEL_CACHE_DIR. MODELS=baked: they come in the Bento.
 MODELS ?= fetch
