@@ -27,6 +27,11 @@ serve: setup ## Serve on port 9090 (BACKEND_PORT) with the embedded models
 test: setup ## Run the whole test suite
 	@$(UV) run --frozen --no-sync pytest
 
+.PHONY: fuzz
+fuzz: setup ## Send a server what schemathesis makes of its OpenAPI document (FUZZ_EXAMPLES=…, FUZZ_SEED=…; minutes)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
+	  $(UV) run --frozen --no-sync pytest tests/service/test_fuzz.py
+
 .PHONY: lint
 lint: setup ## Check format, style and types of all files
 	@PATH="$(dir $(UV)):$$PATH" $(UV) run --frozen --no-sync prek run --all-files
