@@ -1,8 +1,9 @@
 """Compares annotations with their predictions in the background, when Label Studio's webhook tells of one.
 
 Label Studio sends webhooks without authentication, so anybody who reaches the service can send them. Therefore
-nothing of a webhook is believed: it names an annotation, which is read from Label Studio itself; each state of an
-annotation is counted once; few wait, and one is read at a time, with a pause. What comes in excess is dropped.
+nothing of a webhook is believed: it names an annotation, which is read from Label Studio itself, and counted if it was
+changed just now, once for each of its states. Few wait, and one is read at a time, with a pause; what comes in excess
+is dropped.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from adapters.label_studio import correction_metrics as metrics
@@ -32,6 +34,9 @@ PAUSE_S = 0.2
 _LIMIT_S = 15.0
 _SETTLING_S = 0.5  # Label Studio may send the webhook before others can read the annotation
 _REMEMBERED = 10_000
+# Seconds. A replica does not know what others have counted, or itself before a restart: what was changed long ago is
+# not counted again. Not less, since Label Studio's clock may differ from ours.
+_OLD_S = 3600.0
 _LARGEST_NUMBER = 2**63 - 1  # of Label Studio's database
 
 
@@ -63,6 +68,15 @@ def submitted(body: WebhookRequest) -> Submitted | None:
 def _number(sent: object) -> int | None:
     number = cast("Mapping[str, Any]", sent).get("id") if isinstance(sent, dict) else None
     return number if type(number) is int and 0 < number <= _LARGEST_NUMBER else None
+
+
+def _age_s(updated_at: str) -> float:
+    """Seconds since an annotation was changed; 0 where that cannot be told."""
+    try:
+        then = datetime.fromisoformat(updated_at)
+    except ValueError:
+        return 0.0
+    return (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
 
 
 class CorrectionWatch:
@@ -120,6 +134,9 @@ class CorrectionWatch:
         )
         if task is None or annotation is None:
             self._count(Comparison(Outcome.GONE))
+            return
+        if _age_s(annotation.updated_at) > _OLD_S:
+            self._count(Comparison(Outcome.OLD))
             return
         state = (annotation.id, annotation.updated_at)
         if state in self._counted:

@@ -25,7 +25,8 @@ class Outcome(StrEnum):
 
     `ACCEPTED`: every keypoint is where it was predicted. `CORRECTED`: some were moved, removed or added. `SKIPPED`: the
     annotator skipped the task. `NOT_PREDICTED`: it was not made from a prediction of the present model version.
-    `GONE`: the annotation is not there (any more). `FAILED`: Label Studio could not be asked. `DROPPED`: too many
+    `GONE`: the annotation is not there (any more). `OLD`: it was not changed just now, so the webhook is not Label
+    Studio's. `FAILED`: Label Studio could not be asked. `DROPPED`: too many
     annotations came at once.
     """
 
@@ -34,6 +35,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     NOT_PREDICTED = "not_predicted"
     GONE = "gone"
+    OLD = "old"
     FAILED = "failed"
     DROPPED = "dropped"
 

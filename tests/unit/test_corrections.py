@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,22 @@ class TestTheWatch:
             await until(lambda: counted(Outcome.CORRECTED) == corrected + 1)
 
         assert counted(Outcome.ACCEPTED) == accepted + 2
+
+    async def test_does_not_count_what_was_changed_long_ago(self) -> None:
+        long_ago, just_now = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC)
+        site = Site(
+            {
+                1: annotated(1, PREDICTED, long_ago.isoformat()),
+                2: annotated(2, PREDICTED, just_now.isoformat()),
+            }
+        )
+        old, accepted = counted(Outcome.OLD), counted(Outcome.ACCEPTED)
+        async with running(site) as watch:
+            watch.note(webhook(1))
+            watch.note(webhook(2))
+            await until(lambda: counted(Outcome.ACCEPTED) == accepted + 1)
+
+        assert counted(Outcome.OLD) == old + 1
 
     async def test_an_annotation_that_is_not_there_costs_one_question(self) -> None:
         site = Site()
