@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
 from adapters.label_studio.schemas import PredictionBody
+from tests.unit.test_label_config import mmpose_labels, numbered_hand_labels, replaced_systems_labels
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, PART_RANGES, Part
 
@@ -221,6 +222,21 @@ def test_only_the_labels_of_the_project_are_sent_under_its_own_names() -> None:
     answer = predicted([person(keypoints={"nose": (1, 1, 0.9), "left_eye": (1, 1, 0.9)})], xml)
 
     assert [r["value"].get("keypointlabels") for r in answer["result"]] == [None, ["Nase"]]
+
+
+@pytest.mark.parametrize("names_of", [replaced_systems_labels, mmpose_labels, numbered_hand_labels])
+def test_projects_with_other_names_get_every_one_of_their_133_labels(
+    names_of: Callable[[], list[str]],
+) -> None:
+    labels = "".join(f'<Label value="{name}"/>' for name in names_of())
+    everything = {keypoint.name: (float(keypoint.index), 2.0, 0.9) for keypoint in KEYPOINTS}
+
+    regions = predicted([person(keypoints=everything)], config_with(labels=labels))["result"]
+
+    points = [
+        (r["value"]["keypointlabels"], r["value"]["x"]) for r in regions if r["type"] == "keypointlabels"
+    ]
+    assert points == [([name], index / 4) for index, name in enumerate(names_of())]
 
 
 def test_one_keypoint_in_two_tags_gets_two_ids() -> None:

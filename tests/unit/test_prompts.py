@@ -405,3 +405,22 @@ def test_a_point_that_waits_for_the_same_answer_counts() -> None:
     found = drawn_prompts(body["params"]["context"], SIZE)
     assert found is not None
     assert [isinstance(one, PointPrompt) and one.positive for one in found.earlier] == [True]
+
+
+def test_a_recorded_second_rectangle_while_the_first_waits_beside_an_accepted_one() -> None:
+    context = json.loads((RECORDED / "smart_rectangle_second_while_first_waits.json").read_text())["params"][
+        "context"
+    ]
+    accepted, first, second = (region["id"] for region in context["result"])
+    drawings = SmartDrawings()
+
+    before = drawn_prompts({"result": context["result"][:2]}, SIZE)
+    assert before is not None
+    asked_first = drawings.waiting_boxes("37", before)
+    now = drawn_prompts(context, SIZE)
+    assert now is not None
+    asked_now = drawings.waiting_boxes("37", now)
+
+    assert accepted.endswith("-p0-box")
+    assert [box.region_id for box in asked_first] == [first]
+    assert [box.region_id for box in asked_now] == [first, second]
