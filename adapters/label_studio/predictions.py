@@ -303,10 +303,10 @@ def _place(
     drawing: _Drawing, person: Person, index: int, threshold: float
 ) -> tuple[float, float, float] | None:
     """Return x and y of a keypoint in percent, and its score; None if it is not to be seen."""
-    score = _unit(float(person.scores[index]))
+    score = _unit(person.scores.item(index))
     if not score or score < threshold:
         return None
-    x, y = (float(coordinate) for coordinate in person.keypoints[index])
+    x, y = person.keypoints.item(index, 0), person.keypoints.item(index, 1)
     width, height = drawing.picture.size
     if not (0 <= x <= width and 0 <= y <= height):  # false for NaN as well
         return None
@@ -387,9 +387,13 @@ def _unit(score: float) -> float | None:
     """Clamp a score to 0..1 (SimCC scores may exceed 1 slightly); None for NaN."""
     if math.isnan(score):
         return None
-    return round(min(max(float(score), 0.0), 1.0), _DECIMALS)
+    return round(min(max(score, 0.0), 1.0), _DECIMALS)
 
 
 def _first(*numbers: float | None) -> float:
     """Return the first number that is set; the last one always is."""
-    return next(number for number in numbers if number is not None)
+    # Asked for every keypoint of everybody: a generator would take three times as long.
+    for number in numbers:
+        if number is not None:
+            return number
+    raise AssertionError("the last number is always set")
