@@ -138,7 +138,7 @@ def test_two_runs_at_the_same_time_give_no_task_two_predictions(
     password = {"BASIC_AUTH_USER": "annotators", "BASIC_AUTH_PASS": "a pass: word"}
     backend = start_backend(**password)
     project = label_studio.project("Two at once", label_config)
-    tasks = tasks_showing(label_studio, project, 40, [scenes.jpeg(1)])
+    tasks = tasks_showing(label_studio, project, 24, [scenes.jpeg(1)])
     for name in "ab":
         (tmp_path / name).mkdir()
     runs = [Preannotate(label_studio, tmp_path / name, **password) for name in "ab"]
