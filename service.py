@@ -41,6 +41,7 @@ from adapters.prediction_cache.cache import open_prediction_cache
 from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import NetworkInUse, Status
+from adapters.tracing import TracingError, configure_tracing, trace_requests
 from runners.assembly import files_of, model_version
 from runners.services import assemble_runners, runner_services
 from wholebody.person import Person
@@ -50,13 +51,19 @@ try:
     settings = load_settings()
 except SettingsError as error:
     sys.exit(str(error))
-configure_logging(settings.effective_log_level)
+configure_logging(settings.effective_log_level, settings.log_format)
+try:
+    configure_tracing()
+except TracingError as error:
+    sys.exit(str(error))
 use_server_protocol()
 
 config = runner_config(settings)
 status = Status(settings.mode, settings.device)
 admission = Admission(TASKS_IN_HAND)
 DetectorRunner, PoseRunner = runner_services(config)
+for runner in (DetectorRunner, PoseRunner):
+    trace_requests(runner)
 
 REQUEST_LIMIT_S = 110
 """Longest that a request may take; Label Studio itself waits 100 s, and predictions are given 90 s."""
@@ -196,6 +203,7 @@ def openapi() -> dict[str, Any]:
     return complete(Backend.openapi_spec.asdict(), ours)
 
 
+trace_requests(Backend)
 password = settings.basic_auth_pass
 Backend.add_asgi_middleware(
     cast(Any, Surface),  # BentoML's protocol for middleware describes the instance, not the class

@@ -2,5 +2,7 @@
 
 from contextvars import ContextVar
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+NO_REQUEST = "-"
+
+request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 """The request that is being answered: the caller's X-Request-ID, or one of ours."""

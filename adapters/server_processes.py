@@ -35,8 +35,11 @@ class ServerProcess:
 
 @cache
 def own_name() -> str:
-    """Return the name of this process: see `ServerProcess`."""
-    return _name(psutil.Process().cmdline()) or "entry"
+    """Return the name of this process: see `ServerProcess`; `main` if it is none of a server's."""
+    command = psutil.Process().cmdline()
+    if name := _name(command):
+        return name
+    return "supervisor" if "bentoml" in command and "serve" in command else "main"
 
 
 def server_processes() -> list[ServerProcess]:

@@ -8,6 +8,7 @@ from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.http.cross_origin import as_origin
+from adapters.log_lines import LogFormat
 from adapters.pictures.guard import AddressPolicy
 from adapters.pictures.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
@@ -62,6 +63,11 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level of log lines."
+    )
+    log_format: LogFormat = Field(
+        "auto",
+        description="How log lines look: one JSON object a line, or text; `auto` is text on a terminal and JSON "
+        "anywhere else.",
     )
     debug: bool = Field(False, description="Log everything, whatever LOG_LEVEL says.")
     label_studio_url: str | None = Field(

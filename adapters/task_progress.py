@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from adapters import metrics
+from adapters import metrics, tracing
 
 
 @dataclass
@@ -49,7 +49,7 @@ def entered(stage: str) -> None:
 
 @contextmanager
 def timed_stage(stage: str) -> Generator[None]:
-    """Time a stage of the current task."""
+    """Time a stage of the current task, in the metrics and as a span."""
     entered(stage)
-    with metrics.stage_seconds().labels(stage=stage).time():
+    with tracing.span(stage), metrics.stage_seconds().labels(stage=stage).time():
         yield

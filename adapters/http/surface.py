@@ -25,6 +25,7 @@ from adapters.http.cross_origin import CrossOrigin
 from adapters.http.disconnects import run_while_connected
 from adapters.http.errors import detail_in_our_shape, detail_of, error_response
 from adapters.http.security_headers import RawHeaders, missing_security_headers
+from adapters.log_lines import Event
 from adapters.request_context import request_id
 
 logger = logging.getLogger(__name__)
@@ -151,12 +152,14 @@ class Surface:
             quiet = scope["path"] in QUIET and answer.detail is None
             logger.log(
                 logging.DEBUG if quiet else logging.INFO,
-                "method=%s path=%s status=%s seconds=%.3f%s",
-                scope["method"],
-                scope["path"][:_SHOWN_PATH],
-                answer.status,
-                seconds,
-                "" if answer.detail is None else f": {answer.detail}",
+                Event(
+                    "answered",
+                    answer.detail,
+                    method=scope["method"],
+                    path=scope["path"][:_SHOWN_PATH],
+                    status=answer.status,
+                    seconds=seconds,
+                ),
             )
             request_id.reset(token)
 

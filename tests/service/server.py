@@ -58,7 +58,11 @@ def environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """
     ours = {name.upper() for name in Settings.model_fields}
     inherited = {name: value for name, value in os.environ.items() if name not in ours}
-    return inherited | {"BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "true"} | dict(settings)
+    return (
+        inherited
+        | {"BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "true", "LOG_FORMAT": "text"}
+        | dict(settings)
+    )
 
 
 @dataclass

@@ -251,7 +251,7 @@ class TestFailures:
         assert slots[ONE_PIXEL]["model_version"]
 
     def test_the_log_says_which_task_failed_and_why(self, server: Server, slots: dict[int, Any]) -> None:
-        failures = [line for line in server.logged(REQUEST) if " failed reason=" in line]
+        failures = [line for line in server.logged(REQUEST) if " task failed " in line]
 
         said = {}
         for line in failures:

@@ -1,14 +1,20 @@
 """Log lines: one line for each event, with the request's id, whatever callers write."""
 
+import json
 import logging
+import os
+import pty
 import re
+import subprocess
+import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from adapters.log_lines import OUR_PACKAGES, configure_logging
+from adapters.log_lines import MAX_TEXT, OUR_PACKAGES, SERVER_PACKAGES, Event, configure_logging
 from adapters.request_context import request_id
 
 BENTOML = logging.getLogger("bentoml._internal.server.http_app")
@@ -16,9 +22,13 @@ BENTOML = logging.getLogger("bentoml._internal.server.http_app")
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (*OUR_PACKAGES, BENTOML.name)]
+    names = (*OUR_PACKAGES, *SERVER_PACKAGES, BENTOML.name, None)
+    loggers = [logging.getLogger(name) for name in names]
     before = [(log, log.handlers[:], log.filters[:], log.level, log.propagate) for log in loggers]
-    yield
+    with warnings.catch_warnings():
+        yield
+    logging.captureWarnings(False)
+    sys.excepthook = sys.__excepthook__
     for log, handlers, filters, level, propagate in before:
         log.handlers, log.filters, log.propagate = handlers, filters, propagate
         log.setLevel(level)
@@ -29,7 +39,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_line_has_time_level_place_and_request(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO")
+    configure_logging("INFO", "text")
     token = request_id.set("r-1")
     logging.getLogger("adapters.predictor").warning("task=%s failed", 7)
     request_id.reset(token)
@@ -39,7 +49,7 @@ def test_a_line_has_time_level_place_and_request(capsys: pytest.CaptureFixture[s
 
 
 def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("WARNING")
+    configure_logging("WARNING", "text")
     logging.getLogger("runners.services").info("not this")
     logging.getLogger("runners.services").warning("this")
 
@@ -52,7 +62,7 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
 def test_nothing_that_a_caller_writes_breaks_a_line_or_colours_a_terminal(
     written: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configure_logging("INFO")
+    configure_logging("INFO", "text")
     logging.getLogger("adapters.predictor").warning("task=%s failed", written)
 
     (line,) = lines(capsys)
@@ -61,14 +71,14 @@ def test_nothing_that_a_caller_writes_breaks_a_line_or_colours_a_terminal(
 
 
 def test_letters_of_all_languages_stay_readable(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO")
+    configure_logging("INFO", "text")
     logging.getLogger("adapters.predictor").warning("task=%s", "größe-写真-фото")
 
     assert lines(capsys)[0].endswith("task=größe-写真-фото")
 
 
 def test_an_exception_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO")
+    configure_logging("INFO", "text")
     try:
         raise RuntimeError("surprise")
     except RuntimeError:
@@ -86,31 +96,202 @@ def from_http_request(text: str) -> Body:
     return Body.model_validate_json(text)
 
 
-def logged_by_bentoml(caplog: pytest.LogCaptureFixture, function: Any) -> bool:
+def logged_by_bentoml(capsys: pytest.CaptureFixture[str], function: Any) -> bool:
     try:
         function()
     except Exception:
         BENTOML.exception("Exception on /predict [POST]")
-    return bool(caplog.records)
+    return bool(lines(capsys))
 
 
-def test_a_body_that_cannot_be_read_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    configure_logging("INFO")
+def test_a_body_that_cannot_be_read_leaves_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "text")
 
     with pytest.raises(ValidationError):
         from_http_request("{")
-    assert not logged_by_bentoml(caplog, lambda: from_http_request("{"))
+    assert not logged_by_bentoml(capsys, lambda: from_http_request("{"))
 
 
-def test_an_error_after_the_body_was_read_leaves_one(caplog: pytest.LogCaptureFixture) -> None:
-    configure_logging("INFO")
+def test_an_error_after_the_body_was_read_leaves_one(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "text")
 
-    assert logged_by_bentoml(caplog, lambda: Body.model_validate_json("{"))
+    assert logged_by_bentoml(capsys, lambda: Body.model_validate_json("{"))
 
 
 def test_configuring_twice_doubles_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO")
-    configure_logging("INFO")
+    configure_logging("INFO", "text")
+    configure_logging("INFO", "text")
     logging.getLogger("service").warning("once")
 
     assert len(lines(capsys)) == 1
+
+
+def objects(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines(capsys)]
+
+
+class TestJson:
+    def test_an_event_is_an_object_with_its_values(self, capsys: pytest.CaptureFixture[str]) -> None:
+        configure_logging("INFO", "json")
+        token = request_id.set("r-1")
+        event = Event(
+            "task failed", "No connection.", task=7, project="7.1", stage="fetch", seconds=0.12345678
+        )
+        logging.getLogger("adapters.predictor").warning(event)
+        request_id.reset(token)
+
+        (line,) = objects(capsys)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line.pop("time"))
+        assert line == {
+            "level": "WARNING",
+            "logger": "adapters.predictor",
+            "process": "main",
+            "request": "r-1",
+            "message": "task failed",
+            "task": 7,
+            "project": "7.1",
+            "stage": "fetch",
+            "seconds": 0.123457,
+            "detail": "No connection.",
+        }
+
+    def test_a_message_of_any_package_is_an_object_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        configure_logging("INFO", "json")
+        logging.getLogger("bentoml.serve").info("Service %s initialized", "pose_runner")
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        logging.getLogger("PIL.Image").warning("from a library")
+
+        assert [(line["logger"], line["message"]) for line in objects(capsys)] == [
+            ("bentoml.serve", "Service pose_runner initialized"),
+            ("uvicorn.error", "Invalid HTTP request received."),
+            ("PIL.Image", "from a library"),
+        ]
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "a\nb",
+            "a\r\nb",
+            "\x1b[31m",
+            "\u2028",
+            "\x85",
+            "\x00",
+            "\u202e",
+            "\ud800",
+            '","level":"INFO',
+            "写真",
+        ],
+    )
+    def test_nothing_that_a_caller_writes_leaves_its_place(
+        self, written: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_logging("INFO", "json")
+        logging.getLogger("adapters").warning(Event("task failed", written, task=written, project=written))
+
+        (line,) = lines(capsys)
+        assert line.isascii()
+        read = json.loads(line)
+        assert (read["task"], read["project"], read["detail"], read["level"]) == (*[written] * 3, "WARNING")
+
+    def test_a_traceback_stays_on_the_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        configure_logging("INFO", "json")
+        try:
+            raise RuntimeError("surprise")
+        except RuntimeError:
+            logging.getLogger("adapters.predictor").exception("An unexpected error")
+
+        (line,) = objects(capsys)
+        assert line["message"] == "An unexpected error"
+        assert line["traceback"].endswith("RuntimeError: surprise")
+
+    def test_a_warning_is_a_line_as_well(self, capsys: pytest.CaptureFixture[str]) -> None:
+        configure_logging("INFO", "json")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            logging.captureWarnings(False)
+            logging.captureWarnings(True)
+            warnings.warn("soon gone", DeprecationWarning, stacklevel=1)
+
+        (line,) = objects(capsys)
+        assert line["logger"] == "py.warnings"
+        assert "soon gone" in line["message"]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_task_with_an_id_as_long_as_a_request_leaves_a_line_of_bounded_length(
+    form: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("INFO", form)
+    logging.getLogger("adapters").warning(Event("task failed", "x" * 10**6, task="i" * 10**6))
+
+    (line,) = lines(capsys)
+    assert len(line) < 3 * MAX_TEXT
+    assert "… (" in line or "\\u2026 (" in line
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("DEBUG", {"ours", "bentoml"}),
+        ("INFO", {"ours", "bentoml"}),
+        ("WARNING", set[str]()),
+        ("ERROR", set[str]()),
+    ],
+)
+def test_the_level_holds_for_the_server_too(
+    level: str, expected: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(level, "json")
+    logging.getLogger("adapters").info("ours")
+    logging.getLogger("bentoml.serve").info("bentoml")
+    logging.getLogger("bentoml.serve").debug("too much")
+    logging.getLogger("circus").info("too much")
+    logging.getLogger("urllib3").debug("too much")
+
+    assert {line["message"] for line in objects(capsys)} == expected
+
+
+CONFIGURED = """
+import logging, sys
+from adapters.log_lines import configure_logging
+configure_logging("INFO", sys.argv[1])
+logging.getLogger("adapters").warning("here")
+raise SystemExit(0) if sys.argv[2:] == [] else ValueError("the end")
+"""
+
+
+def on_a_terminal(form: str) -> str:
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", CONFIGURED, form], stderr=theirs, check=True, timeout=60)
+        return os.read(ours, 10_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def elsewhere(form: str, *more: str) -> list[str]:
+    command = [sys.executable, "-c", CONFIGURED, form, *more]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=60
+    ).stderr.splitlines()
+
+
+def test_left_to_itself_it_is_words_on_a_terminal_and_json_elsewhere() -> None:
+    assert on_a_terminal("auto").strip().endswith("WARNING adapters request=- here")
+    (line,) = elsewhere("auto")
+    assert json.loads(line)["message"] == "here"
+
+
+def test_either_can_be_asked_for_anywhere() -> None:
+    assert json.loads(on_a_terminal("json"))["message"] == "here"
+    assert elsewhere("text")[0].endswith("WARNING adapters request=- here")
+
+
+def test_the_end_of_a_process_is_one_line_of_json() -> None:
+    here, end = map(json.loads, elsewhere("json", "fail"))
+
+    assert here["message"] == "here"
+    assert end["level"] == "CRITICAL"
+    assert end["message"] == "The process ends: ValueError('the end')"
+    assert end["traceback"].endswith("ValueError: the end")
