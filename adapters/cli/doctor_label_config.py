@@ -75,4 +75,5 @@ def described(xml: str) -> str:
         parts.append("boxes" if image.box else "")
         shown = "every frame of " if image.shows_frames else ""
         wanted.append(f"{', '.join(part for part in parts if part)} on {shown}'{image.name}'")
+    wanted += [f"people on '{video.name}'" for video in config.videos]
     return "; ".join(wanted)

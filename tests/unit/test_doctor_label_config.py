@@ -77,6 +77,18 @@ def test_a_good_label_config_in_a_file_is_told_in_words(doctor: Doctor, tmp_path
     )
 
 
+def test_a_label_config_for_video_is_told_in_words(doctor: Doctor, tmp_path: Path) -> None:
+    file = tmp_path / "config.xml"
+    file.write_text(
+        '<View><Video name="clip" value="$video"/><VideoRectangle name="box" toName="clip"/>'
+        '<Labels name="what" toName="clip"><Label value="person"/></Labels></View>'
+    )
+
+    assert (
+        line(doctor("--label-config", str(file)), "Label config:").strip() == "Label config: people on 'clip'"
+    )
+
+
 def test_unknown_labels_in_a_file_are_named_with_similar_ones(doctor: Doctor, tmp_path: Path) -> None:
     file = tmp_path / "config.xml"
     file.write_text(MISSPELT)
