@@ -41,24 +41,19 @@ class PictureFields:
 
         Without a label config, it is the only field that is an address, or a list of them.
         """
-        found = self._field(data, image)
-        if isinstance(found, list):
-            frames = cast(list[object], found)
-            found = frames[frame or 0] if 0 <= (frame or 0) < len(frames) else None
-        return found if isinstance(found, str) else ""
+        addresses = self._addresses(data, image)
+        position = frame or 0
+        return addresses[position] if 0 <= position < len(addresses) else ""
 
-    def _field(self, data: Mapping[str, object], image: str) -> object:
+    def _addresses(self, data: Mapping[str, object], image: str) -> list[str]:
         value = self.values.get(image)
         if value is not None:
-            listed = data.get(value.removeprefix("$"))
-            if isinstance(listed, list):
-                return cast(object, listed)
             try:
-                return TaskValue(value).address(data)
+                return TaskValue(value).addresses(data)
             except TaskDataError:
-                return None
-        candidates = [field for field in data.values() if _looks_like_address(field)]
-        return candidates[0] if len(candidates) == 1 else None
+                return []
+        candidates = [key for key, field in data.items() if _looks_like_address(field)]
+        return TaskValue(f"${candidates[0]}").addresses(data) if len(candidates) == 1 else []
 
 
 def _looks_like_address(field: object) -> bool:
