@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters import metrics
 from adapters.admission import Admission
 from adapters.composition import runner_config
 from adapters.event_loop import event_loop_watched
@@ -42,6 +43,7 @@ from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import NetworkInUse, Status
 from adapters.tracing import TracingError, configure_tracing, trace_requests
+from adapters.video.people_in_clips import PeopleInClips
 from runners.assembly import files_of, model_version
 from runners.services import assemble_runners, runner_services
 from wholebody.person import Person
@@ -111,6 +113,7 @@ class Backend:
         """Open the connections that requests need."""
         networks = [NetworkInUse(name, file.name) for name, file in files_of(config.mode).items()]
         status.serving(model_version(config), networks)
+        metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
         token = settings.label_studio_api_token
         url = settings.label_studio_url
@@ -121,6 +124,13 @@ class Backend:
             allowed_hosts=settings.allowed_image_hosts,
             local_files_root=settings.local_files_document_root,
             limits=settings.picture_limits,
+        )
+        clips = PictureSource(
+            label_studio_url=url,
+            credentials=credentials,
+            allowed_hosts=settings.allowed_image_hosts,
+            local_files_root=settings.local_files_document_root,
+            limits=settings.video_limits,
         )
         detector, estimator = assemble_runners(config.mode, self.detector, self.pose)
 
@@ -136,6 +146,7 @@ class Backend:
             admission=admission,
             status=status,
             cache=await self._open.enter_async_context(cache) if cache else None,
+            clips=PeopleInClips(await self._open.enter_async_context(clips), detector.detect),
         )
         if url and credentials:
             api = LabelStudioApi(url, credentials, patience=Patience(attempts=2))

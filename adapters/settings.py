@@ -13,6 +13,7 @@ from adapters.pictures.guard import AddressPolicy
 from adapters.pictures.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
 from adapters.prediction_cache.redis_address import RedisAddress, parse_redis_url
+from adapters.video.limits import CLIPS_IN_HAND
 
 MEBIBYTE = 2**20
 
@@ -92,6 +93,11 @@ class Settings(BaseSettings):
     )
     max_image_pixels: int = Field(
         PictureLimits.max_pixels, ge=1, description="Largest picture, in pixels (width × height)."
+    )
+    max_video_bytes: int = Field(
+        100 * MEBIBYTE,
+        ge=1,
+        description="Largest file of a clip, in bytes; two are held in memory at a time.",
     )
     max_request_bytes: int = Field(
         64 * MEBIBYTE,
@@ -190,6 +196,11 @@ class Settings(BaseSettings):
     def picture_limits(self) -> PictureLimits:
         """What one picture may cost."""
         return PictureLimits(max_bytes=self.max_image_bytes, max_pixels=self.max_image_pixels)
+
+    @property
+    def video_limits(self) -> PictureLimits:
+        """What fetching one clip may cost."""
+        return PictureLimits(max_bytes=self.max_video_bytes, downloads=CLIPS_IN_HAND)
 
 
 def load_settings() -> Settings:
