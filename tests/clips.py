@@ -75,7 +75,7 @@ def walking(walkers: Sequence[Walker], seconds: float, *, rate: int = RATE) -> b
 
 def counting(frames: int, *, size: tuple[int, int] = (64, 48), rate: int = RATE) -> list[Picture]:
     """Grey pictures of which the n-th has the level 8 × n, so that a test can tell which it got."""
-    return [np.full((size[1], size[0], 3), 8 * n, np.uint8) for n in range(frames)]
+    return [np.full((size[1], size[0], 3), 8 * n % 256, np.uint8) for n in range(frames)]
 
 
 @cache
