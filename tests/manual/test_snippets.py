@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from defusedxml.ElementTree import fromstring
 
 from adapters.http.example import draw_figure
 from adapters.label_studio.label_config import parse_label_config
@@ -77,6 +78,9 @@ def test_a_block_that_is_not_run_says_why() -> None:
 
 
 def _asks_for_something_that_we_know(label_config: str) -> None:
+    if "<View" not in label_config:  # a part of one
+        fromstring(f"<View>{label_config}</View>")
+        return
     config = parse_label_config(label_config)
     assert not config.unknown_labels
     assert not config.problems
