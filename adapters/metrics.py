@@ -9,12 +9,14 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import psutil
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from adapters.pictures.errors import Reason
 from adapters.server_processes import ServerProcesses
 from wholebody.person import Person
 from wholebody.schema import PART_RANGES
@@ -80,6 +82,15 @@ def stage_seconds() -> Histogram:
         # From formatting one person to fetching from a server that is nearly too slow.
         buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 90),
     )
+
+
+def begin_at_zero() -> None:
+    """Show the counters that alerts watch before anything is counted: from nothing to 1 is no increase to Prometheus."""
+    for reason in (*get_args(Reason), "internal", "network", "time_budget"):
+        tasks_total().labels(outcome="failed", reason=reason)
+    tasks_total().labels(outcome="succeeded", reason="")
+    for status in (200, 500, 503):
+        requests_total().labels(route="/predict", status=str(status))
 
 
 @cache
