@@ -67,6 +67,20 @@ def test_a_point_set_on_a_person_gives_the_person_under_it(server: Server, figur
     assert_one_person_in_an_own_box(answer(server, figure, drawn_point(50, 40)))
 
 
+def test_all_boxes_that_wait_are_answered_at_once_and_one_drawn_by_hand_is_not(
+    server: Server, figure: str
+) -> None:
+    by_hand = drawn_box(15, 1, 72, 94) | {"id": "by-hand"}
+    first = drawn_box(20, 2, 65, 92) | {"id": "first"}
+    second = drawn_box(18, 1, 68, 94) | {"id": "second"}
+
+    assert {box["id"] for box in boxes(answer(server, figure, by_hand, first))} == {"first-p0-box"}
+    both = answer(server, figure, by_hand, first, second)
+
+    assert [box["id"] for box in boxes(both)] == ["first-p0-box", "second-p0-box"]
+    assert {region["id"].split("-")[0] for region in both} == {"first", "second"}
+
+
 def test_regions_that_were_there_before_do_not_disturb(server: Server, figure: str) -> None:
     earlier = drawn_box(20, 2, 65, 92) | {"id": "old", "origin": "prediction"}
 
