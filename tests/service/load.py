@@ -2,19 +2,14 @@
 
 import asyncio
 import http.client
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
-
-from tests.service.server import free_port
 
 JSON = {"Content-Type": "application/json"}
 
@@ -125,33 +120,3 @@ class Probes:
             connection.getresponse().read()
             self.seconds.append(time.perf_counter() - started)
         connection.close()
-
-
-_PLAIN_SERVER = """
-import asyncio, sys
-
-async def answer(reader, writer):
-    while await reader.readuntil(b"\\r\\n\\r\\n"):
-        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
-
-async def main():
-    server = await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]))
-    print("ready", flush=True)
-    await server.serve_forever()
-
-asyncio.run(main())
-"""
-
-
-@contextmanager
-def plain_server() -> Iterator[int]:
-    """A process that does nothing but answer; yields its port. What it takes is what the machine takes."""
-    port = free_port()
-    command = [sys.executable, "-c", _PLAIN_SERVER, str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        try:
-            assert server.stdout is not None
-            assert server.stdout.readline() == b"ready\n"
-            yield port
-        finally:
-            server.kill()

@@ -7,20 +7,22 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from adapters.http.example import draw_figure
 from tests.service.conftest import StartServer
-from tests.service.load import Outcome, Probes, at_once, at_rate, plain_server, share
+from tests.service.load import Outcome, Probes, at_once, at_rate, share
 from tests.service.server import Server
 
 CAPACITY_S = 6.0
-OVERLOAD_S = 12.0
-SETTLED_S = 4.0
-"""By then the queue is as long as it gets."""
+ANSWERS = 60
+"""That many are awaited from the crowd, so that chance has little to say; for 12 to 45 s."""
+SETTLED = 0.3
+"""Share of the time after which the queue is as long as it gets."""
+PATHS = ["/health", "/versions", "/metrics"]
 LEAST_RATE = 40.0
 """Callers per second, so that a machine that is slow or busy sees a crowd as well."""
 
@@ -38,7 +40,9 @@ class Overload:
     capacity: Predictions per second with sixteen callers, measured before and after; the smaller.
     outcome: What the callers got who came ten times as often.
     goodput: Predictions per second meanwhile.
-    answers_s: What GET requests took meanwhile, by path; "plain" are those of a process that does nothing else.
+    counted: How many predictions that rate is made of.
+    answers_s: What GET requests took meanwhile, by path.
+    at_capacity_s: What they took with sixteen callers.
     emptied_s: From the moment when all callers hang up until nothing waits any more.
     next_s: What the next request took.
     """
@@ -46,9 +50,18 @@ class Overload:
     capacity: float
     outcome: Outcome
     goodput: float
+    counted: float
     answers_s: dict[str, list[float]]
+    at_capacity_s: dict[str, list[float]]
     emptied_s: float
     next_s: float
+
+
+@contextmanager
+def probing(server: Server) -> Iterator[dict[str, list[float]]]:
+    """Ask for everything that is answered from memory; yields the seconds that it took, by path."""
+    with ExitStack() as probes:
+        yield {path: probes.enter_context(Probes(server.port, path)).seconds for path in PATHS}
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +79,12 @@ def overload(overloaded: Server) -> Overload:
         good = asyncio.run(at_once(url, body, 16, CAPACITY_S)).good
         return (len(good) - 1) / (good[-1] - good[0])
 
-    before = capacity()
-    with ExitStack() as during:
-        plain = during.enter_context(plain_server())
-        probes = {
-            path: during.enter_context(Probes(overloaded.port, path))
-            for path in ("/health", "/versions", "/metrics")
-        }
-        probes["plain"] = during.enter_context(Probes(plain, "/"))
+    with probing(overloaded) as at_capacity:
+        before = capacity()
+    seconds = min(max(12, ANSWERS / before), 45)
+    with probing(overloaded) as probed:
         started = time.monotonic()
-        outcome = asyncio.run(at_rate(url, body, max(10 * before, LEAST_RATE), OVERLOAD_S))
+        outcome = asyncio.run(at_rate(url, body, max(10 * before, LEAST_RATE), seconds))
     hung_up = time.monotonic()
     while overloaded.ask("GET", "/status").json["tasks"]["waiting"]:
         assert time.monotonic() - hung_up < 30
@@ -84,20 +93,23 @@ def overload(overloaded: Server) -> Overload:
     (slot,) = json.loads(overloaded.ask("POST", "/predict", body).body)["results"]
     assert slot["result"]
     answered = time.monotonic() - hung_up
+    goodput = outcome.rate(started + SETTLED * seconds, started + seconds)
     return Overload(
         capacity=min(before, capacity()),
         outcome=outcome,
-        goodput=outcome.rate(started + SETTLED_S, started + OVERLOAD_S),
-        answers_s={path: probe.seconds for path, probe in probes.items()},
+        goodput=goodput,
+        counted=goodput * (1 - SETTLED) * seconds,
+        answers_s=probed,
+        at_capacity_s=at_capacity,
         emptied_s=emptied,
         next_s=answered - emptied,
     )
 
 
 def test_nearly_as_much_is_done_as_without_the_crowd(overload: Overload) -> None:
-    seconds = OVERLOAD_S - SETTLED_S
-    by_chance = 2 * math.sqrt(overload.goodput * seconds) / seconds  # of a count of some dozens
-    assert overload.goodput + by_chance > 0.9 * overload.capacity
+    by_chance = 1 + 2 / math.sqrt(max(overload.counted, 1))
+    print(f"\n{overload.goodput:.1f}/s in the crowd, {overload.capacity:.1f}/s without")
+    assert overload.goodput * by_chance > 0.9 * overload.capacity
 
 
 def test_who_cannot_be_served_in_time_is_told_at_once_when_to_come_again(overload: Overload) -> None:
@@ -107,12 +119,13 @@ def test_who_cannot_be_served_in_time_is_told_at_once_when_to_come_again(overloa
     assert share(overload.outcome.refused_after_s, 0.5) < 0.5
 
 
-@pytest.mark.parametrize("path", ["/health", "/versions", "/metrics"])
+@pytest.mark.parametrize("path", PATHS)
 def test_what_is_answered_from_memory_is_answered_within_100_ms(overload: Overload, path: str) -> None:
-    # Or within a few times what the machine, busy with callers and networks, lets any process wait for a CPU.
-    machine = share(overload.answers_s["plain"], 0.99)
-    assert share(overload.answers_s[path], 0.5) < 0.1 + machine
-    assert share(overload.answers_s[path], 0.99) < 0.1 + 4 * machine
+    # Where that is more than a busy machine gives a process that works at capacity: as soon as it does then.
+    for part, times in ((0.5, 2), (0.99, 3)):
+        in_the_crowd, usual = share(overload.answers_s[path], part), share(overload.at_capacity_s[path], part)
+        print(f"\n{path}: {part:.0%} within {in_the_crowd * 1000:.0f} ms, at capacity {usual * 1000:.0f} ms")
+        assert in_the_crowd < max(0.1, times * usual)
 
 
 def test_the_work_of_callers_who_hang_up_makes_room_at_once(overload: Overload) -> None:

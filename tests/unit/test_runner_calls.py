@@ -1,5 +1,6 @@
 """What the service makes of the answers of its runners, and of runners that do not answer."""
 
+import asyncio
 import pickle
 from types import SimpleNamespace
 from typing import Any
@@ -74,6 +75,19 @@ async def test_a_runner_that_refuses_is_not_asked_again() -> None:
     with pytest.raises(NetworkError, match="does not answer"):
         await detect(runner)
     assert runner.asked == 1
+
+
+async def test_a_runner_that_never_answers_is_given_up_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(calls: list[Any]) -> list[bytes]:
+        await asyncio.sleep(60)
+        return []
+
+    runner = Runner()
+    runner.to_async.person = silent
+    monkeypatch.setattr(services, "CALL_LIMIT_S", 0.05)
+    async with asyncio.timeout(5):
+        with pytest.raises(NetworkError, match="does not answer"):
+            await detect(runner)
 
 
 async def test_what_the_network_choked_on_is_told() -> None:
