@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters import metrics
-from adapters import metrics
 from adapters.admission import Admission
 from adapters.composition import runner_config
 from adapters.event_loop import event_loop_watched
@@ -115,7 +114,6 @@ class Backend:
         """Open the connections that requests need."""
         networks = [NetworkInUse(name, file.name) for name, file in files_of(config.mode).items()]
         status.serving(model_version(config), networks)
-        metrics.begin_at_zero()
         metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
         token = settings.label_studio_api_token
