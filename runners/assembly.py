@@ -110,7 +110,7 @@ def _source(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> N
     model = files_of(config.mode)[name]
     digest = store.digest(model)
     mixed = mixture(name, digest) if choice.precision == "mixed" else None
-    return NetworkSource(name, store.path(model), digest, mixed.cut_at if mixed else ())
+    return NetworkSource(name, store.path(model), digest, mixed.cuts if mixed else ())
 
 
 def assemble(

@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 import pydantic
 
-from runners.config import RunnerConfig
+from runners.config import PrecisionSetting, RunnerConfig
 from runners.engines import EngineName, Precision, engines_for, is_installed, precisions, require_engine
 from runners.errors import ModelStoreError
 from runners.graphs.prepared import PREPARATION_VERSION
@@ -78,20 +78,33 @@ def candidates(name: NetworkName, config: RunnerConfig) -> list[NetworkEngine]:
         require_engine(config.engine, config.device)
         engines: list[EngineName] = [config.engine]
     else:
-        known = engines_for(config.device)
-        engines = [e for e in known if e in ("onnxruntime", "openvino") and is_installed(e)] or [known[0]]
+        there = engines_for(config.device)
+        engines = [e for e in there if e in ("onnxruntime", "openvino") and is_installed(e)] or [there[0]]
     digest = model_store(config).digest(files_of(config.mode)[name])
     found: list[NetworkEngine] = []
     for engine in engines:
-        for precision in precisions(engine, config.device):
-            allowed = precision == "f32" or (
-                is_tolerated(name, digest, precision)
-                if config.precision == "auto"
-                else config.precision == "fast" and (precision != "mixed" or name == "person")
-            )
-            if allowed:
-                found.append(NetworkEngine(name, engine, precision))
+        known = precisions(engine, config.device)
+        tried: list[Precision] = [known[0]]
+        for precision in _FASTEST_FIRST:
+            if precision in known and _is_allowed(name, digest, precision, config.precision):
+                # bf16 by instructions of its own is faster than f32 in the same engine; a mixture need not be.
+                tried = [precision] if found and precision == "bf16" else [known[0], precision]
+                break
+        found += [NetworkEngine(name, engine, precision) for precision in tried]
     return found
+
+
+_FASTEST_FIRST: tuple[Precision, ...] = ("bf16", "mixed", "f16", "tf32")
+
+
+def _is_allowed(name: NetworkName, digest: str, precision: Precision, setting: PrecisionSetting) -> bool:
+    match setting:
+        case "exact":
+            return False
+        case "auto":
+            return is_tolerated(name, digest, precision)
+        case "fast":
+            return precision != "mixed"
 
 
 def needs_trial(config: RunnerConfig) -> bool:

@@ -14,12 +14,15 @@ from runners.choice import (
     NetworkEngine,
     NetworkName,
     engines_in_use,
+    files_of,
+    model_store,
     needs_trial,
     record_choices,
     recorded_choices,
 )
 from runners.config import RunnerConfig
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.tolerance import cost
 from runners.trial import decide
 
 logger = logging.getLogger(__name__)
@@ -43,9 +46,19 @@ def prepare_networks(config: RunnerConfig) -> Mapping[NetworkName, NetworkEngine
     if config.device != "cpu" or not _is_ready(config):
         _in_a_process(config)
     chosen = engines_in_use(config)
-    for choice in chosen.values():
-        logger.info("%s network: %s %s (%s)", choice.network, choice.engine, choice.precision, choice.reason)
+    logger.info("Engines: %s", "; ".join(described(choice) for choice in chosen.values()))
+    if config.precision == "fast":
+        files = files_of(config.mode)
+        store = model_store(config)
+        costs = {name: cost(store.digest(files[name]), choice.precision) for name, choice in chosen.items()}
+        logger.warning("PRECISION=fast: %s", "; ".join(f"{name}: {said}" for name, said in costs.items()))
     return chosen
+
+
+def described(choice: NetworkEngine) -> str:
+    """Return how a network runs, and why, for a log line."""
+    reason = f" ({choice.reason})" if choice.reason else ""
+    return f"{choice.network} in {choice.engine} {choice.precision}{reason}"
 
 
 def _is_ready(config: RunnerConfig) -> bool:

@@ -27,7 +27,7 @@ from wholebody.pipeline import find_people
 
 logger = logging.getLogger(__name__)
 
-SECONDS_PER_NETWORK = 0.6
+SECONDS_PER_NETWORK = 0.4
 """Time for all candidates of a network together, once each has run `LEAST_ROUNDS` times."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 CLEARLY_FASTER = 0.95

@@ -23,8 +23,10 @@ from adapters.composition import runner_config
 from adapters.label_studio.connection import ConnectionFailedError, check_connection
 from adapters.label_studio.credentials import Credentials
 from adapters.settings import Settings, SettingsError, load_settings
-from runners.assembly import files_of, load, model_store, model_version
+from runners.assembly import load, model_version
+from runners.choice import engines_in_use, files_of, model_store, needs_trial, recorded_choices
 from runners.cpus import usable_cpus
+from runners.engines import require_engine
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
 HEALTH_LIMIT_S = 2
@@ -55,6 +57,7 @@ def doctor(
         ("Settings", lambda: _settings(settings)),
         ("Networks", lambda: _networks(settings)),
         ("Device", lambda: _device(settings)),
+        ("Engines", lambda: _engines(settings)),
         ("Port", lambda: _port(settings)),
         ("Label Studio", lambda: _label_studio(settings)),
     ]
@@ -94,7 +97,10 @@ def _packages() -> str:
 
 
 def _settings(settings: Settings) -> str:
-    return f"MODE={settings.mode} DEVICE={settings.device}, {usable_cpus()} CPUs"
+    return (
+        f"MODE={settings.mode} DEVICE={settings.device} BACKEND_TYPE={settings.backend_type} "
+        f"PRECISION={settings.precision}, {usable_cpus()} CPUs"
+    )
 
 
 def _networks(settings: Settings) -> str:
@@ -117,6 +123,18 @@ def _device(settings: Settings) -> str:
     except (ProviderUnavailableError, ModelUnavailableError) as error:
         raise _ProblemError(str(error)) from error
     return f"the body network loads on {settings.device}"
+
+
+def _engines(settings: Settings) -> str:
+    config = runner_config(settings)
+    if settings.backend_type != "auto":
+        try:
+            require_engine(settings.backend_type, settings.device)
+        except ProviderUnavailableError as error:
+            raise _ProblemError(str(error)) from error
+    if needs_trial(config) and recorded_choices(config) is None:
+        return "not chosen yet: the first start tries them, which takes some seconds"
+    return ", ".join(f"{one.network} {one.engine} {one.precision}" for one in engines_in_use(config).values())
 
 
 def _port(settings: Settings) -> str:

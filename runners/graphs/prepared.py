@@ -48,18 +48,18 @@ class NetworkSource:
         task: What it looks for: `person` and `body` networks are prepared, others are used as they are.
         file: Its verified file, in the folder of the model store.
         digest: The file's SHA-256.
-        cut_at: Names of the tensors at which it is to be cut into two parts; none to leave it in one.
+        cuts: For each cut, the names of the tensors at which it is to be cut; none to leave it in one part.
     """
 
     task: str
     file: Path
     digest: str
-    cut_at: tuple[str, ...] = ()
+    cuts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def name(self) -> str:
         """Starts the names of what is made of it."""
-        cut = f".cut-{hashlib.sha256(' '.join(self.cut_at).encode()).hexdigest()[:8]}" if self.cut_at else ""
+        cut = f".cut-{hashlib.sha256(repr(self.cuts).encode()).hexdigest()[:8]}" if self.cuts else ""
         return f"{self.file.stem}.{self.digest[:12]}.v{PREPARATION_VERSION}{cut}"
 
     @property
@@ -125,8 +125,9 @@ def _make(source: NetworkSource) -> tuple[Path, _Record]:
     model: Any = onnx.load(str(source.file))
     try:
         model = (prepare_yolox if source.task == "person" else prepare_simcc)(model)
-        cut_at = head_features(model) if source.cut_at == BEFORE_THE_HEAD else source.cut_at
-        parts = cut(model, cut_at) if cut_at else (model,)
+        parts = [model]
+        for tensors in source.cuts:
+            parts[-1:] = cut(parts[-1], head_features(model) if tensors == BEFORE_THE_HEAD else tensors)
         for part in parts:
             onnx.checker.check_model(part)
     except (UnexpectedGraphError, onnx.checker.ValidationError) as error:

@@ -92,6 +92,12 @@ class TestModelVersion:
         monkeypatch.setattr(runners.assembly, "PIPELINE_VERSION", 2_000)
         assert model_version(config()) != before
 
+    def test_it_changes_with_the_precision_that_was_set_and_not_with_what_runs_the_networks(self) -> None:
+        reference = config()
+        versions = {model_version(replace(reference, precision=one)) for one in ("auto", "exact", "fast")}
+        assert len(versions) == 3
+        assert model_version(replace(reference, engine="openvino")) == model_version(reference)
+
     @pytest.mark.parametrize("changed", range(len(EMBEDDED)), ids=[file.name for file in EMBEDDED])
     def test_it_changes_with_each_network(self, monkeypatch: pytest.MonkeyPatch, changed: int) -> None:
         before = model_version(config())

@@ -71,7 +71,16 @@ def test_where_all_is_well_it_says_so(doctor: Doctor, model_store: ModelStore, l
     assert result.exit_code == 0, result.output
     assert [line.partition(":")[0] for line in result.output.splitlines()] == [
         f"✓ {check}"
-        for check in ("Python", "Packages", "Settings", "Networks", "Device", "Port", "Label Studio")
+        for check in (
+            "Python",
+            "Packages",
+            "Settings",
+            "Networks",
+            "Device",
+            "Engines",
+            "Port",
+            "Label Studio",
+        )
     ]
     assert "accepts the legacy token of ada@example.org" in result.output
 

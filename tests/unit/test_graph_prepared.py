@@ -64,7 +64,7 @@ def test_nothing_unfinished_stays_behind(source: NetworkSource) -> None:
 
 
 def test_a_network_can_be_prepared_in_parts(source: NetworkSource) -> None:
-    in_parts = NetworkSource("body", source.file, DIGEST, ("middle",))
+    in_parts = NetworkSource("body", source.file, DIGEST, (("middle",),))
     made = network_files(in_parts)
     assert made.prepared
     assert len(made.files) == 2

@@ -1,0 +1,176 @@
+"""Engines behind one protocol: the same answers, no silent substitute, no more threads than were given."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from runners.engines import (
+    EngineName,
+    Place,
+    engines_for,
+    is_installed,
+    load_graph,
+    precisions,
+    require_engine,
+)
+from runners.errors import ProviderUnavailableError
+
+CPU = Place("cpu", 1)
+OPENVINO = pytest.mark.skipif(not is_installed("openvino"), reason="OpenVINO is not installed")
+ENGINES = [
+    pytest.param("onnxruntime"),
+    pytest.param("openvino", marks=OPENVINO),
+    pytest.param("opencv"),
+]
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A convolution, and beside it the mean of its outcome."""
+    weights = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["input", "weights"], ["convolved"], pads=[1, 1, 1, 1]),
+            helper.make_node("ReduceMean", ["convolved"], ["mean"], axes=[2, 3], keepdims=0),
+        ],
+        "small",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [
+            helper.make_tensor_value_info("convolved", TensorProto.FLOAT, ["batch", 4, 8, 8]),
+            helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch", 4]),
+        ],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    file = tmp_path / "small.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), str(file))
+    return file
+
+
+def batch(count: int) -> Any:
+    return np.random.default_rng(count).normal(size=(count, 3, 8, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_gives_the_outputs_in_the_order_of_the_file_for_any_batch(
+    network: Path, engine: EngineName
+) -> None:
+    graph = load_graph([network], engine, ["f32"], CPU)
+    for count in (2, 5, 1):
+        convolved, mean = graph.run(batch(count)[:, :, ::-1])  # not contiguous
+        expected, _ = load_graph([network], "onnxruntime", ["f32"], CPU).run(batch(count)[:, :, ::-1])
+        assert np.allclose(convolved, expected, atol=1e-4)
+        assert np.allclose(mean, expected.mean(axis=(2, 3)), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_result_stays_when_the_next_batch_is_run(network: Path, engine: EngineName) -> None:
+    graph = load_graph([network], engine, ["f32"], CPU)
+    first, _ = graph.run(batch(3))
+    kept = first.copy()
+    graph.run(batch(3) * 2)
+    assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "instead"),
+    [
+        ("openvino", "cuda", "onnxruntime or tensorrt"),
+        ("opencv", "mps", "onnxruntime"),
+        ("tensorrt", "cpu", "onnxruntime or openvino or opencv"),
+        ("onnxruntime", "gpu:0", "openvino"),
+    ],
+)
+def test_an_engine_that_does_not_know_the_device_is_refused_with_those_that_do(
+    engine: EngineName, device: str, instead: str
+) -> None:
+    assert engine not in engines_for(device)
+    with pytest.raises(ProviderUnavailableError) as refused:
+        require_engine(engine, device)
+    assert str(refused.value) == (
+        f"BACKEND_TYPE={engine} does not run on DEVICE={device}: set BACKEND_TYPE to auto or {instead}, or set another "
+        "DEVICE."
+    )
+
+
+def test_an_engine_that_is_not_installed_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(
+        ProviderUnavailableError, match="needs the package openvino, which is not installed: `pip"
+    ):
+        require_engine("openvino", "cpu")
+
+
+def test_tensorrt_that_is_not_there_is_refused_and_not_replaced_by_cuda(network: Path) -> None:
+    import onnxruntime
+
+    if "TensorrtExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this build of ONNX Runtime has TensorRT")
+    with pytest.raises(
+        ProviderUnavailableError, match=r"BACKEND_TYPE=tensorrt needs .*set BACKEND_TYPE=auto"
+    ):
+        load_graph([network], "tensorrt", ["f32"], Place("cuda", 1))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_computes_in_f32_and_says_so_first(engine: EngineName) -> None:
+    assert precisions(engine, "cpu")[0] == "f32"
+
+
+@OPENVINO
+class TestOpenVino:
+    def test_bf16_is_offered_only_by_cpus_with_instructions_for_it(self) -> None:
+        import openvino
+
+        capable = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        assert ("bf16" in precisions("openvino", "cpu")) == capable
+        assert ("mixed" in precisions("openvino", "cpu")) == capable
+
+    def test_threads_are_as_given_and_pinned_to_no_core(self, network: Path) -> None:
+        """OpenVINO's own default pins: two processes would sit on the same cores."""
+        graph: Any = load_graph([network], "openvino", ["f32"], Place("cpu", 1))
+        compiled = graph._network
+        assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+        assert compiled.get_property("ENABLE_CPU_PINNING") is False
+        assert compiled.get_property("NUM_STREAMS") == 1
+
+    def test_f32_is_f32_also_where_bf16_would_be_the_default(self, network: Path) -> None:
+        graph: Any = load_graph([network], "openvino", ["f32"], CPU)
+        assert graph._network.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+
+    def test_a_graphics_processor_that_is_not_there_is_refused(self, network: Path) -> None:
+        import openvino
+
+        if any(device.startswith("GPU") for device in openvino.Core().available_devices):
+            pytest.skip("this machine has a graphics processor")
+        with pytest.raises(
+            ProviderUnavailableError, match=r"DEVICE=gpu:1 is not there for OpenVINO, which sees CPU"
+        ):
+            load_graph([network], "openvino", ["f32"], Place("gpu:1", 1))
+
+    def test_parts_in_turn_answer_as_the_whole(self, tmp_path: Path, network: Path) -> None:
+        whole = load_graph([network], "openvino", ["f32"], CPU)
+        model = onnx.load(str(network))
+        parts = []
+        for name, node in (("front", model.graph.node[0]), ("back", model.graph.node[1])):
+            first = name == "front"
+            shapes = {"input": ["batch", 3, 8, 8], "convolved": ["batch", 4, 8, 8], "mean": ["batch", 4]}
+            infos = [
+                helper.make_tensor_value_info(tensor, TensorProto.FLOAT, shapes[tensor])
+                for tensor in (node.input[0], node.output[0])
+            ]
+            weights = list(model.graph.initializer) if first else []
+            graph = helper.make_graph([node], name, [infos[0]], [infos[1]], weights)
+            file = tmp_path / f"{name}.onnx"
+            onnx.save(
+                helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), str(file)
+            )
+            parts.append(file)
+        (mean,) = load_graph(parts, "openvino", ["f32", "f32"], CPU).run(batch(3))
+        assert np.allclose(mean, whole.run(batch(3))[1], atol=1e-5)
