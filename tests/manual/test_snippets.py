@@ -72,9 +72,11 @@ def test_commands_succeed(block: Block, server: Server, desk: Path, commands: Pa
     assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
 
 
-def test_a_block_that_is_not_run_says_why() -> None:
+def test_a_block_that_is_not_run_says_why_and_names_only_tests_that_exist() -> None:
     for block in blocks(*SHELL):
         assert not block.not_run or len(block.not_run.split()) >= 3, str(block)
+        for test in re.findall(r"tests/\S+\.py", block.not_run):
+            assert (ROOT / test).exists(), f"{block}: {test}"
 
 
 def _asks_for_something_that_we_know(label_config: str) -> None:
