@@ -85,7 +85,7 @@ def stage_seconds() -> Histogram:
 
 
 def begin_at_zero() -> None:
-    """Show the counters that alerts watch before anything is counted: from nothing to 1 is no increase to Prometheus."""
+    """Show the counters that alerts watch from the start: to Prometheus, from nothing to 1 is no increase."""
     for reason in (*get_args(Reason), "internal", "network", "time_budget"):
         tasks_total().labels(outcome="failed", reason=reason)
     tasks_total().labels(outcome="succeeded", reason="")

@@ -512,7 +512,7 @@ def test_custom_resources_keep_to_their_schemas(
                 files.append(str(path))
     assert {schema.stem for schema in by_schema} == {
         "certificate_v1", "ingressroute_v1alpha1", "middleware_v1alpha1", "serverstransport_v1alpha1",
-        "servicemonitor_v1",
+        "prometheusrule_v1", "servicemonitor_v1",
     }  # fmt: skip
     for schema, files in by_schema.items():
         result = subprocess.run(

@@ -43,7 +43,8 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             "From a request to /predict to its answer; a request may have hundreds of tasks.",
             [
                 (
-                    f'histogram_quantile({q}, sum by (le) (rate(rtmlib_request_seconds_bucket{{route="/predict", @}}{OVER})))',
+                    f"histogram_quantile({q}, sum by (le) "
+                    f'(rate(rtmlib_request_seconds_bucket{{route="/predict", @}}{OVER})))',
                     n,
                 )
                 for q, n in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
@@ -55,7 +56,8 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             "What is answered with 4xx or 5xx, /predict aside.",
             [
                 (
-                    f'sum by (route, status) (rate(rtmlib_requests_total{{route!="/predict", status=~"4..|5..", @}}{OVER}))',
+                    "sum by (route, status) "
+                    f'(rate(rtmlib_requests_total{{route!="/predict", status=~"4..|5..", @}}{OVER}))',
                     "{{route}} {{status}}",
                 )
             ],
