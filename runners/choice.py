@@ -43,12 +43,14 @@ class NetworkEngine:
         engine: What runs it.
         precision: What it is computed in.
         reason: Why these were taken.
+        tried: Whether that is more than a stopgap, because time ran out.
     """
 
     network: NetworkName
     engine: EngineName
     precision: Precision
     reason: str = ""
+    tried: bool = True
 
 
 _RECORD = pydantic.TypeAdapter(dict[str, NetworkEngine])

@@ -62,7 +62,14 @@ def described(choice: NetworkEngine) -> str:
 
 
 def _is_ready(config: RunnerConfig) -> bool:
-    return (not needs_trial(config) or recorded_choices(config) is not None) and are_prepared(config)
+    return not _must_try(config) and are_prepared(config)
+
+
+def _must_try(config: RunnerConfig) -> bool:
+    if not needs_trial(config):
+        return False
+    recorded = recorded_choices(config)
+    return recorded is None or not all(choice.tried for choice in recorded.values())
 
 
 def _in_a_process(config: RunnerConfig) -> None:
@@ -89,7 +96,7 @@ def _in_a_process(config: RunnerConfig) -> None:
 def _prepare(config: RunnerConfig, writer: Connection) -> None:
     warnings.simplefilter("ignore")  # the error that follows says the same, and what to do
     try:
-        if needs_trial(config) and recorded_choices(config) is None:
+        if _must_try(config):
             record_choices(config, decide(config))
         for name in engines_in_use(config):
             load(name, config)

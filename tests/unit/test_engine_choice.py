@@ -284,6 +284,18 @@ class TestWithTheRealNetworks:
         )
         assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
+    def test_what_a_busy_machine_had_no_time_for_is_tried_at_the_next_start(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = RunnerConfig("embedded", "cpu", 1, store, engine="auto", precision="exact")
+        monkeypatch.setattr(runners.trial, "WHOLE_LIMIT_S", -1)
+        stopgaps = runners.trial.decide(config)
+        assert {(one.engine, one.precision, one.tried) for one in stopgaps.values()} == {
+            ("onnxruntime", "f32", False)
+        }
+        record_choices(config, stopgaps)
+        assert all(one.tried for one in prepare_networks(config).values())
+
     def test_a_device_that_is_not_there_stops_the_start_with_a_sentence(self, store: Path) -> None:
         import onnxruntime
 
