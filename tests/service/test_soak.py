@@ -35,18 +35,21 @@ IDLE_S = 8.0
 class Sample:
     """What all processes of the server hold."""
 
-    at: float
-    memory: int
+    memory: dict[str, int]
     files: dict[str, int]
 
 
 def sample(server: Server) -> Sample:
-    memory, files = 0, {}
+    memory: dict[str, int] = {}
+    files: dict[str, int] = {}
     for process in server.processes():
         with contextlib.suppress(psutil.NoSuchProcess):
-            memory += process.memory_full_info().uss
-            files[" ".join(process.cmdline()[-8:])] = process.num_fds()
-    return Sample(time.monotonic(), memory, files)
+            command = process.cmdline()
+            worker = "--service-name" in command
+            name = command[command.index("--service-name") + 1] if worker else "supervisor"
+            memory[name] = process.memory_full_info().uss
+            files[name] = process.num_fds()
+    return Sample(memory, files)
 
 
 @dataclass(frozen=True)
@@ -108,29 +111,32 @@ def soaked(start_server: StartServer, pictures: PictureServer) -> Soaked:
         answered=sum(answered),
         pids=(pids, {process.pid for process in server.processes()}),
     )
-    first, last = ends(result)
     print(
-        f"\n{SECONDS:.0f} s, {result.answered} pictures ({result.answered / SECONDS:.1f}/s): "
-        f"{first / MEBIBYTE:.0f} MiB after the warm-up, {last / MEBIBYTE:.0f} MiB at the end; open files "
-        f"{sum(idle_before.files.values())} before, {sum(result.idle_after.files.values())} after"
+        f"\n{SECONDS:.0f} s, {result.answered} pictures ({result.answered / SECONDS:.1f}/s); open files "
+        f"{sum(idle_before.files.values())} before, {sum(result.idle_after.files.values())} after; "
+        "MiB after the warm-up and at the end, by process:"
     )
+    for process, (first, last) in ends(result).items():
+        print(f"  {first / MEBIBYTE:6.0f} {last / MEBIBYTE:6.0f}  {process}")
     server.stop()
     return result
 
 
-def ends(soaked: Soaked) -> tuple[float, float]:
-    """The usual memory in the first and in the last fifth, in bytes."""
+def ends(soaked: Soaked) -> dict[str, tuple[float, float]]:
+    """The usual memory of each process in the first and in the last fifth, in bytes."""
     fifth = max(1, len(soaked.samples) // 5)
-    return (
-        median(one.memory for one in soaked.samples[:fifth]),
-        median(one.memory for one in soaked.samples[-fifth:]),
-    )
+    return {
+        process: (
+            median(one.memory.get(process, 0) for one in soaked.samples[:fifth]),
+            median(one.memory.get(process, 0) for one in soaked.samples[-fifth:]),
+        )
+        for process in soaked.idle_after.memory
+    }
 
 
 @pytest.mark.timeout(SECONDS + 300)
 def test_memory_grows_by_less_than_100_mb(soaked: Soaked) -> None:
-    first, last = ends(soaked)
-    assert last - first < 100 * MEBIBYTE
+    assert sum(last - first for first, last in ends(soaked).values()) < 100 * MEBIBYTE
 
 
 @pytest.mark.timeout(SECONDS + 300)
