@@ -515,8 +515,11 @@ def test_custom_resources_keep_to_their_schemas(
         "prometheusrule_v1", "servicemonitor_v1",
     }  # fmt: skip
     for schema, files in by_schema.items():
+        # One pattern of the operator's is in Go's dialect, which no JSON Schema is written in.
+        readable = tmp_path / schema.name
+        readable.write_text(schema.read_text().replace("^(?i)", "^"))
         result = subprocess.run(
-            [tool("check-jsonschema"), "--schemafile", str(schema), *files],
+            [tool("check-jsonschema"), "--schemafile", str(readable), *files],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout + result.stderr

@@ -104,6 +104,22 @@ class TestAlerts:
         for linked in re.findall(r"\]\(([^)#:]+\.md)\)", text):
             assert (page.parent / linked).is_file(), linked
 
+    def test_runbooks_ask_in_promql(
+        self, promtool: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    ) -> None:
+        queries = [
+            query
+            for page in RUNBOOKS.glob("*.md")
+            for block in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL)
+            for query in block.splitlines()
+        ]
+        assert len(queries) > 10
+        rules = [{"record": f"runbook:query{n}", "expr": query} for n, query in enumerate(queries)]
+        (tmp_path / "queries.yaml").write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": rules}]}))
+        checked = promtool("check", "rules", str(tmp_path / "queries.yaml"))
+
+        assert checked.returncode == 0, checked.stderr
+
 
 class TestDashboard:
     def test_it_is_what_the_script_makes(self) -> None:

@@ -41,7 +41,9 @@ def named(legend: str, labels: dict[str, str]) -> str:
     return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), legend)
 
 
-def draw(axes: Axes, panel: dict[str, Any], lines: list[tuple[str, list[Any]]], start: float) -> None:
+def draw(
+    axes: Axes, panel: dict[str, Any], lines: list[tuple[str, list[Any]]], start: float, length: float
+) -> None:
     """Draw one panel."""
     unit = panel["fieldConfig"]["defaults"]["unit"]
     for name, values in lines:
@@ -51,7 +53,8 @@ def draw(axes: Axes, panel: dict[str, Any], lines: list[tuple[str, list[Any]]], 
         )
     axes.set_title(panel["title"], loc="left", fontsize=10, fontweight="bold")
     axes.set_ylabel(UNITS[unit], fontsize=8)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.4)  # room for the names
+    axes.set_xlim(0, length)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{int(x) // 60}:{int(x) % 60:02d}"))
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
@@ -85,7 +88,7 @@ def main() -> None:
             expression = re.sub(r'namespace="\$namespace", pod=~"\$pod"', "", expression)
             for line in series(arguments.prometheus, expression, start, end, 2):
                 lines.append((named(target["legendFormat"], line["metric"]), line["values"]))
-        draw(axes, panel, lines, start)
+        draw(axes, panel, lines, start, end - start)
     for axes in list(places.flat)[len(panels) :]:
         axes.set_axis_off()
     figure.savefig(arguments.picture, dpi=75)
