@@ -9,9 +9,6 @@ from typing import Any, cast
 
 import aiohttp
 import bentoml
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from adapters import metrics
 from adapters.admission import Admission
@@ -26,9 +23,7 @@ from adapters.http.server_protocol import use_server_protocol
 from adapters.http.surface import BasicAuth, Surface
 from adapters.label_studio.api import LabelStudioApi, Patience
 from adapters.label_studio.correction_watch import CorrectionWatch, correction_watch
-from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.label_config_tree import LabelConfigError
-from adapters.label_studio.predictions import Thresholds
 from adapters.label_studio.schemas import (
     PredictRequest,
     PredictResponse,
@@ -38,17 +33,15 @@ from adapters.label_studio.schemas import (
 )
 from adapters.label_studio.setup import problems_of
 from adapters.log_lines import configure_logging
-from adapters.pictures.source import PictureSource
+from adapters.predicting import label_studio_credentials, open_predictor
 from adapters.prediction_cache.cache import open_prediction_cache
 from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import NetworkInUse, Status
 from adapters.tracing import TracingError, configure_tracing, trace_requests
-from adapters.video.people_in_clips import PeopleInClips
 from runners.assembly import files_of, model_version
+from runners.choice import engines_in_use
 from runners.services import assemble_runners, runner_services
-from wholebody.person import Person
-from wholebody.pipeline import find_people
 
 try:
     settings = load_settings()
@@ -103,8 +96,6 @@ class Backend:
     watched = bentoml.on_deployment(watch_workers)
 
     def __init__(self) -> None:
-        # The CPUs belong to the networks; a crop is too small to be cut by several threads.
-        cv2.setNumThreads(1)
         self._open = AsyncExitStack()
         self._predictor: Predictor | None = None
         self._corrections: CorrectionWatch | None = None
@@ -112,43 +103,26 @@ class Backend:
     @bentoml.on_startup
     async def open(self) -> None:
         """Open the connections that requests need."""
-        networks = [NetworkInUse(name, file.name) for name, file in files_of(config.mode).items()]
+        used = engines_in_use(config)
+        networks = [
+            NetworkInUse(name, file.name, used[name].engine, used[name].precision)
+            for name, file in files_of(config.mode).items()
+        ]
         status.serving(model_version(config), networks)
         metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
-        token = settings.label_studio_api_token
-        url = settings.label_studio_url
-        credentials = Credentials(url, token.get_secret_value()) if url and token else None
-        pictures = PictureSource(
-            label_studio_url=url,
-            credentials=credentials,
-            allowed_hosts=settings.allowed_image_hosts,
-            local_files_root=settings.local_files_document_root,
-            limits=settings.picture_limits,
-        )
-        clips = PictureSource(
-            label_studio_url=url,
-            credentials=credentials,
-            allowed_hosts=settings.allowed_image_hosts,
-            local_files_root=settings.local_files_document_root,
-            limits=settings.video_limits,
-        )
         detector, estimator = assemble_runners(config.mode, self.detector, self.pose)
-
-        async def people(picture: NDArray[np.uint8], boxes: NDArray[np.float32] | None) -> list[Person]:
-            return await find_people(picture, detector, estimator, boxes)
-
         cache = open_prediction_cache(settings.prediction_cache_bytes, settings.redis_address)
-        self._predictor = Predictor(
-            pictures=await self._open.enter_async_context(pictures),
-            find_people=people,
-            max_pixels=settings.max_image_pixels,
-            thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
-            admission=admission,
+        predictor = open_predictor(
+            settings,
+            detector=detector,
+            estimator=estimator,
             status=status,
+            admission=admission,
             cache=await self._open.enter_async_context(cache) if cache else None,
-            clips=PeopleInClips(await self._open.enter_async_context(clips), detector.detect),
         )
+        self._predictor = await self._open.enter_async_context(predictor)
+        url, credentials = settings.label_studio_url, label_studio_credentials(settings)
         if url and credentials:
             api = LabelStudioApi(url, credentials, patience=Patience(attempts=2))
             watch = correction_watch(api, status.model_version)

@@ -22,13 +22,13 @@ class NetworkInUse:
         name: What it looks for: `person`, `body`, `hand`, `face`, `face_mesh`.
         weights: The name of its weights.
         engine: What runs it.
-        precision: `exact`, or how its numbers were made smaller.
+        precision: What it is computed in: `f32`, or what makes it faster (`bf16`, `mixed`, …).
     """
 
     name: str
     weights: str
-    engine: str = "onnxruntime"
-    precision: str = "exact"
+    engine: str
+    precision: str
 
 
 @dataclass

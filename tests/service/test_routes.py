@@ -111,7 +111,8 @@ def test_metrics_are_in_prometheus_format(server: Server, figure: str) -> None:
     samples = [line for line in answer.text.splitlines() if line and not line.startswith("#")]
     assert all(re.fullmatch(r"\w+({.*})? [-+.\deInfNa]+", line) for line in samples)
     assert server.metric("rtmlib_tasks_total", outcome="succeeded") >= 1
-    assert server.metric("rtmlib_stage_seconds_count", stage="people") >= 1
+    for stage in ("fetch", "decode", "detect", "crop", "pose", "hands_and_face", "format"):
+        assert server.metric("rtmlib_stage_seconds_count", stage=stage) >= 1
     for network in ("person", "body", "hand", "face", "face_mesh"):
         assert server.metric("rtmlib_network_seconds_count", network=network) >= 1
 

@@ -15,6 +15,7 @@ from adapters.cli.preannotate import CANNOT_GO_ON, SOME_FAILED
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
 from adapters.settings import SettingsError
 from runners.store import ModelStore
+from tests.clips import Walker, walking
 from tests.unit.label_studio_stub import TOKEN, LabelStudioStub, serving_label_studio
 
 
@@ -78,6 +79,20 @@ class TestInProcess:
         assert {task: len(found) for task, found in label_studio.versions().items()} == {1: 1, 2: 1, 3: 1}
         kinds = {region["type"] for region in label_studio.predictions[1]["result"]}
         assert kinds == {"rectanglelabels", "keypointlabels"}
+
+    def test_clips_are_followed_as_in_the_service(
+        self, preannotate: Command, label_studio: LabelStudioStub
+    ) -> None:
+        label_studio.label_config = (
+            '<View><Video name="video" value="$video" frameRate="25"/><VideoRectangle name="box" toName="video"/>'
+            '<Labels name="labels" toName="video"><Label value="person"/></Labels></View>'
+        )
+        clip = base64.b64encode(walking([Walker(lambda t: 200.0)], 0.4)).decode()
+        label_studio.tasks = {1: {"video": f"data:video/mp4;base64,{clip}"}}
+        code, report = preannotate.reported("--project", "1")
+
+        assert (code, report["failures"]) == (0, [])
+        assert [region["type"] for region in label_studio.predictions[1]["result"]] == ["videorectangle"]
 
     def test_what_failed_is_said_with_its_reason_and_decides_the_exit_code(
         self, preannotate: Command, label_studio: LabelStudioStub

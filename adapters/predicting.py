@@ -1,0 +1,79 @@
+"""A predictor as the settings want it: the same in the service and in commands that predict in process."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.admission import Admission
+from adapters.label_studio.credentials import Credentials
+from adapters.label_studio.predictions import Thresholds
+from adapters.pictures.limits import PictureLimits
+from adapters.pictures.source import PictureSource
+from adapters.prediction_cache.cache import PredictionCache
+from adapters.predictor import Predictor
+from adapters.settings import Settings
+from adapters.status import Status
+from adapters.video.people_in_clips import PeopleInClips
+from wholebody.detection import PersonDetector
+from wholebody.estimation import PoseEstimator
+from wholebody.person import Person
+from wholebody.pipeline import find_people
+
+
+def label_studio_credentials(settings: Settings) -> Credentials | None:
+    """Return what Label Studio must be shown, or None if the settings name no token."""
+    url, token = settings.label_studio_url, settings.label_studio_api_token
+    return Credentials(url, token.get_secret_value()) if url and token else None
+
+
+@asynccontextmanager
+async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each named by its caller
+    settings: Settings,
+    *,
+    detector: PersonDetector,
+    estimator: PoseEstimator,
+    status: Status,
+    admission: Admission,
+    cache: PredictionCache | None = None,
+) -> AsyncGenerator[Predictor]:
+    """Open the connections that predictions need, and close them at the end.
+
+    Args:
+        settings: The service's own.
+        detector: Finds the people in pictures, and in the frames of clips.
+        estimator: Finds their keypoints.
+        status: Is told what happens.
+        admission: Gives places to tasks.
+        cache: Keeps people that were found; without it, those in every picture are computed anew.
+    """
+    # The CPUs belong to the networks; a crop is too small to be cut by several threads.
+    cv2.setNumThreads(1)
+    credentials = label_studio_credentials(settings)
+
+    def source(limits: PictureLimits) -> PictureSource:
+        return PictureSource(
+            label_studio_url=settings.label_studio_url,
+            credentials=credentials,
+            allowed_hosts=settings.allowed_image_hosts,
+            local_files_root=settings.local_files_document_root,
+            limits=limits,
+        )
+
+    async def people(picture: NDArray[np.uint8], boxes: NDArray[np.float32] | None) -> list[Person]:
+        return await find_people(picture, detector, estimator, boxes)
+
+    async with AsyncExitStack() as opened:
+        clips = await opened.enter_async_context(source(settings.video_limits))
+        yield Predictor(
+            pictures=await opened.enter_async_context(source(settings.picture_limits)),
+            find_people=people,
+            max_pixels=settings.max_image_pixels,
+            thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
+            admission=admission,
+            status=status,
+            cache=cache,
+            clips=PeopleInClips(clips, detector.detect),
+        )
