@@ -178,11 +178,11 @@ class TestStatus:
         measured.predict(figure)
         shown = measured.ask("GET", "/status").json
 
-        networks = {
-            network["name"]: (network["engine"], network["precision"]) for network in shown["networks"]
-        }
+        networks = {network["name"]: network for network in shown["networks"]}
         assert networks.keys() == {"person", "body", "hand", "face", "face_mesh"}
-        assert set(networks.values()) == {("onnxruntime", "exact")}
+        (info,) = ours(measured)["rtmlib_model_info"].samples
+        for what in ("engine", "precision"):
+            assert {network[what] for network in networks.values()} == set(info.labels[what].split("+"))
         assert shown["tasks"]["finished_in_last_minute"] >= 1
         names = [process["process"] for process in shown["memory"]["processes"]]
         assert sorted(names) == ["detector", "entry", "pose", "supervisor"]

@@ -105,7 +105,11 @@ def test_requests_that_were_sent_away_are_counted() -> None:
 def test_what_answers_is_shown_and_an_info_metric() -> None:
     kept = Status(mode="balanced", device="cuda:1")
     kept.serving(
-        "rtmlib-balanced-5e6f7a8b", [NetworkInUse("person", "yolox_m"), NetworkInUse("body", "rtmw")]
+        "rtmlib-balanced-5e6f7a8b",
+        [
+            NetworkInUse("person", "yolox_m", "onnxruntime", "f32"),
+            NetworkInUse("body", "rtmw", "tensorrt", "f16"),
+        ],
     )
 
     shown = kept.as_dict()
@@ -114,8 +118,8 @@ def test_what_answers_is_shown_and_an_info_metric() -> None:
     labels = {
         "mode": "balanced",
         "device": "cuda:1",
-        "engine": "onnxruntime",
-        "precision": "exact",
+        "engine": "onnxruntime+tensorrt",
+        "precision": "f16+f32",
         "model_version": "rtmlib-balanced-5e6f7a8b",
     }
     assert REGISTRY.get_sample_value("rtmlib_model_info", labels) == 1
