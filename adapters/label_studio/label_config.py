@@ -4,7 +4,8 @@ Tag and attribute names follow Label Studio (https://labelstud.io/tags/) and, fo
 attributes that users know from its YOLO backend.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import TypeVar
 from xml.etree.ElementTree import Element
@@ -33,7 +34,6 @@ from adapters.label_studio.label_config_tree import LabelConfigError, label_conf
 from adapters.label_studio.label_config_video import video_controls
 from adapters.label_studio.label_names import (
     listed,
-    means_body_part,
     means_person,
     nearest_keypoint_names,
     nearest_tree_names,
@@ -58,6 +58,7 @@ __all__ = [
 _CONFIGS_KEPT = 32
 _MAX_POINT_SIZE = 1_000.0  # pixels
 Ours = TypeVar("Ours", int, Tree)
+Owned = TypeVar("Owned", ControlTag, KeypointControl, SkeletonControl)
 _KINDS = ("KeyPointLabels", "VectorLabels", "RectangleLabels")
 
 
@@ -83,12 +84,24 @@ class _Reading:
 
     def config(self) -> LabelConfig:
         shown = self._images_shown()
-        names = [name for name, _, _ in shown]
+        names = {name for name, _, _ in shown}
         tags = [tag for kind in _KINDS for tag in control_tags(self._elements, kind, names, self._complaints)]
+        # Each tag is read once, however many pictures it belongs to.
+        filled = [tag for tag in tags if not tag.skipped]
+        keypoints = [(tag, self._keypoint_control(tag)) for tag in filled if tag.kind == "KeyPointLabels"]
+        skeletons = [(tag, self._skeleton_control(tag)) for tag in filled if tag.kind == "VectorLabels"]
+        tags_of, keypoints_of, skeletons_of = (
+            _by_object((tag, tag) for tag in tags),
+            _by_object((tag, control) for tag, control in keypoints if control.labels),
+            _by_object((tag, control) for tag, control in skeletons if control.labels),
+        )
         images: list[ImageControls] = []
         for name, value, shows_frames in shown:
-            image = self._image(name, value, shows_frames, [tag for tag in tags if name in tag.objects])
-            if image is not None:
+            box = self._box(name, [*keypoints_of[name], *skeletons_of[name]], tags_of[name])
+            image = ImageControls(
+                name, value, tuple(keypoints_of[name]), box, tuple(skeletons_of[name]), shows_frames
+            )
+            if self._can_be_filled(image, tags_of[name]):
                 images.append(image)
         videos = video_controls(self._elements, self._complaints)
         if not shown and not videos:
@@ -131,28 +144,19 @@ class _Reading:
                 shown[name] = (name, TaskValue(value), bool(frames))
         return list(shown.values())
 
-    def _image(
-        self, name: str, value: TaskValue, shows_frames: bool, tags: list[ControlTag]
-    ) -> ImageControls | None:
-        filled = [tag for tag in tags if not tag.skipped]
-        keypoints = [self._keypoint_control(tag) for tag in filled if tag.kind == "KeyPointLabels"]
-        keypoints = [control for control in keypoints if control.labels]
-        skeletons = [self._skeleton_control(tag) for tag in filled if tag.kind == "VectorLabels"]
-        skeletons = [control for control in skeletons if control.labels]
-        box = self._box(
-            name, [*keypoints, *skeletons], [tag for tag in tags if tag.kind == "RectangleLabels"]
-        )
-        if not keypoints and not skeletons and box is None:
-            if tags:
-                self._complaints.add(f"No tag of Image '{name}' can be filled.")
-            else:
-                self._complaints.add(f"Image '{name}' has neither KeyPointLabels nor RectangleLabels.")
-            return None
-        return ImageControls(name, value, tuple(keypoints), box, tuple(skeletons), shows_frames)
+    def _can_be_filled(self, image: ImageControls, tags: list[ControlTag]) -> bool:
+        if image.keypoints or image.skeletons or image.box is not None:
+            return True
+        if tags:
+            self._complaints.add(f"No tag of Image '{image.name}' can be filled.")
+        else:
+            self._complaints.add(f"Image '{image.name}' has neither KeyPointLabels nor RectangleLabels.")
+        return False
 
     def _box(
         self, image: str, controls: list[KeypointControl | SkeletonControl], tags: list[ControlTag]
     ) -> BoxControl | None:
+        tags = [tag for tag in tags if tag.kind == "RectangleLabels"]
         # The YOLO backend puts the boxes of <KeyPointLabels name="kp"> into <RectangleLabels name="kp_bbox">
         # and has users write model_skip="true" there, so that boxes are not drawn a second time.
         companions = {f"{control.name}_bbox" for control in controls if control.with_boxes}
@@ -255,9 +259,8 @@ class _Reading:
 
     def _box_control(self, tags: list[ControlTag]) -> BoxControl | None:
         """Choose the tag and label for people: a label that means a person, otherwise a tag's only label."""
-        for label_of in (_person_label, _only_label):
-            for tag in tags:
-                label = label_of(tag)
+        for labels in ([tag.person_label for tag in tags], [tag.only_label for tag in tags]):
+            for tag, label in zip(tags, labels, strict=True):
                 if label is not None:
                     threshold = self._complaints.number(tag, tag.attributes, "model_score_threshold", 1.0)
                     return BoxControl(tag.name, label, threshold)
@@ -269,6 +272,15 @@ class _Reading:
                 else no_labels(tag)
             )
         return None
+
+
+def _by_object(tagged: Iterable[tuple[ControlTag, Owned]]) -> defaultdict[str, list[Owned]]:
+    """Sort what belongs to tags by the objects that these belong to."""
+    by_object: defaultdict[str, list[Owned]] = defaultdict(list)
+    for tag, owned in tagged:
+        for name in tag.objects:
+            by_object[name].append(owned)
+    return by_object
 
 
 def _keypoints_meant(attributes: Attributes, label: str) -> list[int]:
@@ -299,18 +311,3 @@ def _trees_meant(attributes: Attributes, label: str) -> list[Tree]:
         if trees:
             return [tree for tree in Tree if tree in trees]
     return []
-
-
-def _person_label(tag: ControlTag) -> str | None:
-    for attributes in tag.labels:
-        names = [*predicted_values(attributes), name_of(attributes), attributes.get("value", "")]
-        if name_of(attributes) and any(means_person(name) for name in names):
-            return name_of(attributes)
-    return None
-
-
-def _only_label(tag: ControlTag) -> str | None:
-    labels = [name_of(attributes) for attributes in tag.labels]
-    if len(labels) == 1 and labels[0] and not means_body_part(labels[0]):
-        return labels[0]
-    return None

@@ -5,12 +5,19 @@ its `alias` if it has one, otherwise its `value`.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 from xml.etree.ElementTree import Element
 
-from adapters.label_studio.label_names import UnknownLabel, listed, one_line
+from adapters.label_studio.label_names import (
+    UnknownLabel,
+    listed,
+    means_body_part,
+    means_person,
+    one_line,
+)
 
 _PROBLEMS_KEPT = 100
 _UNKNOWN_LABELS_KEPT = 100
@@ -71,6 +78,22 @@ class ControlTag:
     def with_boxes(self) -> bool:
         """Whether people's boxes are wanted as well."""
         return is_yes(self.attributes.get("model_add_bboxes", "true"))
+
+    # Asked again for every picture that the tag belongs to.
+    @cached_property
+    def person_label(self) -> str | None:
+        """The first of its labels that means a person, if there is one."""
+        for attributes in self.labels:
+            names = [*predicted_values(attributes), name_of(attributes), attributes.get("value", "")]
+            if name_of(attributes) and any(means_person(name) for name in names):
+                return name_of(attributes)
+        return None
+
+    @property
+    def only_label(self) -> str | None:
+        """Its label where it has a single one, which may mean anything but a part of the body."""
+        names = [name_of(attributes) for attributes in self.labels[:2]]
+        return names[0] if len(names) == 1 and names[0] and not means_body_part(names[0]) else None
 
 
 class Complaints:
@@ -147,9 +170,9 @@ def control_tags(
         tag = ControlTag(
             kind,
             attributes.get("name", ""),
-            tuple(name for name in to_names if name in objects),
+            tuple(dict.fromkeys(name for name in to_names if name in objects)),
             attributes,
-            tuple(attributes_of(label) for label in element.iter() if label.tag.lower() == "label"),
+            tuple(attributes_of(label) for label in _labels_of(element)),
         )
         if not tag.name:
             complaints.add(f"A {kind} tag has no name and is ignored.")
@@ -158,6 +181,16 @@ def control_tags(
             complaints.add(f"{tag.title} belongs {missing}, which is no {on} tag; it is ignored.")
         else:
             yield tag
+
+
+def _labels_of(control: Element) -> Iterator[Element]:
+    """Find the Label tags of a tag. Those of a tag with labels inside of it are that one's, so none is read twice."""
+    for element in control:
+        kind = element.tag.lower()
+        if kind == "label":
+            yield element
+        if not kind.endswith("labels"):
+            yield from _labels_of(element)
 
 
 def no_labels(tag: ControlTag) -> str:

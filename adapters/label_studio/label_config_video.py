@@ -15,13 +15,9 @@ from xml.etree.ElementTree import Element
 from adapters.label_studio.label_config_tags import (
     Attributes,
     Complaints,
-    ControlTag,
     attributes_of,
     control_tags,
-    name_of,
-    predicted_values,
 )
-from adapters.label_studio.label_names import means_body_part, means_person
 from adapters.label_studio.task_value import TaskDataError, TaskValue
 
 _DEFAULT_FRAME_RATE = 24.0  # Label Studio's, whatever the clip's own is
@@ -76,15 +72,16 @@ def video_controls(elements: Iterable[Element], complaints: Complaints) -> list[
     boxes = list(control_tags(_of(elements, "videorectangle"), "VideoRectangle", shown, complaints, "Video"))
     # Other projects' Labels belong to texts and sounds, about which there is nothing to say.
     of_videos = [one for one in _of(elements, "labels") if _to_names(one) & shown.keys()]
-    labels = list(control_tags(of_videos, "Labels", shown, complaints))
+    labels_tags = list(control_tags(of_videos, "Labels", shown, complaints))
     found: list[VideoControls] = []
     for name, attributes in shown.items():
         box = next((tag for tag in boxes if name in tag.objects and not tag.skipped), None)
         if box is None:
             complaints.add(f"Video '{name}' has no VideoRectangle tag for people's boxes.")
             continue
-        beside = [tag for tag in labels if name in tag.objects and not tag.skipped]
-        label = _person_label(beside)
+        beside = [tag for tag in labels_tags if name in tag.objects and not tag.skipped]
+        labels = [*(tag.person_label for tag in beside), *(tag.only_label for tag in beside)]
+        label = next((label for label in labels if label is not None), None)
         if beside and label is None:
             complaints.add(
                 f"{box.title} gets no boxes: no label of {beside[0].title} stands for a person; name one 'person' or "
@@ -127,18 +124,3 @@ def _videos_shown(elements: Iterable[Element], complaints: Complaints) -> dict[s
         else:
             shown[name] = attributes
     return shown
-
-
-def _person_label(tags: Iterable[ControlTag]) -> str | None:
-    """Choose the label for people: one that means a person, otherwise a tag's only label."""
-    tags = list(tags)
-    for tag in tags:
-        for attributes in tag.labels:
-            names = [*predicted_values(attributes), name_of(attributes), attributes.get("value", "")]
-            if name_of(attributes) and any(means_person(name) for name in names):
-                return name_of(attributes)
-    for tag in tags:
-        names = [name_of(attributes) for attributes in tag.labels]
-        if len(names) == 1 and names[0] and not means_body_part(names[0]):
-            return names[0]
-    return None

@@ -1,5 +1,7 @@
 """Which keypoints, boxes and pictures a project's label config asks for."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -445,6 +447,35 @@ def test_thousands_of_unknown_labels_are_counted_not_listed() -> None:
 
     assert len(config.unknown_labels) == 100
     assert "4900 more labels are unknown." in config.problems
+
+
+@pytest.mark.parametrize(
+    ("before", "inside", "after"),
+    [
+        pytest.param(
+            "".join(f'<Image name="{i}" value="$i"/>' for i in range(4_000))
+            + f'<KeyPointLabels name="kp" toName="{",".join(map(str, range(4_000)))}">',
+            '<Label value="nose"/>' * 15_000,
+            "</KeyPointLabels>",
+            id="many pictures with many labels",
+        ),
+        pytest.param(
+            IMAGE + '<KeyPointLabels name="kp" toName="image">' * 95,
+            '<Label value="nose"/>' * 19_000,
+            "</KeyPointLabels>" * 95,
+            id="many labels deep inside of tags",
+        ),
+    ],
+)
+def test_a_label_is_read_once_so_that_no_config_stops_the_service(
+    before: str, inside: str, after: str
+) -> None:
+    started = time.process_time()
+
+    config = read(before, inside, after)
+
+    assert {len(control.labels) for image in config.images for control in image.keypoints} == {1}
+    assert time.process_time() - started < 5  # half a second; minutes, if each were read for each
 
 
 def test_names_cannot_break_the_lines_of_a_log() -> None:
