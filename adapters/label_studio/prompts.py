@@ -153,8 +153,8 @@ def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
         What was drawn, or None if the request is not interactive.
 
     Raises:
-        PromptError: What was drawn last is no rectangle or keypoint with finite numbers, or lies outside the
-            picture. Earlier regions of this kind are passed over.
+        PromptError: What was drawn last is no rectangle or keypoint with finite numbers, lies outside the
+            picture, or was drawn on the picture turned in the editor. Earlier regions of this kind are passed over.
     """
     region = _last_drawn(context)
     if region is None:
@@ -249,6 +249,9 @@ def _place(region: Mapping[str, object]) -> tuple[str, str, int]:
 
 def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt:
     kind = _text(region, "type")
+    if _number({"image_rotation": region.get("image_rotation") or 0}, "image_rotation") % 360:
+        # Its numbers are of the turned picture, and so would those of an answer have to be.
+        raise PromptError("The picture was turned in the editor; turn it back and draw again.")
     given = region.get("value")
     value = cast(Mapping[str, object], given if isinstance(given, Mapping) else {})
     names = value.get(kind)

@@ -283,6 +283,8 @@ def test_a_slanting_rectangle_gives_the_upright_box_around_it() -> None:
         (rectangle(math.nan, 10, 10, 10), "no usable number for 'x'"),
         (rectangle(10, 10, math.inf, 10), "no usable number for 'width'"),
         (rectangle(10, 10, 10, 10, "half"), "no usable number for 'rotation'"),
+        (rectangle(10, 10, 10, 10, image_rotation=90), "turn it back"),
+        (keypoint(10, 10, image_rotation=-90), "turn it back"),
         (rectangle(10**400, 10, 10, 10), "no usable number for 'x'"),
         (rectangle(1e308, 1e308, 1e308, 1e308), "outside the picture"),
         (rectangle(0, 0, 9, 9, value=None), "no usable number for 'x'"),
