@@ -112,7 +112,8 @@ def prometheus(watched: Server, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+    whole = server.log().split("\n")[:-1]
+    return [json.loads(line) for line in whole if line.startswith("{")]
 
 
 def runbook(alert: dict[str, Any]) -> str:
@@ -204,7 +205,7 @@ def test_more_work_than_can_be_done(watched: Server, prometheus: Prometheus, pic
         shown = watched.ask("GET", "/status").json
         assert shown["requests_refused"]["in_last_minute"] >= 1
         assert watched.metric("rtmlib_requests_total", route="/predict", status="503") >= 1
-        said = [line for line in lines(watched) if line.get("request") == "refused-1"]
+        said = wait_for(lambda: [one for one in lines(watched) if one.get("request") == "refused-1"])
         assert (said[-1]["status"], said[-1]["path"]) == (503, "/predict")
         assert "requests_refused" in runbook(alert)
         assert "rtmlib_tasks_waiting" in runbook(alert)
