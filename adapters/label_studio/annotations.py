@@ -1,8 +1,8 @@
 """Reads the regions of an annotation, or of a prediction, into the people that they show.
 
-Points belong to the box that their `parentID` names. Points without a box, which annotators leave when they delete
-one or draw without one, are put together by the person that their id names (`p0-nose`), by the only box that they
-lie in, or, where nobody else is in the picture, as one person.
+Points, and the vertices of bones, belong to the box that their `parentID` names. Points without a box, which
+annotators leave when they delete one or draw without one, are put together by the person that their id names
+(`p0-nose`), by the only box that they lie in, or, where nobody else is in the picture, as one person.
 
 Label Studio has no flag for a hidden point. One is read from a per-region Choices tag (`perRegion="true"`) whose
 choice is called "occluded", or from a note with this word. (The eye in the region panel only hides a region from the
@@ -10,16 +10,21 @@ annotator's view; it is not stored.)
 """
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeAlias, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from adapters.label_studio.drawn_regions import (
+    DrawnRegion,
+    Warn,
+    predicted_point,
+    read_region,
+    with_bones_as_points,
+)
 from adapters.label_studio.label_config import LabelConfig
 from adapters.label_studio.label_names import means_person, one_line
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, keypoint_index, normalised
@@ -28,11 +33,6 @@ UNSEEN, OCCLUDED, VISIBLE = 0, 1, 2
 """COCO's visibility flags: not annotated; annotated and hidden; annotated and visible."""
 
 _OCCLUSION_WORDS = frozenset({"occluded", "occlusion", "hidden", "invisible", "notvisible"})
-# Ids of predicted points: p0-nose; in interactive use a8f3-p0-nose; p0-nose-2 where two tags have the keypoint.
-_PREDICTED_ID = re.compile(r"(.*?\bp\d+)-(.+?)(?:-\d+)?")
-_MAX_SIZE = 1_000_000  # pixels; larger pictures do not exist
-
-Warn: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,14 @@ def read_people(result: Sequence[object], meanings: LabelMeanings, warn: Warn) -
     """
     regions = [region for item in result if (region := read_region(item, warn)) is not None]
     hidden = {region.id for region in regions if _says_occluded(region)}
+    hidden |= {vertex.id for region in regions if region.id in hidden for vertex in region.value.vertices}
+    regions = with_bones_as_points(regions, warn)
     pictures: dict[tuple[str, int | None], list[DrawnRegion]] = defaultdict(list)
     others: set[str] = set()
-    drawn_points = any(region.type == "keypointlabels" for region in regions)
     for region in regions:
         if region.type in ("keypointlabels", "rectanglelabels"):
             pictures[region.to_name, region.item_index].append(region)
-        elif region.type != "choices" and not (region.type == "vectorlabels" and drawn_points):
+        elif region.type != "choices":
             others.add(region.type)
     for kind in sorted(others):
         warn(f"regions of type {kind[:40]!r} are neither points nor boxes of people; they are left out")
@@ -127,93 +128,11 @@ def read_people(result: Sequence[object], meanings: LabelMeanings, warn: Warn) -
     ]
 
 
-def _null_as_empty(value: object) -> object:
-    return {} if value is None else value
-
-
-def _as_text(value: object) -> object:
-    return "" if value is None else value
-
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Pixels = Annotated[int, Field(gt=0, le=_MAX_SIZE)]
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    x: Finite = 0.0
-    y: Finite = 0.0
-    width: Finite = 0.0
-    height: Finite = 0.0
-    rotation: Finite = 0.0
-    keypointlabels: list[str] = Field(default_factory=list[str])
-    rectanglelabels: list[str] = Field(default_factory=list[str])
-    choices: list[str] = Field(default_factory=list[str])
-
-
-class DrawnRegion(BaseModel):
-    """A region of an annotation or a prediction; positions and sizes in percent of the picture."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
-
-    id: str
-    type: str
-    from_name: str = ""
-    to_name: str = ""
-    parent: Annotated[str, BeforeValidator(_as_text)] = Field("", alias="parentID")
-    original_width: Pixels | None = None
-    original_height: Pixels | None = None
-    image_rotation: Annotated[Finite, BeforeValidator(lambda value: value or 0)] = 0.0
-    item_index: int | None = None
-    score: Finite | None = None
-    meta: Annotated[dict[str, Any], BeforeValidator(_null_as_empty)] = Field(default_factory=dict[str, Any])
-    value: _Value
-
-    @property
-    def labels(self) -> list[str]:
-        """Its labels."""
-        return self.value.keypointlabels if self.type == "keypointlabels" else self.value.rectanglelabels
-
-
-def read_region(item: object, warn: Warn) -> DrawnRegion | None:
-    """Read a region; None, with a warning, if it cannot be read, or has no place in the picture."""
-    if isinstance(item, dict) and item.get("type") in ("relation", "textarea", "taxonomy"):  # pyright: ignore[reportUnknownMemberType] - JSON
-        return None  # no place in the picture
-    try:
-        region = DrawnRegion.model_validate(item)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        warn(one_line(f"a region is left out: {where or 'it'}: {first['msg']}"))
-        return None
-    if region.type not in ("keypointlabels", "rectanglelabels"):
-        return region
-    if region.original_width is None or region.original_height is None:
-        warn(one_line(f"region {region.id!r} has no original_width and original_height; it is left out"))
-        return None
-    if region.image_rotation % 360:
-        warn(
-            one_line(
-                f"region {region.id!r} was drawn on the picture turned by {region.image_rotation:g} degrees, which is "
-                "not supported; it is left out"
-            )
-        )
-        return None
-    return region
-
-
 def _says_occluded(region: DrawnRegion) -> bool:
     notes = region.meta.get("text")
     words = cast("list[object]", notes) if isinstance(notes, list) else [notes]
     said = [*words, *region.value.choices, *region.value.keypointlabels]
     return any(isinstance(word, str) and normalised(word) in _OCCLUSION_WORDS for word in said)
-
-
-def predicted_point(region_id: str) -> tuple[str | None, int | None]:
-    """Tell from the id of a predicted point whose it is ("p0") and which keypoint; None where it does not say."""
-    match = _PREDICTED_ID.fullmatch(region_id)
-    return (match[1], keypoint_index(match[2])) if match else (None, None)
 
 
 @dataclass

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.label_studio.annotated_tasks import AnnotatedTask, Work
-from adapters.label_studio.annotations import DrawnRegion, predicted_point, read_region
+from adapters.label_studio.drawn_regions import (
+    DrawnRegion,
+    predicted_point,
+    read_region,
+    with_bones_as_points,
+)
 from wholebody.schema import KEYPOINTS, Part
 
 UNMOVED = 1e-4
@@ -95,7 +100,8 @@ def _prediction(task: AnnotatedTask, annotation: Work, model_version: str) -> Wo
 
 def _regions(result: Sequence[object]) -> list[DrawnRegion]:
     read = (read_region(item, lambda _: None) for item in result)
-    return [region for region in read if region is not None and region.original_width is not None]
+    drawn = [region for region in read if region is not None and region.original_width is not None]
+    return with_bones_as_points(drawn, lambda _: None)
 
 
 def _pixels(region: DrawnRegion) -> tuple[float, float, float, float]:
@@ -120,7 +126,7 @@ def _diagonals(predicted: Iterable[DrawnRegion]) -> dict[str, float]:
         x, y, width, height = _pixels(region)
         if region.type == "rectanglelabels":
             boxes[region.id.removesuffix("-box")] = math.hypot(width, height)
-        elif (person := predicted_point(region.id)[0]) is not None:
+        elif region.type == "keypointlabels" and (person := predicted_point(region.id)[0]) is not None:
             points.setdefault(person, []).append((x, y))
     return {person: max(boxes.get(person) or _spread(places), 1.0) for person, places in points.items()}
 

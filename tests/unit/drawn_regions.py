@@ -20,6 +20,20 @@ def point(name: str, x: float, y: float, label: str = "nose", **more: Any) -> An
     return _region(name, "keypointlabels", "keypoints", value, more)
 
 
+def bones(name: str, *vertices: tuple[str, float, float], label: str = "body", **more: Any) -> Any:
+    """A line of bones through vertices: id, x and y in percent."""
+    ids = [None, *(vertex for vertex, _, _ in vertices)]
+    value = {
+        "closed": False,
+        "vertices": [
+            {"id": vertex, "x": x, "y": y, "isBezier": False, "prevPointId": before}
+            for before, (vertex, x, y) in zip(ids, vertices, strict=False)
+        ],
+        "vectorlabels": [label],
+    }
+    return _region(name, "vectorlabels", "skeleton", value, more)
+
+
 def occluded(name: str) -> Any:
     """A per-region choice that says that the point is hidden."""
     value = {"choices": ["occluded"]}

@@ -15,7 +15,10 @@ from adapters.label_studio.annotations import (
     read_people,
 )
 from adapters.label_studio.label_config import parse_label_config
-from tests.unit.drawn_regions import HEIGHT, WIDTH, box, occluded, point
+from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
+from tests.unit.drawn_regions import HEIGHT, WIDTH, bones, box, occluded, point
+from wholebody.person import Person
 from wholebody.schema import keypoint_index
 
 NOSE, LEFT_EYE, RIGHT_EYE = 0, 1, 2
@@ -274,3 +277,58 @@ class TestOddRegions:
 
         assert picture.people[0].keypoints[NOSE].tolist() == [250, 150]
         assert said == ["'nose' was drawn twice for one person; the later one counts"]
+
+
+class TestBones:
+    def test_a_predicted_skeleton_gives_all_keypoints_that_bones_go_to(self) -> None:
+        places = np.stack([np.arange(133) * 5.0 + 10, np.arange(133) * 3.0 + 20], 1).astype(np.float32)
+        person = Person(np.array([5, 10, 700, 450], np.float32), 1.0, places, np.full(133, 0.9, np.float32))
+        config = parse_label_config(label_config_template([Selection.WHOLE], skeleton=True))
+        found = [PeopleInImage(config.images[0], [person], (WIDTH, HEIGHT))]
+        predicted = prediction(found, model_version="v", thresholds=Thresholds(0.3, 0.3))
+
+        (read_again,) = people(*predicted["result"], meanings=LabelMeanings.of(config))
+
+        assert read_again.visibility.all()
+        np.testing.assert_allclose(read_again.keypoints, places, atol=0.01)
+        assert read_again.score == pytest.approx(0.9)
+
+    def test_a_vertex_belongs_to_the_box_of_its_line(self) -> None:
+        first, second = people(
+            box("a"),
+            box("b", x=50),
+            bones("line", ("p7-nose", 55, 30), ("p7-left_eye", 56, 28), parentID="b"),
+        )
+
+        assert not first.visibility.any()
+        assert second.keypoints[[NOSE, LEFT_EYE]].tolist() == [[550, 150], [560, 140]]
+
+    def test_a_point_of_its_own_goes_before_a_vertex(self) -> None:
+        (person,) = people(
+            bones("p0-bones-body", ("p0-nose", 50, 50), ("p0-left_eye", 51, 50)), point("p0-nose", 20, 30)
+        )
+
+        assert person.keypoints[NOSE].tolist() == [200, 150]
+
+    def test_all_of_a_line_that_is_marked_so_is_occluded(self) -> None:
+        (person,) = people(
+            box(), bones("line", ("p0-nose", 20, 30), ("p0-left_eye", 21, 29)), occluded("line")
+        )
+
+        assert person.visibility[[NOSE, LEFT_EYE]].tolist() == [OCCLUDED, OCCLUDED]
+
+    def test_a_vertex_that_was_added_by_hand_is_left_out_and_said_so(self) -> None:
+        (picture,), said = read(box(), bones("line", ("p0-nose", 20, 30), ("kT9_x", 21, 29)))
+
+        assert np.count_nonzero(picture.people[0].visibility) == 1
+        assert said == [
+            "1 vertices of 'line' were added by hand, which does not say which keypoints they are; they are left out"
+        ]
+
+    def test_lines_of_somebody_elses_are_no_points(self) -> None:
+        (picture,), said = read(box(), bones("road", ("a", 20, 30), ("b", 21, 29), label="road"))
+
+        assert not picture.people[0].visibility.any()
+        assert said == [
+            "regions of type 'vectorlabels' are neither points nor boxes of people; they are left out"
+        ]

@@ -21,7 +21,7 @@ from adapters.label_studio.correction_watch import CorrectionWatch, Submitted, c
 from adapters.label_studio.corrections import REMOVED, Comparison, Outcome, compare
 from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.schemas import WebhookRequest
-from tests.unit.drawn_regions import box, point, task
+from tests.unit.drawn_regions import bones, box, point, task
 from wholebody.schema import Part
 
 VERSION = "rtmlib-embedded-1a2b3c4d"
@@ -35,10 +35,10 @@ PREDICTED = [
 ]
 
 
-def compared(annotated: list[Any], **more: Any) -> Comparison:
+def compared(annotated: list[Any], predicted: list[Any] = PREDICTED, **more: Any) -> Comparison:
     annotation = {"id": 5, "result": annotated, "updated_at": "1", "parent_prediction": 9, **more}
     version = more.pop("version", VERSION)
-    predictions = [{"id": 9, "result": PREDICTED, "model_version": version}]
+    predictions = [{"id": 9, "result": predicted, "model_version": version}]
     (one,) = tasks_of([task(annotations=[annotation], predictions=predictions)])
     return compare(one, one.annotations[0], VERSION)
 
@@ -56,6 +56,16 @@ class TestOneAnnotation:
 
         assert comparison.outcome is Outcome.CORRECTED
         assert comparison.distances == ((Part.BODY, pytest.approx(50 / 500)), (Part.LEFT_HAND, 0.0))
+
+    def test_the_vertices_of_bones_count_as_points_do(self) -> None:
+        def drawn(x: float) -> list[Any]:
+            line = bones("p0-bones-body", ("p0-nose", x, 30), ("p0-left_eye", 22, 28), parentID="p0-box")
+            return [PREDICTED[0], line]
+
+        comparison = compared(drawn(25), predicted=drawn(20))
+
+        assert comparison.outcome is Outcome.CORRECTED
+        assert comparison.distances == ((Part.BODY, pytest.approx(50 / 500)), (Part.BODY, 0.0))
 
     def test_a_removed_point_counts_as_one(self) -> None:
         assert compared(PREDICTED[:2]).distances == ((Part.BODY, 0.0), (Part.LEFT_HAND, REMOVED))

@@ -1,0 +1,145 @@
+"""The regions of an annotation or a prediction as they were drawn: read one by one, bones taken apart into points."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from adapters.label_studio.label_names import one_line
+from wholebody.schema import KEYPOINTS, keypoint_index
+
+# Ids of predicted points: p0-nose; in interactive use a8f3-p0-nose; p0-nose-2 where two tags have the keypoint.
+_PREDICTED_ID = re.compile(r"(.*?\bp\d+)-(.+?)(?:-\d+)?")
+_MAX_SIZE = 1_000_000  # pixels; larger pictures do not exist
+
+Warn: TypeAlias = Callable[[str], None]
+
+
+def _null_as_empty(value: object) -> object:
+    return {} if value is None else value
+
+
+def _as_text(value: object) -> object:
+    return "" if value is None else value
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Pixels = Annotated[int, Field(gt=0, le=_MAX_SIZE)]
+
+
+class _Vertex(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str = ""
+    x: Finite
+    y: Finite
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    x: Finite = 0.0
+    y: Finite = 0.0
+    width: Finite = 0.0
+    height: Finite = 0.0
+    rotation: Finite = 0.0
+    keypointlabels: list[str] = Field(default_factory=list[str])
+    rectanglelabels: list[str] = Field(default_factory=list[str])
+    choices: list[str] = Field(default_factory=list[str])
+    vertices: list[_Vertex] = Field(default_factory=list[_Vertex])
+
+
+class DrawnRegion(BaseModel):
+    """A region of an annotation or a prediction; positions and sizes in percent of the picture."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    id: str
+    type: str
+    from_name: str = ""
+    to_name: str = ""
+    parent: Annotated[str, BeforeValidator(_as_text)] = Field("", alias="parentID")
+    original_width: Pixels | None = None
+    original_height: Pixels | None = None
+    image_rotation: Annotated[Finite, BeforeValidator(lambda value: value or 0)] = 0.0
+    item_index: int | None = None
+    score: Finite | None = None
+    meta: Annotated[dict[str, Any], BeforeValidator(_null_as_empty)] = Field(default_factory=dict[str, Any])
+    value: _Value
+
+    @property
+    def labels(self) -> list[str]:
+        """Its labels."""
+        return self.value.keypointlabels if self.type == "keypointlabels" else self.value.rectanglelabels
+
+
+def read_region(item: object, warn: Warn) -> DrawnRegion | None:
+    """Read a region; None, with a warning, if it cannot be read, or has no place in the picture."""
+    if isinstance(item, dict) and item.get("type") in ("relation", "textarea", "taxonomy"):  # pyright: ignore[reportUnknownMemberType] - JSON
+        return None  # no place in the picture
+    try:
+        region = DrawnRegion.model_validate(item)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        warn(one_line(f"a region is left out: {where or 'it'}: {first['msg']}"))
+        return None
+    if region.type not in ("keypointlabels", "rectanglelabels", "vectorlabels"):
+        return region
+    if region.original_width is None or region.original_height is None:
+        warn(one_line(f"region {region.id!r} has no original_width and original_height; it is left out"))
+        return None
+    if region.image_rotation % 360:
+        warn(
+            one_line(
+                f"region {region.id!r} was drawn on the picture turned by {region.image_rotation:g} degrees, which is "
+                "not supported; it is left out"
+            )
+        )
+        return None
+    return region
+
+
+def predicted_point(region_id: str) -> tuple[str | None, int | None]:
+    """Tell from the id of a predicted point whose it is ("p0") and which keypoint; None where it does not say."""
+    match = _PREDICTED_ID.fullmatch(region_id)
+    return (match[1], keypoint_index(match[2])) if match else (None, None)
+
+
+def with_bones_as_points(regions: Sequence[DrawnRegion], warn: Warn) -> list[DrawnRegion]:
+    """Take bones apart: a predicted vertex says by its id whose it is and which keypoint, and becomes a point.
+
+    Each keypoint of a person is taken once: as a point where there is one, otherwise from the first line that it is
+    in. Lines without a predicted vertex are somebody's own and stay as they are.
+
+    Args:
+        regions: Those of one annotation or prediction.
+        warn: Takes a sentence about vertices that were added by hand, which do not say what they are.
+    """
+    taken = {region.id for region in regions if region.type == "keypointlabels"}
+    apart: list[DrawnRegion] = []
+    for region in regions:
+        vertices = region.value.vertices if region.type == "vectorlabels" else []
+        indices = {vertex.id: predicted_point(vertex.id)[1] for vertex in vertices}
+        if not any(index is not None for index in indices.values()):
+            apart.append(region)
+            continue
+        for vertex in vertices:
+            index = indices[vertex.id]
+            if index is None or vertex.id in taken:
+                continue
+            taken.add(vertex.id)
+            value = _Value(x=vertex.x, y=vertex.y, keypointlabels=[KEYPOINTS[index].name])
+            apart.append(
+                region.model_copy(update={"id": vertex.id, "type": "keypointlabels", "value": value})
+            )
+        added = sum(indices[vertex.id] is None for vertex in vertices)
+        if added:
+            warn(
+                one_line(
+                    f"{added} vertices of {region.id!r} were added by hand, which does not say which keypoints they "
+                    "are; they are left out"
+                )
+            )
+    return apart
