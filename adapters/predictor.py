@@ -27,6 +27,7 @@ from adapters.label_studio.prompts import (
     drawn_on,
     drawn_prompts,
     is_interactive,
+    labelled_as,
     meant_person,
     wanted_part,
 )
@@ -249,21 +250,40 @@ class Predictor:
             why = " ".join(config.problems) or "It has nothing that can be drawn on."
             raise TaskError("label_config", f"The label config asks for nothing that we know: {why}")
         found: list[PeopleInImage] = []
+        videos: list[PeopleInVideo] = []
+        missing: list[TaskDataError] = []
         for image in config.images:
-            if image.shows_frames:
-                found += await self._frames(errand, image)
-            else:
-                address = image.value.address(errand.task.data)
-                found.append(await self._whole_picture(errand.task, image, address))
-        videos = [await self._video(errand, video) for video in config.videos]
+            try:
+                found += await self._on_image(errand, image)
+            except TaskDataError as error:
+                missing.append(error)
+        for video in config.videos:
+            try:
+                videos.append(await self._video(errand, video))
+            except TaskDataError as error:
+                missing.append(error)
+        if missing and not found and not videos:
+            raise missing[0]
+        for error in missing:  # a task need not fill every tag: asking again would change nothing
+            what = f"{error} What else the task has is shown."
+            logger.warning(Event("left out", what, task=errand.task.id, project=errand.job.project))
         return self._prediction(found, videos=videos)
+
+    async def _on_image(self, errand: _Errand, image: ImageControls) -> list[PeopleInImage]:
+        if image.shows_frames:
+            return await self._frames(errand, image)
+        address = image.value.address(errand.task.data)
+        return [await self._whole_picture(errand.task, image, address)]
 
     async def _video(self, errand: _Errand, video: VideoControls) -> PeopleInVideo:
         if self._clips is None:
             raise TaskError("label_config", f"Nothing of ours can be drawn on the video tag '{video.name}'.")
         data = errand.task.data
         address = video.value.address(data)
-        people = await self._clips.find(address, errand.task.id, errand.job.time_budget_s)
+        share_s = errand.job.time_budget_s / len(
+            errand.job.config.videos
+        )  # one clip is looked at after the other
+        people = await self._clips.find(address, errand.task.id, share_s)
         if people.damaged:
             what = f"{people.damaged} frames of the clip could not be decoded. The others were looked at."
             self._failed(errand, "broken_video", what)
@@ -355,7 +375,7 @@ class Predictor:
             found = await self._people.find(fetched, version, prompt_box(*box.box))
             # The networks see somebody in every box; with no keypoint to show, it is empty.
             people = [one for one in found.people if one.scores.max() >= self._thresholds.keypoint]
-            pictures.append(PeopleInImage(image, people, found.size, frame, box.id_prefix))
+            pictures.append(PeopleInImage(labelled_as(image, box), people, found.size, frame, box.id_prefix))
         return self._prediction(pictures)
 
     def _prediction(

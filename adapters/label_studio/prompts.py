@@ -14,7 +14,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -297,6 +297,16 @@ def _number(value: Mapping[str, object], key: str, default: float = math.nan) ->
         if math.isfinite(finite):
             return finite
     raise PromptError(f"The drawn region has no usable number for '{key}'.")
+
+
+def labelled_as(image: ImageControls, drawn: BoxPrompt) -> ImageControls:
+    """Return an image tag whose boxes get the label that was drawn with, where it is one of the same tag.
+
+    Projects tell people apart by labels (`signer A`, `signer B`); what was chosen must not turn into another one.
+    """
+    if image.box is None or not drawn.label or drawn.from_name != image.box.name:
+        return image
+    return replace(image, box=replace(image.box, label=drawn.label))
 
 
 def wanted_part(prompt: BoxPrompt | PointPrompt, image: ImageControls) -> Part | None:

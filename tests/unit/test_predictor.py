@@ -215,6 +215,26 @@ class TestFailures:
 
 
 class TestTime:
+    async def test_what_a_task_does_not_have_costs_it_nothing_else(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        both = "".join(
+            f'<Image name="{name}" value="${name}"/><RectangleLabels name="of-{name}" toName="{name}">'
+            '<Label value="person"/></RectangleLabels>'
+            for name in ("front", "side")
+        )
+        tasks = [{"id": 1, "data": {"front": None, "side": picture()}}, {"id": 2, "data": {"front": None}}]
+        asked = {"tasks": tasks, "label_config": f"<View>{both}</View>"}
+
+        async with predicting() as (predictor, status):
+            one, nothing = await predictor.predict(PredictRequest.model_validate(asked))
+
+        assert isinstance(one, dict)
+        assert [region["to_name"] for region in one["result"]] == ["side"]
+        assert "no picture under '$front'" in caplog.text
+        assert nothing == []
+        assert reasons(status) == {2: "no_picture"}
+
     async def test_what_is_not_done_in_time_fails_and_the_rest_is_answered(self) -> None:
         cancelled: list[int] = []
 
@@ -335,6 +355,20 @@ class TestPrompts:
 
         assert isinstance(slot, dict)
         assert slot["result"] == []
+
+    async def test_the_answer_has_the_label_that_was_drawn_with(self) -> None:
+        config = (
+            '<View><Image name="image" value="$image"/><RectangleLabels name="who" toName="image" smart="true">'
+            '<Label value="signer"/><Label value="person B"/></RectangleLabels></View>'
+        )
+        value = {"x": 10, "y": 10, "width": 50, "height": 50, "rotation": 0, "rectanglelabels": ["person B"]}
+
+        async with predicting() as (predictor, _):
+            by_hand = drawn("rectanglelabels", value, from_name="who")
+            (slot,) = await predictor.predict(request(picture(), label_config=config, drawn=by_hand))
+
+        assert isinstance(slot, dict)
+        assert [region["value"].get("rectanglelabels") for region in slot["result"]] == [["person B"]]
 
     async def test_every_box_that_waits_gets_its_person_and_one_drawn_by_hand_none(self) -> None:
         """Label Studio shows the last answer only, and removes all drawings that wait when it is accepted."""
