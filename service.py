@@ -39,8 +39,8 @@ from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.status import NetworkInUse, Status
 from adapters.tracing import TracingError, configure_tracing, trace_requests
-from runners.assembly import files_of, model_version
-from runners.choice import engines_in_use
+from runners.assembly import model_version
+from runners.choice import engines_in_use, networks_of
 from runners.services import assemble_runners, runner_services
 
 try:
@@ -106,12 +106,12 @@ class Backend:
         used = engines_in_use(config)
         networks = [
             NetworkInUse(name, file.name, used[name].engine, used[name].precision)
-            for name, file in files_of(config.mode).items()
+            for name, file in networks_of(config).items()
         ]
         status.serving(model_version(config), networks)
         metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
-        detector, estimator = assemble_runners(config.mode, self.detector, self.pose)
+        detector, estimator = assemble_runners(networks_of(config), self.detector, self.pose)
         cache = open_prediction_cache(settings.prediction_cache_bytes, settings.redis_address)
         predictor = open_predictor(
             settings,

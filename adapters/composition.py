@@ -15,4 +15,6 @@ def runner_config(settings: Settings) -> RunnerConfig:
         digests=settings.model_digests,
         engine=settings.backend_type,
         precision=settings.precision,
+        detector_model=settings.detector_model,
+        pose_model=settings.pose_model,
     )

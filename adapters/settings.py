@@ -33,6 +33,16 @@ class Settings(BaseSettings):
         description="Which networks find the keypoints: `embedded` (weights from the Python package index alone), "
         "`lightweight`, `balanced` or `performance` (RTMW, as in rtmlib).",
     )
+    detector_model: str | None = Field(
+        None,
+        description="Your own person detector instead of the mode's: path or http(s) address of a YOLOX or RTMDet in "
+        "ONNX, or of a zip archive with an `end2end.onnx` in it; `#sha256=<hex>` behind it pins the network.",
+    )
+    pose_model: str | None = Field(
+        None,
+        description="Your own pose network instead of the mode's, named in the same way: RTMPose, DWPose or RTMW with "
+        "17 (COCO), 26 (Halpe) or 133 (COCO-WholeBody) keypoints.",
+    )
     device: str = Field(
         "cpu",
         description="What the networks run on: `cpu`, `cuda`, `cuda:N` (NVIDIA), `gpu`, `gpu:N` (OpenVINO's graphics "

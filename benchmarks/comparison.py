@@ -52,6 +52,7 @@ from benchmarks.loads import (
 from benchmarks.peer import rtmlib_solution
 from runners.assembly import assemble, load
 from runners.batching import MAX_CROPS
+from runners.choice import networks_of
 from wholebody.pipeline import find_people
 
 LABEL_CONFIG = label_config_template([Selection.WHOLE])
@@ -131,7 +132,7 @@ async def recorded_crops(
 
         return run
 
-    detector, estimator = assemble(mode, recording)
+    detector, estimator = assemble(networks_of(config), recording)
     for file in files:
         await find_people(decode(file.read_bytes()), detector, estimator)
     return {name: np.concatenate(crops) for name, crops in seen.items()}

@@ -18,7 +18,7 @@ from rtmlib import BodyWithFeet, Wholebody
 
 from adapters.composition import runner_config
 from adapters.settings import load_settings
-from runners.assembly import files_of, model_store
+from runners.choice import files_of, model_store
 
 SCORE = 0.3
 

@@ -149,7 +149,7 @@ class Run:
 
     def people(self, looked_at: Sequence[Picture]) -> list[list[Person]]:
         """Return the people of each picture."""
-        parts = assemble("embedded", self._network)
+        parts = assemble(files_of("embedded"), self._network)
         return [asyncio.run(find_people(picture, *parts)) for picture in looked_at]
 
     def _network(self, name: NetworkName) -> Network[Any]:

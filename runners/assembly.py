@@ -6,20 +6,30 @@ process, in the command line a call in this process.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runners.choice import NetworkEngine, NetworkName, choice_of, engines_in_use, files_of, model_store
+from runners.choice import (
+    NetworkEngine,
+    NetworkName,
+    choice_of,
+    engines_in_use,
+    model_store,
+    networks_of,
+    own_networks_of,
+)
 from runners.config import RunnerConfig
-from runners.detector import YoloxDetector
+from runners.detector import PreparedDetector, published_detector
 from runners.engines import LoadedGraph, PartPrecision, Place, load_graph
 from runners.graphs.prepared import NetworkSource, find_network_files, network_files
 from runners.made_files import made_folders
+from runners.manifest import ModelFile
 from runners.mediapipe import FaceDetector, FaceMesher, HandLandmarker
+from runners.own_networks import fetch_own
 from runners.simcc import SimccPose
 from runners.tolerance import mixture
 from wholebody.detection import LetterboxDetector, PersonDetector
@@ -31,12 +41,12 @@ LoadedNetwork = Callable[[NDArray[np.uint8]], Sequence[Any]]
 """Crops n×h×w×3 uint8, BGR, to one result for each."""
 
 
-def _network(name: NetworkName, graph: LoadedGraph, *, prepared: bool) -> LoadedNetwork:
+def _network(name: NetworkName, file: ModelFile, graph: LoadedGraph, *, prepared: bool) -> LoadedNetwork:
     match name:
         case "person":
-            return YoloxDetector(graph, prepared=prepared)
+            return PreparedDetector(graph) if prepared else published_detector(file.detector, graph)
         case "body":
-            return SimccPose(graph, prepared=prepared)
+            return SimccPose(graph, prepared=prepared, one_by_one=file.one_by_one)
         case "hand":
             return HandLandmarker(graph)
         case "face":
@@ -51,7 +61,10 @@ def fetch_files(config: RunnerConfig) -> None:
     Raises:
         ModelUnavailableError: A file is not there and cannot be fetched.
     """
-    model_store(config).ensure_all(tuple(files_of(config.mode).values()))
+    store = model_store(config)
+    for own in own_networks_of(config).values():
+        fetch_own(store, own)
+    store.ensure_all(tuple(networks_of(config).values()))
 
 
 def model_version(config: RunnerConfig) -> str:
@@ -64,12 +77,13 @@ def model_version(config: RunnerConfig) -> str:
         ModelUnavailableError: A file whose digest nobody has published is not in the store yet.
     """
     store = model_store(config)
-    parts = [
-        str(PIPELINE_VERSION),
-        config.precision,
-        *(store.digest(file) for file in files_of(config.mode).values()),
-    ]
-    return f"rtmlib-{config.mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
+    files = networks_of(config)
+    own = own_networks_of(config)
+    # Some files leave the size of their input open.
+    sizes = [f"{name} {files[name].input_size}" for name in own]
+    parts = [str(PIPELINE_VERSION), config.precision, *map(store.digest, files.values()), *sizes]
+    mode = "own" if own else config.mode
+    return f"rtmlib-{mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
 
 
 def load(name: NetworkName, config: RunnerConfig) -> LoadedNetwork:
@@ -85,7 +99,7 @@ def load(name: NetworkName, config: RunnerConfig) -> LoadedNetwork:
 def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> LoadedNetwork:
     """Load a network in a certain engine and precision; see `load`."""
     store = model_store(config)
-    store.ensure(files_of(config.mode)[name])
+    store.ensure(networks_of(config)[name])
     source = _source(name, config, choice)
     found = network_files(source)
     place = Place(config.device, config.threads, made_folders(store.root)[0])
@@ -96,7 +110,7 @@ def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> L
     else:
         computed_in = ("f32",)  # what could not be cut
     graph = load_graph(found.files, choice.engine, computed_in, place)
-    return _network(name, graph, prepared=found.prepared)
+    return _network(name, networks_of(config)[name], graph, prepared=found.prepared)
 
 
 def are_prepared(config: RunnerConfig) -> bool:
@@ -107,22 +121,23 @@ def are_prepared(config: RunnerConfig) -> bool:
 
 def _source(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> NetworkSource:
     store = model_store(config)
-    model = files_of(config.mode)[name]
+    model = networks_of(config)[name]
     digest = store.digest(model)
     mixed = mixture(name, digest) if choice.precision == "mixed" else None
-    return NetworkSource(name, store.path(model), digest, mixed.cuts if mixed else ())
+    # Only these graphs are known so well that they can be changed.
+    task = name if model.detector == "yolox" and not model.one_by_one else "as published"
+    return NetworkSource(task, store.path(model), digest, mixed.cuts if mixed else ())
 
 
 def assemble(
-    mode: str, network: Callable[[NetworkName], Network[Any]]
+    files: Mapping[NetworkName, ModelFile], network: Callable[[NetworkName], Network[Any]]
 ) -> tuple[PersonDetector, PoseEstimator]:
-    """Put the networks of a mode together.
+    """Put networks together.
 
     Args:
-        mode: One of `manifest.MODES`.
+        files: Which networks; see `networks_of`.
         network: Gives the network of a name.
     """
-    files = files_of(mode)
     detector = LetterboxDetector(network("person"), files["person"].input_size)
     body = files["body"]
     if body.keypoints == KEYPOINT_COUNT:
@@ -148,7 +163,7 @@ def assemble_in_process(config: RunnerConfig) -> tuple[PersonDetector, PoseEstim
         ModelUnavailableError: A file is not there and cannot be fetched.
         ProviderUnavailableError: The device is not available.
     """
-    loaded = {name: load(name, config) for name in files_of(config.mode)}
+    loaded = {name: load(name, config) for name in networks_of(config)}
     turns = ThreadPoolExecutor(max_workers=1, thread_name_prefix="networks")
 
     def network(name: NetworkName) -> Network[Any]:
@@ -157,4 +172,4 @@ def assemble_in_process(config: RunnerConfig) -> tuple[PersonDetector, PoseEstim
 
         return run
 
-    return assemble(config.mode, network)
+    return assemble(networks_of(config), network)

@@ -23,8 +23,10 @@ from runners.errors import ModelStoreError
 from runners.graphs.prepared import PREPARATION_VERSION
 from runners.made_files import made_folders, write_whole
 from runners.manifest import MODES, ModelFile
+from runners.own_networks import OwnNetwork, OwnTask, described, own_network
 from runners.store import ModelStore
-from runners.tolerance import is_tolerated
+from runners.tolerance import is_measured, is_tolerated
+from wholebody.schema import KEYPOINT_COUNT
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,35 @@ def files_of(mode: str) -> dict[NetworkName, ModelFile]:
     return dict(zip(get_args(NetworkName), MODES[mode], strict=False))
 
 
+def own_networks_of(config: RunnerConfig) -> dict[NetworkName, OwnNetwork]:
+    """Return the user's own networks by what they look for.
+
+    Raises:
+        OwnNetworkError: A setting is neither a path nor an address.
+    """
+    settings: dict[OwnTask, str | None] = {"person": config.detector_model, "body": config.pose_model}
+    return {task: own_network(task, setting) for task, setting in settings.items() if setting}
+
+
+def networks_of(config: RunnerConfig) -> dict[NetworkName, ModelFile]:
+    """Return the network files of a configuration by what they look for: those of the mode, and the user's own.
+
+    A pose network that does not know hands and faces goes with the networks for them of the embedded set.
+
+    Raises:
+        ModelStoreError: An own network was not fetched yet.
+        OwnNetworkError: An own network cannot be used.
+    """
+    own = own_networks_of(config)
+    if not own:
+        return files_of(config.mode)
+    store = model_store(config)
+    files = files_of(config.mode) | {name: described(store, one) for name, one in own.items()}
+    if files["body"].keypoints == KEYPOINT_COUNT:
+        return {"person": files["person"], "body": files["body"]}
+    return files_of("embedded") | files
+
+
 def model_store(config: RunnerConfig) -> ModelStore:
     """Return the store that the networks of a configuration come from."""
     return ModelStore(config.cache_dir, digests=config.digests)
@@ -82,13 +113,16 @@ def candidates(name: NetworkName, config: RunnerConfig) -> list[NetworkEngine]:
     else:
         there = engines_for(config.device)
         engines = [e for e in there if e in ("onnxruntime", "openvino") and is_installed(e)] or [there[0]]
-    digest = model_store(config).digest(files_of(config.mode)[name])
+    digest = model_store(config).digest(networks_of(config)[name])
+    setting = config.precision
+    if setting == "auto" and name in own_networks_of(config) and not is_measured(digest):
+        setting = "exact"  # what nobody here has seen
     found: list[NetworkEngine] = []
     for engine in engines:
         known = precisions(engine, config.device)
         tried: list[Precision] = [known[0]]
         for precision in _FASTEST_FIRST:
-            if precision in known and _is_allowed(name, digest, precision, config.precision):
+            if precision in known and _is_allowed(name, digest, precision, setting):
                 # bf16 by instructions of its own is faster than f32 in the same engine; a mixture need not be.
                 tried = [precision] if found and precision == "bf16" else [known[0], precision]
                 break
@@ -125,7 +159,7 @@ def engines_in_use(config: RunnerConfig) -> Mapping[NetworkName, NetworkEngine]:
     if chosen is not None:
         return chosen
     engine = engines_for(config.device)[0] if config.engine == "auto" else config.engine
-    return {name: NetworkEngine(name, engine, "f32", "nothing was tried") for name in files_of(config.mode)}
+    return {name: NetworkEngine(name, engine, "f32", "nothing was tried") for name in networks_of(config)}
 
 
 def recorded_choices(config: RunnerConfig) -> Mapping[NetworkName, NetworkEngine] | None:
@@ -141,8 +175,8 @@ def recorded_choices(config: RunnerConfig) -> Mapping[NetworkName, NetworkEngine
             found = _RECORD.validate_json((folder / name).read_bytes())
         except (OSError, pydantic.ValidationError):
             continue
-        if set(found) == set(files_of(config.mode)):
-            return {network: found[network] for network in files_of(config.mode)}
+        if set(found) == set(networks_of(config)):
+            return {network: found[network] for network in networks_of(config)}
     return None
 
 
@@ -162,7 +196,7 @@ def _record_name(config: RunnerConfig) -> str:
     depends_on = {
         "cpu": _cpu(),
         "versions": _versions(),
-        "networks": {name: store.digest(file) for name, file in files_of(config.mode).items()},
+        "networks": {name: store.digest(file) for name, file in networks_of(config).items()},
         "preparation": PREPARATION_VERSION,
         "device": config.device,
         "threads": config.threads,

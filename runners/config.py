@@ -22,6 +22,8 @@ class RunnerConfig:
         digests: File of pinned digests; None to take those of the manifest.
         engine: What runs the networks; `auto` for the fastest, found out once on each machine.
         precision: What they are computed in. The defaults here are the reference that all others are compared with.
+        detector_model: The user's own person detector instead of the mode's, as DETECTOR_MODEL names it.
+        pose_model: The user's own pose network instead of the mode's, as POSE_MODEL names it.
     """
 
     mode: str
@@ -31,3 +33,5 @@ class RunnerConfig:
     digests: Path | None = None
     engine: Literal["auto"] | EngineName = "onnxruntime"
     precision: PrecisionSetting = "exact"
+    detector_model: str | None = None
+    pose_model: str | None = None

@@ -17,6 +17,10 @@ class ModelStoreError(ModelUnavailableError):
     """The store's folder cannot be used: not writable, full, or locked by another process for too long."""
 
 
+class OwnNetworkError(ModelUnavailableError):
+    """What DETECTOR_MODEL or POSE_MODEL names cannot be used."""
+
+
 class ConversionError(Exception):
     """A TFLite network holds something that the conversion to ONNX does not know."""
 

@@ -7,7 +7,14 @@ none here: the model store then trusts the first file it gets and refuses anothe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
+from urllib.parse import urlsplit
+
+DetectorKind = Literal["yolox", "yolox_raw", "yolox_decoded", "rtmdet"]
+"""`yolox` and `rtmdet`: as MMDeploy exports them, with their suppression inside. `yolox_raw`: as YOLOX's authors do,
+without; `yolox_decoded`: the same, with boxes in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +71,28 @@ class ZipMember:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A file of the user's: an .onnx, or a zip archive with an `end2end.onnx` in it."""
+
+    place: str | Path
+    """An address on the web, or a path."""
+
+    def __str__(self) -> str:
+        """Where the file comes from, for messages: of an address no more than anybody may know."""
+        if isinstance(self.place, Path):
+            return str(self.place)
+        parts = urlsplit(self.place)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
     """One network as it lies in the model store."""
 
     name: str
     """The name of the weights, without ending; rtmlib keeps the same file under the same name."""
     task: str
-    source: WheelMember | ZipMember
+    source: WheelMember | ZipMember | OwnFile
     size: int
     """Bytes of the .onnx file; an estimate where the digest is not known."""
     sha256: str | None
@@ -84,6 +106,10 @@ class ModelFile:
     """Width and height of the input, pixels."""
     keypoints: int
     """How many keypoints the network finds; 0 for a detector of persons."""
+    detector: DetectorKind = "yolox"
+    """Which detector it is; of no meaning for other networks."""
+    one_by_one: bool = False
+    """Whether a pose network takes only one crop at a time."""
 
     @property
     def filename(self) -> str:
@@ -192,6 +218,9 @@ EMBEDDED = (YOLOX_TINY, RTMPOSE_S_HALPE26, HAND_LANDMARK, FACE_DETECTION, FACE_L
 """Real, official weights that come from the package index alone."""
 
 
+OPENMMLAB_MEMBER = "end2end.onnx"
+
+
 def _openmmlab(path: str) -> ZipMember:
     """An archive in OpenMMLab's format: the exported network, with the files of its SDK beside it."""
     return ZipMember(
@@ -200,7 +229,7 @@ def _openmmlab(path: str) -> ZipMember:
             # Kept by rtmlib's author, who is one of RTMPose's.
             f"https://huggingface.co/Tau-J/RTMPose/resolve/main/{path}",
         ),
-        member="end2end.onnx",
+        member=OPENMMLAB_MEMBER,
     )
 
 

@@ -14,9 +14,9 @@ from runners.choice import (
     NetworkEngine,
     NetworkName,
     engines_in_use,
-    files_of,
     model_store,
     needs_trial,
+    networks_of,
     record_choices,
     recorded_choices,
 )
@@ -48,7 +48,7 @@ def prepare_networks(config: RunnerConfig) -> Mapping[NetworkName, NetworkEngine
     chosen = engines_in_use(config)
     logger.info("Engines: %s", "; ".join(described(choice) for choice in chosen.values()))
     if config.precision == "fast":
-        files = files_of(config.mode)
+        files = networks_of(config)
         store = model_store(config)
         costs = {name: cost(store.digest(files[name]), choice.precision) for name, choice in chosen.items()}
         logger.warning("PRECISION=fast: %s", "; ".join(f"{name}: {said}" for name, said in costs.items()))

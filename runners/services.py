@@ -10,7 +10,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -19,10 +19,12 @@ import bentoml
 import numpy as np
 from prometheus_client import Histogram
 
-from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, files_of, load
+from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, load
 from runners.batching import MAX_CROPS, Answer, Crops, Failed, run_calls
+from runners.choice import networks_of
 from runners.config import RunnerConfig
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.manifest import ModelFile
 from runners.preparation import prepare_networks
 from wholebody.detection import PersonDetector
 from wholebody.estimation import Network, NetworkError, PoseEstimator
@@ -70,7 +72,7 @@ class _Runner:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
         )
         os.nice(NICENESS)  # and the threads of the networks inherit it
-        files = files_of(config.mode)
+        files = networks_of(config)
         self._under_way: dict[object, float] = {}  # when each batch in the networks began
         self._networks: dict[NetworkName, LoadedNetwork] = {}
         for name in names:
@@ -177,11 +179,13 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     return DetectorRunner, PoseRunner
 
 
-def assemble_runners(mode: str, detector: Any, pose: Any) -> tuple[PersonDetector, PoseEstimator]:
-    """Put the networks of a mode together, each behind its runner.
+def assemble_runners(
+    files: Mapping[NetworkName, ModelFile], detector: Any, pose: Any
+) -> tuple[PersonDetector, PoseEstimator]:
+    """Put networks together, each behind its runner.
 
     Args:
-        mode: One of `manifest.MODES`.
+        files: Which networks; see `networks_of`.
         detector: The detector runner as the entry service sees it (`bentoml.depends`).
         pose: The pose runner, likewise.
     """
@@ -189,7 +193,7 @@ def assemble_runners(mode: str, detector: Any, pose: Any) -> tuple[PersonDetecto
     def network(name: NetworkName) -> Network[Any]:
         return _remote(detector if name == "person" else pose, name)
 
-    return assemble(mode, network)
+    return assemble(files, network)
 
 
 def _remote(runner: Any, name: NetworkName) -> Network[Any]:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runners.engines import LoadedGraph
+from runners.normalisation import normalised, normalised_levels
 
 # ImageNet's mean and standard deviation. They are listed for R, G, B, but rtmlib applies them to the channels as
 # OpenCV reads them, B, G, R, and so do we: the same file must give the same keypoints.
@@ -12,18 +13,12 @@ STD = (58.395, 57.12, 57.375)
 
 BINS_PER_PIXEL = 2.0
 
-# Normalised values of the 256 levels of each channel, shape (256, 3). Computed like rtmlib in double precision and
-# then rounded, so that the input is equal bit by bit, and faster than arithmetic on every pixel.
-_NORMALISED = ((np.arange(256)[:, np.newaxis] - np.array(MEAN)) / np.array(STD)).astype(np.float32)
+_LEVELS = normalised_levels(MEAN, STD)
 
 
 def normalise(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Normalise crops: n×h×w×3 uint8, BGR, to n×3×h×w float32."""
-    n, height, width, channels = crops.shape
-    batch = np.empty((n, channels, height, width), np.float32)
-    for channel in range(channels):
-        np.take(_NORMALISED[:, channel], crops[..., channel], out=batch[:, channel], mode="clip")
-    return batch
+    return normalised(crops, _LEVELS)
 
 
 def decode(simcc_x: NDArray[np.float32], simcc_y: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -46,17 +41,20 @@ def decode_bins(bins: NDArray[np.int64], likelihoods: NDArray[np.float32]) -> ND
 class SimccPose:
     """A SimCC network: `[n, 3, h, w]` to `simcc_x [n, keypoints, 2w]` and `simcc_y [n, keypoints, 2h]`.
 
-    Prepared (`runners.graphs.simcc`), it takes crops as they are and answers with the likeliest bins.
+    Prepared (`runners.graphs.simcc`), it takes crops as they are and answers with the likeliest bins. Some exports take
+    only one crop at a time.
     """
 
-    def __init__(self, graph: LoadedGraph, *, prepared: bool) -> None:
+    def __init__(self, graph: LoadedGraph, *, prepared: bool, one_by_one: bool = False) -> None:
         self._graph = graph
         self._prepared = prepared
+        self._one_by_one = one_by_one
 
     def __call__(self, crops: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Estimate keypoints in crops n×h×w×3 uint8, BGR: x, y in crop pixels and score, (keypoints, 3) for each."""
         if self._prepared:
             bins, likelihoods = self._graph.run(crops)
             return list(decode_bins(bins, likelihoods))
-        simcc_x, simcc_y = self._graph.run(normalise(crops))
-        return list(decode(simcc_x, simcc_y))
+        batch = normalise(crops)
+        parts = np.split(batch, len(batch)) if self._one_by_one else [batch]
+        return [one for part in parts for one in decode(*self._graph.run(part))]

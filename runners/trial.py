@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runners.assembly import LoadedNetwork, assemble, load_as
-from runners.choice import NetworkEngine, NetworkName, candidates, files_of
+from runners.choice import NetworkEngine, NetworkName, candidates, networks_of
 from runners.config import RunnerConfig
 from runners.disagreement import disagreement
 from runners.errors import ProviderUnavailableError
@@ -48,7 +48,7 @@ def decide(config: RunnerConfig) -> dict[NetworkName, NetworkEngine]:
     """
     began = time.monotonic()
     ways: dict[NetworkName, list[NetworkEngine]] = {
-        name: candidates(name, config) for name in files_of(config.mode)
+        name: candidates(name, config) for name in networks_of(config)
     }
     references: dict[NetworkName, NetworkEngine] = {
         name: NetworkEngine(name, "onnxruntime", "f32") if config.device == "cpu" else ways[name][0]
@@ -138,7 +138,7 @@ async def _crops_of_drawn_people(
     config: RunnerConfig, networks: Mapping[NetworkName, LoadedNetwork]
 ) -> dict[NetworkName, NDArray[np.uint8]]:
     """What each network gets to see of a drawn picture, the first time that it is asked."""
-    files = files_of(config.mode)
+    files = networks_of(config)
     sizes: dict[NetworkName, tuple[int, ...]] = {
         name: (1, *files[name].input_size[::-1], 3) for name in networks
     }
@@ -152,7 +152,7 @@ async def _crops_of_drawn_people(
 
         return run
 
-    await find_people(_drawn_people(), *assemble(config.mode, network))
+    await find_people(_drawn_people(), *assemble(files, network))
     return {name: seen.get(name, np.zeros(size, np.uint8)) for name, size in sizes.items()}
 
 

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from runners.errors import ModelDownloadError
 
+MAGIC = b"PK\x03\x04"
+
 MAX_READ = 1 << 20
 """Bytes. An archive says itself how long its list of contents is, and that is read in one go."""
 
@@ -28,6 +30,16 @@ class _Archive(io.FileIO):
         if wanted > MAX_READ:
             raise zipfile.BadZipFile("its list of contents is too long")
         return super().read(max(0, wanted)) or b""
+
+
+def is_archive(file: Path) -> bool:
+    """Tell whether a file begins as a zip archive does, whatever its name.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as content:
+        return content.read(len(MAGIC)) == MAGIC
 
 
 def extract_file(archive: Path, name: str, target: Path, *, max_size: int) -> None:

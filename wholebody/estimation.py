@@ -16,7 +16,7 @@ from wholebody import faces, hands
 from wholebody.faces import DetectedFace, Head
 from wholebody.geometry import BoxCrop, Picture, SquareRegion
 from wholebody.hands import Arm, Hand
-from wholebody.schema import FACE_START, FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
+from wholebody.schema import FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
 from wholebody.stages import stage
 
 Crops = NDArray[np.uint8]
@@ -119,14 +119,16 @@ class WholeBodyEstimator:
 
 # Where COCO-WholeBody's body and feet stand in Halpe-26 (github.com/Fang-Haoshu/Halpe-FullBody).
 HALPE_BODY_AND_FEET = (*range(17), 20, 22, 24, 21, 23, 25)
+# COCO's own 17 are the first of COCO-WholeBody.
+BODY_AND_FEET = {26: HALPE_BODY_AND_FEET, 17: tuple(range(17))}
 
 
 @dataclass(frozen=True)
 class PartsEstimator:
-    """A body network of 26 Halpe keypoints, with networks for hands and faces that look where the body says.
+    """A body network of 26 Halpe or 17 COCO keypoints, with networks for hands and faces that look where it says.
 
-    A part that is not found, or not believed, has score 0. All people of a picture go through each network
-    together; hands and faces at the same time.
+    A part that is not found, not known (the feet, to COCO), or not believed, has score 0. All people of a picture go
+    through each network together; hands and faces at the same time.
 
     Attributes:
         body: The body network on upright crops.
@@ -153,9 +155,9 @@ class PartsEstimator:
         bodies, body_scores = await _estimate_in_boxes(self.body, self.body_size, picture, boxes)
         keypoints = np.zeros((len(boxes), KEYPOINT_COUNT, 2), np.float32)
         scores = np.zeros((len(boxes), KEYPOINT_COUNT), np.float32)
-        body_and_feet = list(HALPE_BODY_AND_FEET)
-        keypoints[:, :FACE_START] = bodies[:, body_and_feet]
-        scores[:, :FACE_START] = body_scores[:, body_and_feet]
+        known = list(BODY_AND_FEET[bodies.shape[1]])
+        keypoints[:, : len(known)] = bodies[:, known]
+        scores[:, : len(known)] = body_scores[:, known]
 
         with stage("hands_and_face"):
             hand_search = asyncio.create_task(

@@ -84,8 +84,8 @@ def heads_to_search(bodies: Points, scores: Points) -> list[Head]:
     """Return the heads whose face can be looked for.
 
     Args:
-        bodies: Halpe-26 keypoints of all people, pixels, shape (n, 26, 2).
-        scores: Their scores, shape (n, 26).
+        bodies: Halpe-26 or COCO-17 keypoints of all people, pixels, shape (n, 26, 2) or (n, 17, 2).
+        scores: Their scores, shape (n, 26) or (n, 17).
     """
     found: list[Head] = []
     for person, (at, score) in enumerate(zip(bodies, scores, strict=True)):
@@ -93,7 +93,7 @@ def heads_to_search(bodies: Points, scores: Points) -> list[Head]:
             continue
         low, high = at[HEAD].min(axis=0), at[HEAD].max(axis=0)
         span = float((high - low).max())
-        if min(score[HALPE_CROWN], score[HALPE_NECK]) >= JOINT_SCORE:
+        if len(score) > HALPE_NECK and min(score[HALPE_CROWN], score[HALPE_NECK]) >= JOINT_SCORE:
             span = max(span, SPAN_PER_HEAD * float(np.linalg.norm(at[HALPE_CROWN] - at[HALPE_NECK])))
         x, y = (low + high) / 2
         region = SquareRegion(

@@ -45,7 +45,7 @@ class NetworkSource:
     """A network as it was published.
 
     Attributes:
-        task: What it looks for: `person` and `body` networks are prepared, others are used as they are.
+        task: What it looks for: `person` and `body` networks are prepared, any others are used as they are.
         file: Its verified file, in the folder of the model store.
         digest: The file's SHA-256.
         cuts: For each cut, the names of the tensors at which it is to be cut; none to leave it in one part.

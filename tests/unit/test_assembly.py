@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 import runners.assembly
 import runners.choice
 from adapters.http.example import draw_figure
-from runners.assembly import assemble, assemble_in_process, files_of, model_version
+from runners.assembly import assemble, assemble_in_process, model_version
+from runners.choice import files_of
 from runners.config import RunnerConfig
 from runners.errors import ModelStoreError
 from runners.manifest import EMBEDDED, MODES, RTMW_L, YOLOX_M
@@ -49,7 +50,7 @@ class TestNetworksOfAMode:
         assert (files["person"].keypoints, files["body"].keypoints) == (0, 133)
 
     def test_the_embedded_ones_become_a_parts_estimator(self) -> None:
-        detector, estimator = assemble("embedded", named)
+        detector, estimator = assemble(files_of("embedded"), named)
         assert detector == LetterboxDetector(named("person"), (416, 416))
         assert estimator == PartsEstimator(
             body=named("body"),
@@ -73,7 +74,7 @@ class TestNetworksOfAMode:
     def test_the_others_become_a_whole_body_estimator(
         self, mode: str, detector_size: tuple[int, int], body_size: tuple[int, int]
     ) -> None:
-        detector, estimator = assemble(mode, named)
+        detector, estimator = assemble(files_of(mode), named)
         assert detector == LetterboxDetector(named("person"), detector_size)
         assert estimator == WholeBodyEstimator(named("body"), body_size)
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from runners.detector import YoloxDetector
+from runners.detector import published_detector
 from runners.engines import Place, load_graph
 from wholebody.detection import Detections, LetterboxDetector
 
@@ -77,7 +77,7 @@ def detector_file(folder: Path, dets: list[list[float]], labels: list[int]) -> P
 def detect(folder: Path, dets: list[list[float]], labels: list[int], *values: int) -> list[Detections]:
     pictures = np.stack([np.full((4, 4, 3), value, np.uint8) for value in values or (0,)])
     graph = load_graph([detector_file(folder, dets, labels)], "onnxruntime", ["f32"], Place("cpu", 1))
-    return YoloxDetector(graph, prepared=False)(pictures)
+    return published_detector("yolox", graph)(pictures)
 
 
 class TestYolox:

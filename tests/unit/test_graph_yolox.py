@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from runners.choice import files_of
-from runners.detector import YoloxDetector
+from runners.detector import Detector, PreparedDetector, published_detector
 from runners.engines import Place, load_graph
 from runners.graphs.editing import UnexpectedGraphError
 from runners.graphs.yolox import prepare_yolox
@@ -110,14 +110,15 @@ def small_yolox(*, iou: float = 0.65) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
 
 
-def detectors(folder: Path, model: Any) -> tuple[YoloxDetector, YoloxDetector]:
+def detectors(folder: Path, model: Any) -> tuple[Detector, Detector]:
     """The published network and the prepared one."""
-    found: list[YoloxDetector] = []
+    found: list[Detector] = []
     for prepared in (False, True):
         file = folder / f"{prepared}.onnx"
         onnx.save(prepare_yolox(model) if prepared else model, str(file))
         onnx.checker.check_model(str(file))
-        found.append(YoloxDetector(load_graph([file], "onnxruntime", ["f32"], PLACE), prepared=prepared))
+        graph = load_graph([file], "onnxruntime", ["f32"], PLACE)
+        found.append(PreparedDetector(graph) if prepared else published_detector("yolox", graph))
     return found[0], found[1]
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rtmlib import BodyWithFeet
 
 from adapters.http.example import draw_figure
-from runners.assembly import assemble_in_process, files_of
+from runners.assembly import assemble_in_process
+from runners.choice import files_of
 from runners.config import RunnerConfig
 from runners.store import ModelStore
 from wholebody.detection import PersonDetector

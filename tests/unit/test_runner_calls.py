@@ -12,6 +12,7 @@ from bentoml.exceptions import ServiceUnavailable
 
 from runners import services
 from runners.batching import Failed
+from runners.choice import files_of
 from wholebody.detection import Detections
 from wholebody.estimation import NetworkError
 
@@ -42,7 +43,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def detect(runner: Runner) -> Detections:
-    detector, _ = services.assemble_runners("embedded", runner, Runner())
+    detector, _ = services.assemble_runners(files_of("embedded"), runner, Runner())
     return await detector.detect(PICTURE)
 
 
