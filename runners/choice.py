@@ -86,7 +86,9 @@ def networks_of(config: RunnerConfig) -> dict[NetworkName, ModelFile]:
     if not own:
         return files_of(config.mode)
     store = model_store(config)
-    files = files_of(config.mode) | {name: described(store, one) for name, one in own.items()}
+    files = files_of(config.mode)
+    for name, one in own.items():
+        files[name] = described(store, one)
     if files["body"].keypoints == KEYPOINT_COUNT:
         return {"person": files["person"], "body": files["body"]}
     return files_of("embedded") | files

@@ -6,6 +6,7 @@ is found out once, in a process of its own: that takes memory, and a hostile fil
 """
 
 import hashlib
+import logging
 import multiprocessing
 import re
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ from runners.zip_archive import is_archive
 
 if TYPE_CHECKING:
     from runners.inspection import Description
+
+logger = logging.getLogger(__name__)
 
 OwnTask = Literal["person", "body"]
 SETTINGS: dict[OwnTask, str] = {"person": "DETECTOR_MODEL", "body": "POSE_MODEL"}
@@ -136,11 +139,18 @@ def fetch_own(store: ModelStore, own: OwnNetwork) -> ModelFile:
     try:
         return described(store, own)
     except ModelStoreError:
-        found = _inspected(own, path)
+        try:
+            found = _inspected(own, path)
+        except OwnNetworkError:
+            if isinstance(own.source.place, Path):  # a copy is soon made again; a download is not
+                path.unlink(missing_ok=True)
+            raise
     record = _Record.model_validate(asdict(found))
     name = _record_name(own, file, store.digest(file))
     write_whole(made_folders(store.root), {name: record.model_dump_json().encode()})
-    return described(store, own)
+    known = described(store, own)
+    logger.info("%s: %s", own, in_words(known))
+    return known
 
 
 def described(store: ModelStore, own: OwnNetwork) -> ModelFile:
@@ -166,6 +176,20 @@ def described(store: ModelStore, own: OwnNetwork) -> ModelFile:
             one_by_one=record.one_by_one,
         )
     raise ModelStoreError(f"{own} was not looked at yet: run `rtmlib-backend models pull` first.")
+
+
+def in_words(file: ModelFile) -> str:
+    """Return what an own network was found to be."""
+    width, height = file.input_size
+    if file.keypoints:
+        return f"{file.keypoints} keypoints, input {width}×{height}"
+    kinds: dict[DetectorKind, str] = {
+        "yolox": "YOLOX",
+        "yolox_raw": "YOLOX without suppression",
+        "yolox_decoded": "YOLOX without suppression",
+        "rtmdet": "RTMDet",
+    }
+    return f"{kinds[file.detector]}, input {width}×{height}"
 
 
 _TAKEN_OVER = ("name", "task", "source", "sha256", "licence", "origin", "paper")

@@ -24,10 +24,18 @@ from adapters.label_studio.connection import ConnectionFailedError, check_connec
 from adapters.label_studio.credentials import Credentials
 from adapters.settings import Settings, SettingsError, load_settings
 from runners.assembly import load, model_version
-from runners.choice import engines_in_use, files_of, model_store, needs_trial, recorded_choices
+from runners.choice import (
+    engines_in_use,
+    model_store,
+    needs_trial,
+    networks_of,
+    own_networks_of,
+    recorded_choices,
+)
 from runners.cpus import usable_cpus
 from runners.engines import require_engine
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.own_networks import in_words
 
 HEALTH_LIMIT_S = 2
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
@@ -104,21 +112,29 @@ def _settings(settings: Settings) -> str:
 
 
 def _networks(settings: Settings) -> str:
-    store = model_store(runner_config(settings))
-    wrong = [file.name for file in files_of(settings.mode).values() if store.state(file) != "ok"]
+    config = runner_config(settings)
+    store = model_store(config)
+    try:
+        files = networks_of(config)
+        own = [f"{one}: {in_words(files[name])}" for name, one in own_networks_of(config).items()]
+    except ModelUnavailableError as error:
+        raise _ProblemError(str(error)) from error
+    wrong = [file.name for file in files.values() if store.state(file) != "ok"]
     if wrong:
         raise _ProblemError(
             f"{len(wrong)} are missing or damaged in {store.root}: `rtmlib-backend models pull --mode "
             f"{settings.mode}` fetches them."
         )
-    return f"all are in {store.root}, {model_version(runner_config(settings))}"
+    return "; ".join([f"all are in {store.root}, {model_version(config)}", *own])
 
 
 def _device(settings: Settings) -> str:
     config = runner_config(settings)
-    if model_store(config).state(files_of(settings.mode)["body"]) != "ok":
-        raise _ProblemError("it is tried with the networks, once they are there.")  # `load` would fetch them
     try:
+        if model_store(config).state(networks_of(config)["body"]) != "ok":
+            raise _ProblemError(
+                "it is tried with the networks, once they are there."
+            )  # `load` would fetch them
         load("body", config)
     except (ProviderUnavailableError, ModelUnavailableError) as error:
         raise _ProblemError(str(error)) from error
@@ -134,7 +150,11 @@ def _engines(settings: Settings) -> str:
             raise _ProblemError(str(error)) from error
     if needs_trial(config) and recorded_choices(config) is None:
         return "not chosen yet: the first start tries them, which takes some seconds"
-    return ", ".join(f"{one.network} {one.engine} {one.precision}" for one in engines_in_use(config).values())
+    try:
+        used = engines_in_use(config).values()
+    except ModelUnavailableError as error:
+        raise _ProblemError("they are chosen once the networks are there.") from error
+    return ", ".join(f"{one.network} {one.engine} {one.precision}" for one in used)
 
 
 def _port(settings: Settings) -> str:

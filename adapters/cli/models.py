@@ -10,7 +10,8 @@ from rich.table import Table
 
 from runners.digests import write_digests
 from runners.errors import ModelUnavailableError
-from runners.manifest import MODES, ModelFile, WheelMember
+from runners.manifest import MODES, ModelFile, ZipMember
+from runners.own_networks import OwnNetwork, OwnTask, described, fetch_own, in_words, own_file, own_network
 from runners.store import FileState, ModelStore
 
 STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
@@ -27,11 +28,25 @@ Digests = Annotated[
     Path | None,
     typer.Option(envvar="MODEL_DIGESTS", help="File of pinned digests: no network with another one is used."),
 ]
+DetectorModel = Annotated[
+    str | None,
+    typer.Option(envvar="DETECTOR_MODEL", help="Your own detector, as the service's setting names it."),
+]
+PoseModel = Annotated[
+    str | None,
+    typer.Option(envvar="POSE_MODEL", help="Your own pose network, as the service's setting names it."),
+]
 Mode = Annotated[str | None, typer.Option(help=f"Only this mode's networks: {', '.join(MODES)}.")]
 
 
 @app.command("list")
-def list_models(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode = None) -> None:
+def list_models(
+    cache_dir: CacheDir = None,
+    digests: Digests = None,
+    mode: Mode = None,
+    detector_model: DetectorModel = None,
+    pose_model: PoseModel = None,
+) -> None:
     """Show the networks, where they come from and whether they are there."""
     store = _store(cache_dir, digests)
     table = Table("mode", title=f"Networks in {store.root}")
@@ -40,21 +55,35 @@ def list_models(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode 
     table.add_column("licence")
     table.add_column("source", overflow="fold")
     table.add_column("state")
-    for name in _modes(mode):
-        for model in MODES[name]:
-            state = _state(store, model)
-            size = f"{model.size / 1e6:.1f} MB"
-            row = (name, model.name, size, model.licence, _source(model), f"[{STYLES[state]}]{state}[/]")
-            table.add_row(*row)
+    rows = [(name, model) for name in _modes(mode) for model in MODES[name]]
+    for name, model in [*rows, *(("own", _own_file(own)) for own in _own(detector_model, pose_model))]:
+        state = _state(store, model)
+        size = f"{model.size / 1e6:.1f} MB" if model.size else ""
+        row = (name, model.name, size, model.licence, _source(model), f"[{STYLES[state]}]{state}[/]")
+        table.add_row(*row)
     Console().print(table)
+    for own in _own(detector_model, pose_model):
+        try:
+            typer.echo(f"{own}: {in_words(described(store, own))}")
+        except ModelUnavailableError as error:
+            typer.echo(str(error))
 
 
 @app.command()
-def pull(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode = None) -> None:
+def pull(
+    cache_dir: CacheDir = None,
+    digests: Digests = None,
+    mode: Mode = None,
+    detector_model: DetectorModel = None,
+    pose_model: PoseModel = None,
+) -> None:
     """Fetch the networks that are missing or damaged."""
     store = _store(cache_dir, digests)
     models = _models(mode)
     try:
+        for own in _own(detector_model, pose_model):
+            model = fetch_own(store, own)
+            typer.echo(f"{own}: {in_words(model)}, #sha256={store.digest(model)}")
         store.ensure_all(models)
     except ModelUnavailableError as error:
         raise _failure(str(error)) from error
@@ -62,10 +91,16 @@ def pull(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode = None)
 
 
 @app.command()
-def verify(cache_dir: CacheDir = None, digests: Digests = None, mode: Mode = None) -> None:
+def verify(
+    cache_dir: CacheDir = None,
+    digests: Digests = None,
+    mode: Mode = None,
+    detector_model: DetectorModel = None,
+    pose_model: PoseModel = None,
+) -> None:
     """Compare every file with its digest; exit code 1 when one is missing or damaged."""
     store = _store(cache_dir, digests)
-    models = _models(mode)
+    models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
     states = {model: _state(store, model) for model in models}
     for model, state in states.items():
         typer.echo(f"{state:11}{store.path(model)}")
@@ -82,10 +117,13 @@ def pin(
     file: Annotated[Path, typer.Argument(help="The file to write.", dir_okay=False)],
     cache_dir: CacheDir = None,
     mode: Mode = None,
+    detector_model: DetectorModel = None,
+    pose_model: PoseModel = None,
 ) -> None:
     """Write the digests of the networks that are there to FILE: with MODEL_DIGESTS=FILE no others are used."""
     store = _store(cache_dir, None)
-    states = {model: _state(store, model) for model in _models(mode)}
+    models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
+    states = {model: _state(store, model) for model in models}
     digests = {model.filename: store.digest(model) for model, state in states.items() if state == "ok"}
     for model, state in states.items():
         if model.filename not in digests:
@@ -107,9 +145,24 @@ def _store(cache_dir: Path | None, digests: Path | None) -> ModelStore:
 
 
 def _source(model: ModelFile) -> str:
-    if isinstance(model.source, WheelMember):
-        return str(model.source)
-    return " or ".join(urlsplit(url).netloc for url in model.source.urls)
+    if isinstance(model.source, ZipMember):
+        return " or ".join(urlsplit(url).netloc for url in model.source.urls)
+    return str(model.source)
+
+
+def _own(detector_model: str | None, pose_model: str | None) -> list[OwnNetwork]:
+    settings: tuple[tuple[OwnTask, str | None], ...] = (("person", detector_model), ("body", pose_model))
+    try:
+        return [own_network(task, setting) for task, setting in settings if setting]
+    except ModelUnavailableError as error:
+        raise _failure(str(error)) from error
+
+
+def _own_file(own: OwnNetwork) -> ModelFile:
+    try:
+        return own_file(own)
+    except ModelUnavailableError as error:
+        raise _failure(str(error)) from error
 
 
 def _modes(mode: str | None) -> list[str]:
