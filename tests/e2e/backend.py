@@ -28,7 +28,13 @@ class Backend:
         self.wire = proxy
         self._log = log
         self._program = program
-        self._environment = {**os.environ, "BACKEND_PORT": str(port), "LOG_LEVEL": "INFO", "LOG_FORMAT": "text", **settings}
+        self._environment = {
+            **os.environ,
+            "BACKEND_PORT": str(port),
+            "LOG_LEVEL": "INFO",
+            "LOG_FORMAT": "text",
+            **settings,
+        }
         self._server: Server | None = None
 
     def start(self) -> None:

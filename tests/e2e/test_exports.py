@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 
 from tests.e2e import scenes
 from tests.e2e.backend import Backend
+from tests.e2e.commands import command
 from tests.e2e.label_studio import LabelStudio
 from wholebody.schema import KEYPOINT_COUNT
 
@@ -106,20 +104,3 @@ def annotated_project(
             task, [region for region in stored["result"] if not region["id"].startswith(gone)]
         )
     return project, tasks
-
-
-def command(label_studio: LabelStudio, folder: Path, *arguments: str) -> str:
-    """Run `rtmlib-backend` as a user does; return what it says to standard error."""
-    program = Path(sys.executable).with_name("rtmlib-backend")
-    settings = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_TOKEN": label_studio.token}
-    done = subprocess.run(
-        [program, *arguments],
-        cwd=folder,
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr

@@ -1,5 +1,6 @@
 """Bones as lines: drawn over the people, nested under their boxes, and the same after submitting."""
 
+import json
 import math
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from adapters.label_studio.label_config import parse_label_config
 from tests.e2e import scenes
 from tests.e2e.backend import Backend
 from tests.e2e.browser import Browser
+from tests.e2e.commands import command
 from tests.e2e.label_studio import LabelStudio
 from tests.e2e.labeling_page import LabelingPage
 
@@ -66,6 +68,14 @@ def test_bones_lie_on_the_people_and_survive_submitting(  # noqa: PLR0917 - fixt
             assert np.abs(near - GREEN).max(axis=2).min() < 60, f"no bone between {a} and {b}"
     (annotation,) = label_studio.annotations(task)
     assert trees(annotation["result"]) == trees(stored["result"])
+    exported = tmp_path / "people.json"
+    command(label_studio, tmp_path, "export-coco", str(exported), "--project", str(project))
+    people = sorted(json.loads(exported.read_text("utf-8"))["annotations"], key=lambda one: one["bbox"][0])
+    for person, points in zip(people, scenes.drawn_points(2), strict=True):
+        x, y, flag = person["keypoints"][:3]
+        nose = [share * side / 100 for share, side in zip(points["nose"], scenes.SIZE, strict=True)]
+        assert flag == 2
+        assert (x, y) == pytest.approx(nose, abs=8)
 
 
 def test_a_smart_rectangle_suggests_bones(
