@@ -452,7 +452,7 @@ class TestFromTheWeb:
         yield server
         server.close()
 
-    @pytest.mark.parametrize("packed", [make_archive, lambda network: network], ids=["archive", "plain"])
+    @pytest.mark.parametrize("packed", [make_archive, bytes], ids=["archive", "plain"])
     def test_it_is_fetched_once_and_then_known(
         self, packed: Callable[[bytes], bytes], server: ArchiveServer, own_store: Path, tmp_path: Path
     ) -> None:
@@ -503,7 +503,7 @@ class TestYoloxOfItsAuthors:
 
         (found,) = published_detector("yolox_raw", Answers())(np.zeros((1, 64, 64, 3), np.uint8))
         reference = rtmlib.YOLOX(str(raw_yolox(tmp_path / "yolox.onnx")), (64, 64), backend="onnxruntime")
-        expected = reference.postprocess([rows.copy()][0], 1.0)
+        expected = reference.postprocess(cast(Any, rows.copy()), 1.0)
         assert found.boxes.shape[0] == people
         assert np.allclose(found.boxes, np.reshape(expected, (-1, 4)), atol=1e-3)
 
@@ -520,7 +520,7 @@ class TestRtmdetOnPhotographs:
         for photo in PHOTOS:
             picture = cast(Any, cv2.imread(str(photo)))
             ours = asyncio.run(detector.detect(picture)).boxes
-            theirs = reference(picture)
+            theirs = cast(NDArray[np.float32], reference(picture))
             assert len(ours) == len(theirs)
             apart = np.abs(ours[np.lexsort(ours.T)] - theirs[np.lexsort(theirs.T)])
             assert apart.max(initial=0) <= 0.5
