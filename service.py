@@ -31,7 +31,7 @@ from adapters.label_studio.schemas import (
     SetupResponse,
     WebhookRequest,
 )
-from adapters.label_studio.setup import problems_of
+from adapters.label_studio.setup import note_project
 from adapters.log_lines import configure_logging
 from adapters.predicting import label_studio_credentials, open_predictor
 from adapters.prediction_cache.cache import open_prediction_cache
@@ -158,7 +158,7 @@ class Backend:
     @bentoml.api(route="/setup")
     async def setup(self, body: SetupRequest, /) -> SetupResponse:
         """Take note of a project and answer with the model version."""
-        status.label_config_read(problems_of(body))
+        note_project(body, status)
         return SetupResponse(model_version=status.model_version)
 
     @bentoml.api(route="/webhook")

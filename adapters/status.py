@@ -11,6 +11,7 @@ from adapters import metrics
 
 FAILURES_KEPT = 20
 DETAIL_KEPT = 500
+PROJECTS_KEPT = 20
 MINUTE_S = 60
 
 
@@ -79,7 +80,7 @@ class Status:
     _finished: LastMinute = field(default_factory=LastMinute)
     _refused: LastMinute = field(default_factory=LastMinute)
     _failures: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=FAILURES_KEPT))
-    _config_problems: tuple[str, ...] = ()
+    _config_problems: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     _started: float = field(default_factory=time.monotonic)
 
     def serving(self, model_version: str, networks: Sequence[NetworkInUse]) -> None:
@@ -129,9 +130,19 @@ class Status:
         self._done["refused"] += 1
         self._refused.add()
 
-    def label_config_read(self, problems: Sequence[str]) -> None:
-        """Keep what the label config of the project that was announced last lacks."""
-        self._config_problems = tuple(problems)
+    def label_config_read(self, project: str, problems: Sequence[str]) -> bool:
+        """Keep what a project's label config lacks, of the projects announced last.
+
+        Returns:
+            Whether that is other than when the project was announced before: Label Studio does it for every task
+            that is opened.
+        """
+        known = self._config_problems.pop(project, ())
+        if problems:
+            self._config_problems[project] = tuple(problems)
+        if len(self._config_problems) > PROJECTS_KEPT:
+            del self._config_problems[next(iter(self._config_problems))]
+        return known != tuple(problems)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""
@@ -150,7 +161,9 @@ class Status:
                 "finished_in_last_minute": self._finished.count,
             },
             "requests_refused": {"total": self._done["refused"], "in_last_minute": self._refused.count},
-            "label_config_problems": list(self._config_problems),
+            "label_config_problems": {
+                project: list(problems) for project, problems in self._config_problems.items()
+            },
             "last_failures": list(self._failures),
         }
 

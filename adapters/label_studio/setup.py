@@ -6,23 +6,26 @@ from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.label_studio.schemas import SetupRequest
 from adapters.log_lines import Event
+from adapters.status import Status
 
 logger = logging.getLogger(__name__)
 
 
-def problems_of(request: SetupRequest) -> list[str]:
-    """Return what a project's label config lacks, one sentence each, and log it.
+def note_project(request: SetupRequest, status: Status) -> None:
+    """Keep what a project's label config lacks for /status, and log what is new of it, a line each.
 
     /setup itself never fails for it: Label Studio would show "Error" and nothing else.
     """
-    if not request.label_config:
+    problems = _problems(request.label_config)
+    if status.label_config_read(str(request.project), problems):
+        for problem in problems:
+            logger.warning(Event("label config", problem, project=request.project))
+
+
+def _problems(label_config: str) -> list[str]:
+    if not label_config:
         return []
     try:
-        config = parse_label_config(request.label_config)
+        return list(parse_label_config(label_config).sentences)
     except LabelConfigError as error:
-        problems = [str(error)]
-    else:
-        problems = list(config.sentences)
-    for problem in problems:
-        logger.warning(Event("label config", problem, project=request.project))
-    return problems
+        return [str(error)]

@@ -62,7 +62,7 @@ def test_setup_answers_whatever_the_project_is(server: Server, body: dict[str, A
 def test_what_a_label_config_lacks_is_logged_and_shown(server: Server) -> None:
     server.ask("POST", "/setup", {"project": "7.1", "schema": "<View/>"}, headers={"X-Request-ID": "setup-7"})
 
-    (problem, *_) = server.ask("GET", "/status").json["label_config_problems"]
+    (problem, *_) = server.ask("GET", "/status").json["label_config_problems"]["7.1"]
     assert "Image tag" in problem
     assert any("project=7.1" in line and "Image tag" in line for line in server.logged("setup-7"))
 

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from adapters import status as status_module
-from adapters.status import FAILURES_KEPT, NetworkInUse, Status
+from adapters.status import FAILURES_KEPT, PROJECTS_KEPT, NetworkInUse, Status
 
 
 def status() -> Status:
@@ -70,12 +70,27 @@ def test_long_reasons_are_kept_short() -> None:
     assert len(json.dumps(kept.as_dict())) < 20_000
 
 
-def test_the_label_config_of_the_last_project_is_judged() -> None:
+def test_what_the_label_config_of_each_project_lacks_is_shown_until_it_lacks_nothing() -> None:
     kept = status()
-    kept.label_config_read(["It has no image."])
-    kept.label_config_read([])
+    assert kept.label_config_read("4.1", ["It has no image."])
+    assert not kept.label_config_read("4.1", ["It has no image."]), "nothing new"
+    assert kept.label_config_read("5.2", ["It has no label."])
 
-    assert kept.as_dict()["label_config_problems"] == []
+    assert kept.as_dict()["label_config_problems"] == {
+        "4.1": ["It has no image."],
+        "5.2": ["It has no label."],
+    }
+    assert kept.label_config_read("4.1", [])
+    assert kept.as_dict()["label_config_problems"] == {"5.2": ["It has no label."]}
+
+
+def test_projects_are_forgotten_when_many_others_come() -> None:
+    kept = status()
+    for number in range(PROJECTS_KEPT + 5):
+        kept.label_config_read(str(number), ["It has no image."])
+
+    shown = kept.as_dict()["label_config_problems"]
+    assert list(shown) == [str(number) for number in range(5, PROJECTS_KEPT + 5)]
 
 
 def test_what_finished_is_forgotten_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
