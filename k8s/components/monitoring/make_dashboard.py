@@ -80,7 +80,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             "Requests refused because too much work was waiting.",
             [
                 (
-                    f'sum(rate(rtmlib_requests_total{{route="/predict", status=~"429|503", @}}{OVER}))',
+                    f'sum(rate(rtmlib_requests_total{{route="/predict", status="503", @}}{OVER}))',
                     "refused",
                 )
             ],
