@@ -217,11 +217,18 @@ class Predictor:
         return found
 
     def _failed(self, errand: _Errand, reason: str, detail: str) -> list[Any]:
+        self._report(errand, reason, detail)
+        self._status.failed()
+        metrics.tasks_total().labels(outcome="failed", reason=reason).inc()
+        return []
+
+    def _report(self, errand: _Errand, reason: str, detail: str, *, left_out: bool = False) -> None:
+        """Log and show what failed: a whole task, or what is left out of one that gets its prediction."""
         task, project = errand.task.id, errand.job.project
         stage, seconds = errand.way.stage, errand.way.seconds
         logger.warning(
             Event(
-                "task failed",
+                "left out" if left_out else "task failed",
                 detail,
                 task=task,
                 project=project,
@@ -231,7 +238,7 @@ class Predictor:
             )
         )
         tracing.failed(reason, detail)
-        self._status.failed(
+        self._status.keep_failure(
             request=request_id.get(),
             project=project,
             task=task,
@@ -239,8 +246,6 @@ class Predictor:
             reason=reason,
             detail=detail,
         )
-        metrics.tasks_total().labels(outcome="failed", reason=reason).inc()
-        return []
 
     async def _answer(self, errand: _Errand) -> Prediction:
         config, context = errand.job.config, errand.job.context
@@ -280,13 +285,12 @@ class Predictor:
             raise TaskError("label_config", f"Nothing of ours can be drawn on the video tag '{video.name}'.")
         data = errand.task.data
         address = video.value.address(data)
-        share_s = errand.job.time_budget_s / len(
-            errand.job.config.videos
-        )  # one clip is looked at after the other
+        # One clip is looked at after the other.
+        share_s = errand.job.time_budget_s / len(errand.job.config.videos)
         people = await self._clips.find(address, errand.task.id, share_s)
         if people.damaged:
             what = f"{people.damaged} frames of the clip could not be decoded. The others were looked at."
-            self._failed(errand, "broken_video", what)
+            self._report(errand, "broken_video", what, left_out=True)
         return PeopleInVideo(video, people, video.frames_per_second(data))
 
     async def _whole_picture(
@@ -327,9 +331,8 @@ class Predictor:
             what = described(passing or failures, len(results))
             raise TaskError((passing or failures)[0].reason, what)
         if failures:
-            self._failed(
-                errand, failures[0].reason, f"{described(failures, len(results))} The others are shown."
-            )
+            what = f"{described(failures, len(results))} The others are shown."
+            self._report(errand, failures[0].reason, what, left_out=True)
         return [result for result in results if isinstance(result, PeopleInImage)]
 
     def _addresses(self, task: Task, image: ImageControls) -> list[str]:

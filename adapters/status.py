@@ -100,7 +100,12 @@ class Status:
         self._done["succeeded"] += 1
         self._finished.add()
 
-    def failed(  # noqa: PLR0913 - what makes up a failure, each part named by its caller
+    def failed(self) -> None:
+        """Count a task that got none."""
+        self._done["failed"] += 1
+        self._finished.add()
+
+    def keep_failure(  # noqa: PLR0913 - what makes up a failure, each part named by its caller
         self,
         *,
         project: str | None,
@@ -110,9 +115,7 @@ class Status:
         request: str = "-",
         stage: str = "",
     ) -> None:
-        """Count a task that got none, and keep why."""
-        self._done["failed"] += 1
-        self._finished.add()
+        """Keep why a task got no prediction, or what was left out of one."""
         self._failures.append(
             {
                 "at": _now(),

@@ -526,6 +526,8 @@ class TestFrames:
         (failure,) = status.as_dict()["last_failures"]
         assert (failure["task"], failure["reason"]) == (1, reason)
         assert failure["detail"].startswith("1 of 3 frames failed (number 2): ")
+        tasks = status.as_dict()["tasks"]
+        assert (tasks["succeeded"], tasks["failed"]) == (1, 0)
 
     async def test_a_frame_that_may_be_had_the_next_time_leaves_the_task_to_be_asked_again(self) -> None:
         seen: list[int] = []
