@@ -108,7 +108,10 @@ class _Published:
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = 1
         try:
-            self._session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            # Without its fallback, which would print a banner and try the same again.
+            self._session = ort.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # whatever the runtime raises
             raise UnfitNetworkError(f"ONNX Runtime cannot load it ({_first_line(error)})") from error
 

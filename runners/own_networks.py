@@ -263,3 +263,5 @@ def _inspect(path: Path, task: OwnTask, writer: Connection) -> None:
         writer.send(str(error))
     except MemoryError:
         writer.send("there is not enough memory for it")
+    except Exception as error:  # a file may be broken in ways that nobody has thought of
+        writer.send(f"it cannot be examined ({type(error).__name__}: {error})")
