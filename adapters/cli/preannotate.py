@@ -148,11 +148,16 @@ async def _preannotate(settings: Settings, wanted: _Wanted, course: _Course) -> 
 async def _run(
     settings: Settings, wanted: _Wanted, course: _Course, console: Console, opened: AsyncExitStack
 ) -> None:
-    api = await opened.enter_async_context(LabelStudioApi(*_credentials(settings)))
+
+    def say(sentence: str) -> None:
+        console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    url, credentials = _credentials(settings)
+    api = await opened.enter_async_context(LabelStudioApi(url, credentials, on_outage=say))
     project = await api.project(wanted.project)
     config = parse_label_config(project.label_config)
-    for problem in config.problems:
-        console.print(f"label config: {problem}", style="yellow", markup=False, highlight=False)
+    for sentence in config.sentences:
+        say(f"label config: {sentence}")
     running: RunningBackend | None = None
     if wanted.backend is not None:
         password = settings.basic_auth_pass

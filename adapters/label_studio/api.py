@@ -6,7 +6,7 @@ What is busy or away for a moment is asked again, with growing pauses and a limi
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -29,6 +29,8 @@ _IN_TROUBLE = _REFUSED | {
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+_PASSING = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR})
+"""It is there and works: worth a word only where it lasts."""
 _NO_VERSION = "\N{REPLACEMENT CHARACTER}"
 """What no model version contains: a filter for it lets every task pass and has their versions listed."""
 
@@ -120,12 +122,23 @@ class LabelStudioApi:
         url: LABEL_STUDIO_URL, with the path below which it is installed.
         credentials: Of the token's owner.
         patience: How long trouble may last.
+        on_outage: Is told once, in a sentence, when Label Studio is away and asked again; and anew when it was back
+            in between.
     """
 
-    def __init__(self, url: str, credentials: Credentials, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        patience: Patience | None = None,
+        on_outage: Callable[[str], None] | None = None,
+    ) -> None:
         self._url = url.strip().rstrip("/")
         self._credentials = credentials
         self._patience = patience or Patience()
+        self._on_outage = on_outage
+        self._outage_said = False
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -309,6 +322,7 @@ class LabelStudioApi:
                     raise AnswerLostError(str(last)) from error
             else:
                 if status not in _IN_TROUBLE:
+                    self._outage_said = False
                     return self._json(status, headers, text, path)
                 last = LabelStudioApiError(
                     f"{self._url}{path} answers {status}{_said(text)}: see Label Studio's log.", status
@@ -317,9 +331,18 @@ class LabelStudioApi:
                     raise AnswerLostError(str(last), status)
                 retry_after = headers.get("Retry-After")
             if attempt + 1 < self._patience.attempts:
+                if attempt or last.status not in _PASSING:
+                    self._say_outage(last.status)
                 await asyncio.sleep(self._patience.pause_s(attempt, retry_after))
         assert last is not None, "there is at least one attempt"
         raise last
+
+    def _say_outage(self, status: int | None) -> None:
+        if self._on_outage is None or self._outage_said:
+            return
+        self._outage_said = True  # many requests fail at once: one sentence is enough
+        why = "is not reachable" if status is None else f"answers {status}"
+        self._on_outage(f"Label Studio at {self._url} {why}, trying again for a minute or two …")
 
     async def _send(
         self, method: str, path: str, parameters: Mapping[str, str] | None, body: JsonObject | None

@@ -105,6 +105,31 @@ class TestTrouble:
             assert (await api.project(1)).title == "One"
         assert stub.count("GET", "/api/projects") == 3
 
+    async def test_is_said_at_the_first_failure_once_for_each_outage(self) -> None:
+        said: list[str] = []
+        async with connected(1) as (stub, _):
+            credentials = Credentials(stub.url, TOKEN)
+            async with LabelStudioApi(stub.url, credentials, patience=QUICK, on_outage=said.append) as api:
+                stub.faults.extend([Fault("GET", "/api/projects", None)] * 2)
+                await api.project(1)
+                assert len(said) == 1
+                stub.faults.append(Fault("GET", "/api/projects", 503))
+                await api.project(1)
+        assert [sentence.removeprefix(f"Label Studio at {stub.url} ").split(",")[0] for sentence in said] == [
+            "is not reachable",
+            "answers 503",
+        ]
+        assert "trying again" in said[0]
+
+    async def test_of_a_database_that_is_locked_for_a_moment_is_not_worth_a_word(self) -> None:
+        said: list[str] = []
+        async with connected(1) as (stub, _):
+            credentials = Credentials(stub.url, TOKEN)
+            async with LabelStudioApi(stub.url, credentials, patience=QUICK, on_outage=said.append) as api:
+                stub.faults.append(Fault("GET", "/api/projects", 500))
+                await api.project(1)
+        assert said == []
+
     async def test_that_lasts_is_an_error_after_so_many_attempts(self) -> None:
         async with connected(1) as (stub, api):
             stub.faults.extend([Fault("GET", "/api/projects", 502)] * 9)

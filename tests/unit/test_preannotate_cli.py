@@ -13,10 +13,12 @@ from typer.testing import CliRunner, Result
 from adapters.cli.app import app
 from adapters.cli.preannotate import CANNOT_GO_ON, SOME_FAILED
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
+from adapters.label_studio import api
+from adapters.label_studio.api import Patience
 from adapters.settings import SettingsError
 from runners.store import ModelStore
 from tests.clips import Walker, walking
-from tests.unit.label_studio_stub import TOKEN, LabelStudioStub, serving_label_studio
+from tests.unit.label_studio_stub import TOKEN, Fault, LabelStudioStub, serving_label_studio
 
 
 @pytest.fixture
@@ -113,6 +115,18 @@ class TestInProcess:
         assert "3 tasks, 0 have a prediction of rtmlib-embedded-" in result.output
         assert label_studio.predictions == {}
 
+    def test_what_the_label_config_lacks_is_said_labels_that_are_unknown_too(
+        self, preannotate: Command, label_studio: LabelStudioStub
+    ) -> None:
+        label_studio.label_config = (
+            '<View><Image name="image" value="$image"/><KeyPointLabels name="points" toName="image">'
+            '<Label value="nose"/><Label value="left_wirst"/></KeyPointLabels></View>'
+        )
+        result = preannotate("--project", "1", "--dry-run")
+
+        assert "label config: " in result.output
+        assert "left_wirst" in result.output
+
     def test_a_connected_model_of_another_version_is_warned_of(
         self, preannotate: Command, label_studio: LabelStudioStub
     ) -> None:
@@ -136,6 +150,16 @@ class TestWhatCannotWork:
 
         assert result.exit_code == CANNOT_GO_ON
         assert "label config" in result.output
+
+    def test_label_studio_is_away(
+        self, preannotate: Command, label_studio: LabelStudioStub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(api, "Patience", lambda: Patience(attempts=2, first_pause_s=0.01))
+        label_studio.faults.extend([Fault("GET", "/api/projects", None)] * 9)
+        result = preannotate("--project", "1")
+
+        assert result.exit_code == CANNOT_GO_ON
+        assert f"Label Studio at {label_studio.url} is not reachable, trying again" in result.output
 
     def test_no_label_studio(self, preannotate: Command, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("LABEL_STUDIO_API_TOKEN")
