@@ -85,12 +85,10 @@ def stage_seconds() -> Histogram:
 
 
 def begin_at_zero() -> None:
-    """Show the counters that alerts watch from the start: to Prometheus, from nothing to 1 is no increase."""
+    """Show the reasons that alerts watch from the start: to Prometheus, from nothing to 1 is no increase."""
     for reason in (*get_args(Reason), "internal", "network", "time_budget"):
         tasks_total().labels(outcome="failed", reason=reason)
     tasks_total().labels(outcome="succeeded", reason="")
-    for status in (200, 500, 503):
-        requests_total().labels(route="/predict", status=str(status))
 
 
 @cache

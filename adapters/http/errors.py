@@ -14,6 +14,9 @@ _ROUTING: dict[int, str] = {
 }
 """What routing by BentoML says in two words."""
 
+_ALTERNATIVES = frozenset({"constrained-int", "constrained-str"})
+"""Steps of pydantic's that are no place in the body: it names each type that would have been right."""
+
 
 def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return an error as every route returns it.
@@ -70,5 +73,7 @@ def _problem(item: dict[str, Any]) -> str:
     message = str(item.get("msg", ""))
     if "recursion limit" in message:
         return "the JSON nests lists and objects deeper than any task does; send it flatter"
-    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    where = "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in location if step not in _ALTERNATIVES
+    )
     return f"{where.removeprefix('.')[:200] or 'the body'}: {message[:1].lower()}{message[1:300]}"

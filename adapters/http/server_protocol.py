@@ -4,6 +4,7 @@ Uvicorn waits for ever for the rest of a request's head, and answers what it can
 """
 
 import asyncio
+import logging
 import sys
 import uuid
 from http import HTTPStatus
@@ -13,9 +14,13 @@ import uvicorn.protocols.http.auto
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from adapters import metrics
 from adapters.http.errors import error_response
 from adapters.http.security_headers import missing_security_headers
+from adapters.log_lines import Event
 from adapters.request_context import request_id
+
+logger = logging.getLogger(__name__)
 
 HEAD_LIMIT_S = 10.0
 """For the first line and the headers of a request, and for what is left of a body that was refused."""
@@ -86,21 +91,27 @@ class ServerProtocol(H11Protocol):
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus) -> None:
-        token = request_id.set(uuid.uuid4().hex[:16])
-        try:
-            response: Response = error_response(status, _SENTENCES[status], {"Connection": "close"})
-            headers = [*response.raw_headers, (b"x-request-id", request_id.get().encode())]
-        finally:
-            request_id.reset(token)
-        headers += missing_security_headers(headers)
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            for event in (
-                h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
-                h11.Data(data=bytes(response.body)),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+            token = request_id.set(uuid.uuid4().hex[:16])
+            try:
+                self._answer(status)
+            finally:
+                request_id.reset(token)
         self.transport.close()
+
+    def _answer(self, status: HTTPStatus) -> None:
+        """Answer, count and log what the surface never sees, as it does with what it sees."""
+        response: Response = error_response(status, _SENTENCES[status], {"Connection": "close"})
+        headers = [*response.raw_headers, (b"x-request-id", request_id.get().encode())]
+        headers += missing_security_headers(headers)
+        for event in (
+            h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
+            h11.Data(data=bytes(response.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        metrics.requests_total().labels(route="other", status=str(status.value)).inc()
+        logger.info(Event("answered", _SENTENCES[status], status=status.value))
 
 
 def use_server_protocol() -> None:

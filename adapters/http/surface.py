@@ -124,6 +124,18 @@ class Surface:
         self._retry_after_s = retry_after_s
         self._cross_origin = cross_origin
         self._answer_limit_s = answer_limit_s
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show what alerts watch from the start: to Prometheus, from nothing to 1 is no increase."""
+        counted = metrics.requests_total()
+        for route in POST_ROUTES:
+            counted.labels(route=route, status="504")
+        for route in (*POST_ROUTES, *self._routes):
+            counted.labels(route=route, status="500")
+        for status in ("200", "503"):
+            for route in (WORK, "/readyz"):
+                counted.labels(route=route, status=status)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""

@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 import uvicorn
+from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 
 from adapters.http import server_protocol
 from adapters.http.server_protocol import ServerProtocol, use_server_protocol
+from adapters.request_context import request_id
 
 HEAD_LIMIT_S = 0.3
 
@@ -97,6 +100,26 @@ async def test_what_is_not_http_is_an_error_in_the_one_shape(port: int, request_
 async def test_headers_that_are_too_large_are_said_to_be(port: int) -> None:
     answer, _ = await until_closed(port, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000)
     assert_error(answer, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+
+async def test_what_was_no_request_is_logged_under_the_id_that_the_caller_was_told(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids: list[str] = []
+    caplog.handler.addFilter(lambda _: ids.append(request_id.get()) or True)
+    before = counted(HTTPStatus.BAD_REQUEST)
+    with caplog.at_level(logging.INFO, logger="adapters.http.server_protocol"):
+        answer, _ = await until_closed(port, b"nonsense\r\n\r\n")
+
+    said = assert_error(answer, HTTPStatus.BAD_REQUEST)
+    assert said["request_id"] in ids
+    assert said["detail"] in caplog.text
+    assert counted(HTTPStatus.BAD_REQUEST) == before + 1
+
+
+def counted(status: HTTPStatus) -> float:
+    labels = {"route": "other", "status": str(status.value)}
+    return REGISTRY.get_sample_value("rtmlib_requests_total", labels) or 0
 
 
 async def test_headers_that_do_not_come_are_given_up(port: int) -> None:

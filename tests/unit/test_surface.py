@@ -353,6 +353,14 @@ class TestErrors:
                 HTTPStatus.BAD_REQUEST,
                 "tasks[0].data: input is bad",
             ),
+            (
+                JSONResponse(
+                    {"error": "1", "detail": [{"loc": ["tasks", 0, "id", "constrained-int"], "msg": "No"}]},
+                    400,
+                ),
+                HTTPStatus.BAD_REQUEST,
+                "tasks[0].id: no",
+            ),
             (JSONResponse(None, 400), HTTPStatus.BAD_REQUEST, "Bad request syntax"),
             (JSONResponse({"detail": 'a "request_id" is named'}, 400), HTTPStatus.BAD_REQUEST, "is named"),
             (Response(b"\xff\xfe", 400), HTTPStatus.BAD_REQUEST, "\ufffd"),
@@ -458,3 +466,17 @@ async def test_requests_are_counted_by_route_and_unknown_paths_together() -> Non
     for number in range(3):
         await ask(app, f"/made-up/{number}")
     assert (counted("/health", 200) - before[0], counted("other", 404) - before[1]) == (1, 3)
+
+
+async def test_failures_are_counted_from_zero_so_that_the_first_is_an_increase() -> None:
+    def shown(route: str, status: int) -> bool:
+        labels = {"route": route, "status": str(status)}
+        return REGISTRY.get_sample_value("rtmlib_requests_total", labels) is not None
+
+    surface(App())
+
+    for route in ("/predict", "/setup", "/webhook", "/train", "/health"):
+        assert shown(route, 500), route
+    assert shown("/setup", 504)
+    assert shown("/predict", 503)
+    assert shown("/readyz", 503)
