@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+OUT_OF_TIME = "time_budget"
+"""Reason of a task that was not done in the time of one request. What it has done is kept: asking again goes on."""
+
 
 class RunEndedError(Exception):
     """The run cannot go on, whatever the task; the message says what to do."""

@@ -10,9 +10,11 @@ from typing import Any, Self, cast
 import aiohttp
 
 from adapters.label_studio.api import JsonObject, Patience, Project, ProjectTask
-from adapters.preannotation.outcome import RunEndedError, TaskFailedError
+from adapters.preannotation.outcome import OUT_OF_TIME, RunEndedError, TaskFailedError
 
 _LIMIT_S = 130  # the service answers within its time budget of 90 s, a gateway in front within 120
+_LONG_S = 40.0
+"""After which a task without a known reason ran out of time: no other failure takes that long."""
 _LONGEST_REFUSAL_S = 600.0
 _BUSY = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 _AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
@@ -73,6 +75,7 @@ class RunningBackend:
             RunEndedError: The service is away, or is not the one that it was.
         """
         request = f"preannotate-{project.id}-{task.id}"
+        began = time.monotonic()
         answer = await self._call(
             "POST",
             "/predict",
@@ -86,7 +89,7 @@ class RunningBackend:
         results = answer.get("results")
         slot = cast("list[Any]", results)[0] if isinstance(results, list) and results else None
         if slot == []:
-            raise await self._why(project, task, request)
+            raise await self._why(task, request, time.monotonic() - began)
         if not isinstance(slot, dict):
             raise RunEndedError(f"{self._url}/predict does not answer as an RTMLib ML Backend does.")
         prediction = cast(JsonObject, slot)
@@ -97,14 +100,16 @@ class RunningBackend:
             )
         return prediction
 
-    async def _why(self, project: Project, task: ProjectTask, request: str) -> TaskFailedError:
+    async def _why(self, task: ProjectTask, request: str, seconds: float) -> TaskFailedError:
         """Ask why a task failed. Another replica of the service may answer, which does not know."""
         try:
             status = await self._call("GET", "/status", request)
         except (RunEndedError, TaskFailedError):
             status = {}
-        return failure_in(status, task.id) or TaskFailedError(
-            "unknown", f"The backend's log says why, in the lines of request {request}."
+        known = failure_in(status, task.id)
+        reason = OUT_OF_TIME if seconds >= _LONG_S else "unknown"
+        return known or TaskFailedError(
+            reason, f"The backend's log says why, in the lines of request {request}."
         )
 
     async def _call(self, method: str, path: str, request: str, body: JsonObject | None = None) -> JsonObject:

@@ -15,7 +15,7 @@ from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError, Patie
 from adapters.label_studio.credentials import Credentials
 from adapters.preannotation.outcome import Failure, Outcome, RunEndedError, TaskFailedError, write_report
 from adapters.preannotation.progress import Rate, duration, shown
-from adapters.preannotation.run import Predict, Run, Selection, find_lacking
+from adapters.preannotation.run import MOST_ASKED, Predict, Run, Selection, find_lacking
 from adapters.preannotation.shard import Shard
 from adapters.preannotation.storing import PredictionStore
 from tests.unit.label_studio_stub import TOKEN, Fault, LabelStudioStub, serving_label_studio
@@ -124,6 +124,62 @@ class TestWork:
         assert (outcome.created, outcome.gone, outcome.overtaken, outcome.left) == (28, 1, 1, 0)
         assert stub.versions()[29] == [VERSION]
         assert stub.count("POST", "") == 28
+
+
+class TestOutOfTime:
+    """A task that was not done in the time of one request."""
+
+    @staticmethod
+    async def outcome_of(*failures: TaskFailedError) -> tuple[Outcome, int]:
+        """Of one task that fails so, one time after the other; and how often it was predicted."""
+        left, asked = list(failures), 0
+
+        async def predict(project: Project, task: ProjectTask) -> dict[str, Any]:
+            nonlocal asked
+            asked += 1
+            if left:
+                raise left.pop(0)
+            return PREDICTION
+
+        async with connected(1) as (_, api):
+            return await preannotated(api, predict), asked
+
+    @staticmethod
+    def frames(done: int) -> TaskFailedError:
+        sentence = f"not done within 90 s; {done} of its 600 frames are done and kept; ask again for the rest"
+        return TaskFailedError("time_budget", sentence)
+
+    async def test_is_asked_again_as_long_as_frames_get_done(self) -> None:
+        outcome, asked = await self.outcome_of(*(self.frames(100 * n) for n in range(1, 6)))
+        assert (outcome.created, outcome.failures, asked) == (1, [], 6)
+
+    async def test_is_asked_again_for_a_clip_that_did_not_have_its_turn(self) -> None:
+        outcome, asked = await self.outcome_of(*[TaskFailedError("time_budget", "not done within 90 s")] * 4)
+        assert (outcome.created, asked) == (1, 5)
+
+    async def test_fails_after_so_many_times(self) -> None:
+        outcome, asked = await self.outcome_of(*(self.frames(n) for n in range(1, 30)))
+        assert [failure.reason for failure in outcome.failures] == ["time_budget"]
+        assert asked == MOST_ASKED
+
+    async def test_fails_sooner_where_no_frame_is_kept(self) -> None:
+        outcome, asked = await self.outcome_of(*[self.frames(100)] * 30)
+        assert (len(outcome.failures), asked) == (1, 4)
+
+    async def test_any_other_failure_is_final(self) -> None:
+        outcome, asked = await self.outcome_of(TaskFailedError("not_found", "There is no picture."))
+        assert (len(outcome.failures), asked) == (1, 1)
+
+    async def test_is_left_for_the_next_run_when_this_one_is_stopped(self) -> None:
+        runs: list[Run] = []
+
+        async def predict(project: Project, task: ProjectTask) -> dict[str, Any]:
+            runs[0].stop()
+            raise self.frames(100)
+
+        async with connected(1) as (_, api):
+            outcome = await preannotated(api, predict, begun=runs.append)
+        assert (outcome.failures, outcome.left) == ([], 1)
 
 
 class TestEnd:

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from adapters.label_studio.api import Patience, Project, ProjectTask
-from adapters.preannotation.outcome import RunEndedError, TaskFailedError
+from adapters.preannotation import running_backend
+from adapters.preannotation.outcome import OUT_OF_TIME, RunEndedError, TaskFailedError
 from adapters.preannotation.running_backend import RunningBackend
 
 QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
@@ -109,6 +110,16 @@ async def test_a_failed_task_whose_reason_is_not_told_names_the_lines_of_the_log
         with pytest.raises(TaskFailedError, match="preannotate-3-7") as caught:
             await predicted(backend)
     assert caught.value.reason == "unknown"
+
+
+async def test_a_failure_that_took_long_was_for_want_of_time_whichever_replica_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running_backend, "_LONG_S", 0.0)
+    async with serving([]) as backend:
+        with pytest.raises(TaskFailedError, match="preannotate-3-7") as caught:
+            await predicted(backend)
+    assert caught.value.reason == OUT_OF_TIME
 
 
 @pytest.mark.parametrize("status", [503, 429])
