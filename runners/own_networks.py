@@ -7,17 +7,16 @@ is found out once, in a process of its own: that takes memory, and a hostile fil
 
 import hashlib
 import logging
-import multiprocessing
 import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 import pydantic
 
+from runners.apart import CrashedError, run_apart
 from runners.errors import ModelStoreError, OwnNetworkError
 from runners.made_files import made_folders, write_whole
 from runners.manifest import DetectorKind, ModelFile, OwnFile
@@ -231,37 +230,26 @@ def _digest_of(path: Path, _changed: int, _size: int, _inode: int) -> tuple[str,
 
 
 def _inspected(own: OwnNetwork, path: Path) -> "Description":
-    context = multiprocessing.get_context("spawn")
-    reader, writer = context.Pipe(duplex=False)
-    child = context.Process(target=_inspect, args=(path, own.task, writer), daemon=True)
-    child.start()
-    writer.close()
     try:
-        found = (
-            reader.recv()
-            if reader.poll(INSPECTION_LIMIT_S)
-            else f"it takes longer than {INSPECTION_LIMIT_S} s"
-        )
-    except EOFError:
+        found = run_apart(_inspect, path, own.task, limit_s=INSPECTION_LIMIT_S)
+    except TimeoutError:
+        found = f"it takes longer than {INSPECTION_LIMIT_S} s"
+    except CrashedError:
         found = "it makes ONNX Runtime crash"
-    finally:
-        child.kill()
-        child.join()
-        reader.close()
     if isinstance(found, str):
         raise OwnNetworkError(f"{own} cannot be used: {found}.")
     return found
 
 
-def _inspect(path: Path, task: OwnTask, writer: Connection) -> None:
+def _inspect(path: Path, task: OwnTask) -> "Description | str":
     # Here and nowhere else: a service whose networks are described has no use for this module.
     from runners.inspection import UnfitNetworkError, inspect_network  # noqa: PLC0415
 
     try:
-        writer.send(inspect_network(path, task))
+        return inspect_network(path, task)
     except UnfitNetworkError as error:
-        writer.send(str(error))
+        return str(error)
     except MemoryError:
-        writer.send("there is not enough memory for it")
+        return "there is not enough memory for it"
     except Exception as error:  # a file may be broken in ways that nobody has thought of
-        writer.send(f"it cannot be examined ({type(error).__name__}: {error})")
+        return f"it cannot be examined ({type(error).__name__}: {error})"

@@ -4,11 +4,10 @@ It happens in a process of its own, which gives back the memory that it takes, o
 """
 
 import logging
-import multiprocessing
 import warnings
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
 
+from runners.apart import CrashedError, run_apart
 from runners.assembly import are_prepared, load
 from runners.choice import (
     NetworkEngine,
@@ -21,7 +20,7 @@ from runners.choice import (
     recorded_choices,
 )
 from runners.config import RunnerConfig
-from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.errors import ProviderUnavailableError
 from runners.tolerance import cost
 from runners.trial import decide
 
@@ -74,33 +73,20 @@ def _must_try(config: RunnerConfig) -> bool:
 
 def _in_a_process(config: RunnerConfig) -> None:
     limit_s = COMPILING_LIMIT_S if config.engine == "tensorrt" else ANSWER_LIMIT_S
-    context = multiprocessing.get_context("spawn")
-    reader, writer = context.Pipe(duplex=False)
-    child = context.Process(target=_prepare, args=(config, writer), daemon=True)
-    child.start()
-    writer.close()
+    asked = f"DEVICE={config.device} with BACKEND_TYPE={config.engine}"
     try:
-        error = reader.recv() if reader.poll(limit_s) else f"does not answer within {limit_s} s"
-    except EOFError:
-        error = "made the process that tried it crash; the lines above may say why"
-    finally:
-        child.kill()
-        child.join()
-        reader.close()
-    if isinstance(error, Exception):
-        raise error
-    if error:
-        raise ProviderUnavailableError(f"DEVICE={config.device} with BACKEND_TYPE={config.engine} {error}.")
+        run_apart(_prepare, config, limit_s=limit_s)
+    except TimeoutError as error:
+        raise ProviderUnavailableError(f"{asked} does not answer within {limit_s} s.") from error
+    except CrashedError as error:
+        raise ProviderUnavailableError(
+            f"{asked} made the process that tried it crash; the lines above may say why."
+        ) from error
 
 
-def _prepare(config: RunnerConfig, writer: Connection) -> None:
+def _prepare(config: RunnerConfig) -> None:
     warnings.simplefilter("ignore")  # the error that follows says the same, and what to do
-    try:
-        if _must_try(config):
-            record_choices(config, decide(config))
-        for name in engines_in_use(config):
-            load(name, config)
-    except (ProviderUnavailableError, ModelUnavailableError) as error:
-        writer.send(error)
-    else:
-        writer.send(None)
+    if _must_try(config):
+        record_choices(config, decide(config))
+    for name in engines_in_use(config):
+        load(name, config)

@@ -1,0 +1,62 @@
+"""Functions in processes of their own."""
+
+import os
+import signal
+import sys
+import time
+
+import psutil
+import pytest
+
+from runners.apart import CrashedError, run_apart
+from runners.errors import ProviderUnavailableError
+
+
+def add(one: int, other: int) -> int:
+    print("libraries write where they like", file=sys.stdout)
+    return one + other
+
+
+def refuse() -> None:
+    raise ProviderUnavailableError("DEVICE=cuda cannot be used.")
+
+
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hang() -> None:
+    time.sleep(60)
+
+
+def long_answer() -> bytes:
+    return bytes(10**7)
+
+
+def test_what_it_returns_comes_back() -> None:
+    assert run_apart(add, 2, 3, limit_s=30) == 5
+
+
+def test_a_long_answer_comes_back_whole() -> None:
+    assert run_apart(long_answer, limit_s=30) == bytes(10**7)
+
+
+def test_what_it_raises_is_raised_here() -> None:
+    with pytest.raises(ProviderUnavailableError, match="DEVICE=cuda cannot be used"):
+        run_apart(refuse, limit_s=30)
+
+
+def test_a_crash_is_one_sentence_here() -> None:
+    with pytest.raises(CrashedError, match="-11"):
+        run_apart(crash, limit_s=30)
+
+
+def test_one_that_hangs_is_killed() -> None:
+    with pytest.raises(TimeoutError):
+        run_apart(hang, limit_s=0.5)
+    assert not psutil.Process().children()
+
+
+def test_no_process_is_left() -> None:
+    run_apart(add, 2, 3, limit_s=30)
+    assert not psutil.Process().children(recursive=True)
