@@ -1,4 +1,4 @@
-"""What an annotator changed in a prediction, keypoint by keypoint.
+"""What an annotator changed in a prediction: keypoint by keypoint, and whether in its boxes.
 
 Observed with Label Studio 1.23.2: a region that is accepted from a prediction keeps its id, whether it is moved or
 not; one that is drawn anew gets another.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from adapters.label_studio.annotated_tasks import AnnotatedTask, Work
+from adapters.label_studio.box_changes import boxes_changed, read_boxes
 from adapters.label_studio.drawn_regions import (
     DrawnRegion,
     predicted_point,
@@ -28,11 +29,10 @@ REMOVED = 1.0
 class Outcome(StrEnum):
     """What came of an annotation.
 
-    `ACCEPTED`: every keypoint is where it was predicted. `CORRECTED`: some were moved, removed or added. `SKIPPED`: the
-    annotator skipped the task. `NOT_PREDICTED`: it was not made from a prediction of the present model version.
-    `GONE`: the annotation is not there (any more). `OLD`: it was not changed just now, so the webhook is not Label
-    Studio's. `FAILED`: Label Studio could not be asked. `DROPPED`: too many
-    annotations came at once.
+    `ACCEPTED`: every keypoint and box is where it was predicted. `CORRECTED`: some were moved, removed or added.
+    `SKIPPED`: the annotator skipped the task. `NOT_PREDICTED`: it was not made from a prediction of the present model
+    version. `GONE`: the annotation is not there (any more). `OLD`: it was not changed just now, so the webhook is not
+    Label Studio's. `FAILED`: Label Studio could not be asked. `DROPPED`: too many annotations came at once.
     """
 
     ACCEPTED = "accepted"
@@ -74,7 +74,9 @@ def compare(task: AnnotatedTask, annotation: Work, model_version: str) -> Compar
         return Comparison(Outcome.NOT_PREDICTED)
     kept = {region.id: region for region in _regions(annotation.result)}
     predicted = _regions(prediction.result)
-    if annotation.parent_prediction is None and not any(region.id in kept for region in predicted):
+    boxes, boxes_now = read_boxes(prediction.result), read_boxes(annotation.result)
+    ids = {region.id for region in predicted} | boxes.keys()
+    if annotation.parent_prediction is None and not ids & (kept.keys() | boxes_now.keys()):
         return Comparison(Outcome.NOT_PREDICTED)  # made by hand, from nothing
     diagonals = _diagonals(predicted)
     distances: list[tuple[Part, float]] = []
@@ -85,9 +87,13 @@ def compare(task: AnnotatedTask, annotation: Work, model_version: str) -> Compar
         now = kept.get(region.id)
         moved = REMOVED if now is None else _pixels_between(region, now) / diagonals[person]
         distances.append((KEYPOINTS[index].part, moved))
-    ids = {region.id for region in predicted}
     added = any(region.type == "keypointlabels" and region.id not in ids for region in kept.values())
-    changed = added or any(distance > UNMOVED for _, distance in distances)
+    changed = (
+        added
+        or any(distance > UNMOVED for _, distance in distances)
+        or not _vertices(annotation.result) <= _vertices(prediction.result)
+        or boxes_changed(boxes, boxes_now)
+    )
     return Comparison(Outcome.CORRECTED if changed else Outcome.ACCEPTED, tuple(distances))
 
 
@@ -102,6 +108,12 @@ def _regions(result: Sequence[object]) -> list[DrawnRegion]:
     read = (read_region(item, lambda _: None) for item in result)
     drawn = [region for region in read if region is not None and region.original_width is not None]
     return with_bones_as_points(drawn, lambda _: None)
+
+
+def _vertices(result: Sequence[object]) -> set[str]:
+    """The ids of all vertices of bones; those that were drawn by hand say nothing of a keypoint."""
+    read = (read_region(item, lambda _: None) for item in result)
+    return {vertex.id for region in read if region is not None for vertex in region.value.vertices}
 
 
 def _pixels(region: DrawnRegion) -> tuple[float, float, float, float]:

@@ -110,6 +110,113 @@ class TestOneAnnotation:
         assert compared([PREDICTED[0], odd, PREDICTED[2]]).distances[0] == (Part.BODY, REMOVED)
 
 
+def key_frame(frame: int, x: float = 10, **more: Any) -> dict[str, Any]:
+    return {
+        "frame": frame,
+        "x": x,
+        "y": 20,
+        "width": 30,
+        "height": 40,
+        "rotation": 0,
+        "enabled": True,
+        **more,
+    }
+
+
+def followed(*sequence: dict[str, Any], name: str = "p0-box") -> dict[str, Any]:
+    """A person's box in a clip."""
+    value = {"framesCount": 50, "duration": 2.0, "sequence": list(sequence), "labels": ["person"]}
+    return {
+        "id": name,
+        "type": "videorectangle",
+        "from_name": "box",
+        "to_name": "video",
+        "value": value,
+        "meta": {},
+    }
+
+
+def wider(region: dict[str, Any], width: float) -> dict[str, Any]:
+    return {**region, "value": {**region["value"], "width": width}}
+
+
+class TestBoxes:
+    """A box of 300 × 400 pixels: one of a hundred percent of its diagonal is half a percent across."""
+
+    ONE = (box("p0-box", x=10, y=10, width=30, height=80),)
+
+    @pytest.mark.parametrize(
+        "annotated",
+        [
+            [moved(ONE[0], 11)],
+            [wider(ONE[0], 31)],
+            [box("p0-box", x=10, y=10, width=30, height=80, rotation=20)],
+            [],
+            [*ONE, box("Xy3", x=60)],
+        ],
+        ids=["moved", "resized", "turned", "removed", "added"],
+    )
+    def test_changed_is_a_correction(self, annotated: list[Any]) -> None:
+        assert compared(annotated, predicted=[*self.ONE]) == Comparison(Outcome.CORRECTED)
+
+    @pytest.mark.parametrize("x", [10, 10.0003, 10.4])
+    def test_left_alone_or_almost_is_accepted(self, x: float) -> None:
+        assert compared([moved(self.ONE[0], x)], predicted=[*self.ONE]) == Comparison(Outcome.ACCEPTED)
+
+    def test_a_moved_box_around_points_that_were_left_alone_is_a_correction(self) -> None:
+        comparison = compared([moved(PREDICTED[0], 15), *PREDICTED[1:]])
+
+        assert comparison.outcome is Outcome.CORRECTED
+        assert {distance for _, distance in comparison.distances} == {0.0}
+
+    @pytest.mark.parametrize("odd", [None, "text", {"type": "rectanglelabels", "id": "p0-box"}, {"type": []}])
+    def test_that_cannot_be_read_counts_as_removed(self, odd: Any) -> None:
+        assert compared([odd], predicted=[*self.ONE]).outcome is Outcome.CORRECTED
+
+
+class TestClips:
+    PREDICTED = (followed(key_frame(1), key_frame(20, 40), key_frame(50, 60, enabled=False)),)
+
+    def test_left_alone_are_accepted_by_the_ids_of_their_boxes(self) -> None:
+        for parent in (9, None):
+            comparison = compared([*self.PREDICTED], [*self.PREDICTED], parent_prediction=parent)
+            assert comparison == Comparison(Outcome.ACCEPTED)
+
+    @pytest.mark.parametrize(
+        "annotated",
+        [
+            [followed(key_frame(1), key_frame(20, 45), key_frame(50, 60, enabled=False))],
+            [followed(key_frame(1), key_frame(50, 60, enabled=False))],
+            [followed(key_frame(1), key_frame(20, 40), key_frame(30, 48), key_frame(50, 60, enabled=False))],
+            [followed(key_frame(1), key_frame(20, 40), key_frame(50, 60))],
+            [],
+            [*PREDICTED, followed(key_frame(5), name="Xy3")],
+            [{**PREDICTED[0], "value": {"sequence": [{"frame": "first"}]}}],
+        ],
+        ids=["moved", "key frame removed", "key frame added", "seen longer", "removed", "added", "odd"],
+    )
+    def test_changed_are_a_correction(self, annotated: list[Any]) -> None:
+        assert compared(annotated, predicted=[*self.PREDICTED]) == Comparison(Outcome.CORRECTED)
+
+
+class TestVerticesByHand:
+    LINE = (bones("p0-bones-body", ("p0-nose", 20, 30), ("p0-left_eye", 22, 28)),)
+
+    @pytest.mark.parametrize(
+        "annotated",
+        [
+            [bones("p0-bones-body", ("p0-nose", 20, 30), ("p0-left_eye", 22, 28), ("Xy3", 24, 28))],
+            [*LINE, bones("Zz9", ("Xy3", 24, 28), ("Xy4", 25, 29))],
+        ],
+        ids=["in a predicted line", "in a line of their own"],
+    )
+    def test_are_a_correction(self, annotated: list[Any]) -> None:
+        assert compared(annotated, predicted=[*self.LINE]).outcome is Outcome.CORRECTED
+
+    def test_none_is_accepted(self) -> None:
+        assert compared([*self.LINE], predicted=[*self.LINE]).outcome is Outcome.ACCEPTED
+
+
 class TestWhatAWebhookNames:
     @pytest.mark.parametrize("name", ["webhook_annotation_created", "webhook_annotation_updated"])
     def test_is_the_annotation_that_label_studio_sends(self, name: str) -> None:
