@@ -6,6 +6,7 @@ again, and leaves a log line, a count and an entry in the status.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class _Job:
     project: str | None
     own_turns: asyncio.Semaphore
     time_budget_s: float
+    ends_at: float
+    """By `time.monotonic`."""
 
 
 @dataclass
@@ -140,7 +143,9 @@ class Predictor:
         xml = request.label_config or label_config_template([Selection.WHOLE])
         project = None if request.project is None else str(request.project)
         own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
-        job = _Job(parse_label_config(xml), request.params.context, project, own_turns, time_budget_s)
+        ends_at = time.monotonic() + time_budget_s
+        config = parse_label_config(xml)
+        job = _Job(config, request.params.context, project, own_turns, time_budget_s, ends_at)
         errands = [_Errand(task, job, TaskProgress()) for task in request.tasks]
         running = [asyncio.create_task(self._in_turn(errand)) for errand in errands]
         if running:
@@ -262,9 +267,9 @@ class Predictor:
                 found += await self._on_image(errand, image)
             except TaskDataError as error:
                 missing.append(error)
-        for video in config.videos:
+        for later, video in zip(reversed(range(len(config.videos))), config.videos, strict=True):
             try:
-                videos.append(await self._video(errand, video))
+                videos.append(await self._video(errand, video, later))
             except TaskDataError as error:
                 missing.append(error)
         if missing and not found and not videos:
@@ -280,14 +285,16 @@ class Predictor:
         address = image.value.address(errand.task.data)
         return [await self._whole_picture(errand.task, image, address)]
 
-    async def _video(self, errand: _Errand, video: VideoControls) -> PeopleInVideo:
+    async def _video(self, errand: _Errand, video: VideoControls, later: int) -> PeopleInVideo:
+        """Find the people of one Video tag, and leave their share of the time to so many later ones."""
         if self._clips is None:
             raise TaskError("label_config", f"Nothing of ours can be drawn on the video tag '{video.name}'.")
-        data = errand.task.data
+        job, data = errand.job, errand.task.data
         address = video.value.address(data)
-        # One clip is looked at after the other.
-        share_s = errand.job.time_budget_s / len(errand.job.config.videos)
-        people = await self._clips.find(address, errand.task.id, share_s)
+        share_s = job.time_budget_s / len(job.config.videos)  # one clip is looked at after the other
+        people = await self._clips.find(
+            address, errand.task.id, share_s=share_s, ends_at=job.ends_at - later * share_s
+        )
         if people.damaged:
             what = f"{people.damaged} frames of the clip could not be decoded. The others were looked at."
             self._report(errand, "broken_video", what, left_out=True)

@@ -7,6 +7,7 @@ Reason = Literal[
     "broken_video",  # one of them, but truncated or damaged
     "too_many_pixels",  # in a frame
     "too_long",  # in frames, or to be seen often enough in time
+    "time_budget",  # other clips took the request's time: ask again
 ]
 
 
