@@ -1,6 +1,8 @@
 """The OpenAPI document: BentoML's description of its POST routes, completed with ours and with examples that work."""
 
-from typing import Any
+import json
+from collections.abc import Iterator
+from typing import Any, cast
 
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
 from adapters.http.surface import PROBES
@@ -59,6 +61,26 @@ _GET = {
     ),
 }
 
+_SCHEMAS = "#/components/schemas/"
+
+_TEXT = {"type": "string"}
+_GET_SCHEMAS: dict[str, Any] = {
+    path: {"schema": schema}
+    for path, schema in {
+        "/health": {
+            "type": "object",
+            "required": ["status", "model_version"],
+            "properties": {"status": {"const": "UP"}, "model_version": _TEXT},
+        },
+        "/versions": {
+            "type": "object",
+            "required": ["versions"],
+            "properties": {"versions": {"type": "array", "items": _TEXT}},
+        },
+        "/status": {"type": "object", "additionalProperties": True},
+    }.items()
+}
+
 
 def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document.
@@ -67,6 +89,8 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
         document: As BentoML generates it.
         version: Version of this package.
     """
+    # Programs make the names of their classes of those of the schemas; nobody knows BentoML's word for them.
+    document = json.loads(json.dumps(document).replace("IODescriptor", ""))
     paths = {path: item for path, item in document["paths"].items() if path in _POST}
     for path, (summary, description) in _POST.items():
         operation = paths[path]["post"]
@@ -75,9 +99,12 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
         operation["requestBody"]["required"] = path == "/predict"  # the others read no body as {}
         content = operation["requestBody"]["content"]["application/json"]
         # BentoML writes the body's schema a second time here, and leaves out what else than a number an id may be.
-        content["schema"] = {"$ref": f"#/components/schemas/{content['schema']['title']}"}
+        content["schema"] = {"$ref": _SCHEMAS + content["schema"]["title"]}
         content["example"] = _example(path)
-        operation["responses"] = {"200": operation["responses"].get(200) or operation["responses"]["200"]}
+        success = operation["responses"]["200"]
+        if (name := success["content"]["application/json"]["schema"].get("title")) is not None:
+            success["content"]["application/json"]["schema"] = {"$ref": _SCHEMAS + name}
+        operation["responses"] = {"200": success}
         operation["responses"] |= {str(status): _error_response(why) for status, why in _ERRORS.items()}
     for path, (summary, description) in _GET.items():
         content = "text/plain" if path in ("/metrics", "/livez", "/readyz") else "application/json"
@@ -87,11 +114,14 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
                 "description": description,
                 "tags": ["Operation"],
                 "operationId": path.removeprefix("/"),
-                "responses": {"200": {"description": "Success", "content": {content: {}}}}
+                "responses": {
+                    "200": {"description": "Success", "content": {content: _GET_SCHEMAS.get(path, {})}}
+                }
                 | {str(status): _error_response(why) for status, why in _get_errors(path).items()},
             }
         }
-    document["components"]["schemas"]["Error"] = _ERROR
+    schemas = document["components"]["schemas"] | {"Error": _ERROR}
+    document["components"]["schemas"] = {name: schemas[name] for name in sorted(_used(paths, schemas))}
     return document | {
         "openapi": "3.1.0",  # BentoML says 3.0.2, but its schemas are JSON Schema 2020-12, as in 3.1
         "paths": paths,
@@ -103,6 +133,29 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
     }
+
+
+def _used(node: Any, schemas: dict[str, Any]) -> set[str]:
+    """Return the names of the schemas that are referred to, also by each other: BentoML describes more."""
+    found: set[str] = set()
+    left = list(_references(node))
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += _references(schemas[name])
+    return found
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        node = cast(dict[str, Any], node)
+        if isinstance(reference := node.get("$ref"), str):
+            yield reference.removeprefix(_SCHEMAS)
+        node = list(node.values())
+    if isinstance(node, list):
+        for one in cast(list[Any], node):
+            yield from _references(one)
 
 
 def _get_errors(path: str) -> dict[int, str]:

@@ -87,6 +87,21 @@ def test_the_examples_are_bodies_that_the_route_takes(document: Any, path: str) 
     POST[path].model_validate(content["application/json"]["example"])
 
 
+def test_schemas_have_names_of_ours_and_each_is_used(document: Any) -> None:
+    assert set(document["components"]["schemas"]) == {
+        *("PredictRequest", "PredictParams", "Task", "PredictResponse", "PredictionBody", "RegionBody"),
+        *("SetupRequest", "SetupResponse", "WebhookRequest", "Error"),
+    }
+
+
+@pytest.mark.parametrize("path", ["/predict", "/setup", "/health", "/versions", "/status"])
+def test_programs_learn_what_an_answer_holds(document: Any, path: str) -> None:
+    (operation,) = document["paths"][path].values()
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+
+    assert "$ref" in schema or schema["type"] == "object"
+
+
 @pytest.mark.parametrize("path", POST)
 def test_the_errors_are_described_in_their_one_shape(document: Any, path: str) -> None:
     responses = document["paths"][path]["post"]["responses"]
