@@ -48,26 +48,31 @@ async def predicting_in_process(settings: Settings, version: str, at_once: int) 
     """
     detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
     # Failed tasks are in the report: as log lines they would tear the progress bar apart.
-    logging.getLogger("adapters.predictor").setLevel(logging.ERROR)
+    log = logging.getLogger("adapters.predictor")
+    before = log.level
+    log.setLevel(logging.ERROR)
     status = Status(settings.mode, settings.device, version)
 
-    async with open_predictor(
-        settings, detector=detector, estimator=estimator, status=status, admission=Admission(at_once)
-    ) as predictor:
+    try:
+        async with open_predictor(
+            settings, detector=detector, estimator=estimator, status=status, admission=Admission(at_once)
+        ) as predictor:
 
-        async def predict(project: Project, task: ProjectTask) -> JsonObject:
-            request = PredictRequest.model_validate(
-                {
-                    "tasks": [{"id": task.id, "data": task.data}],
-                    "project": str(project.id),
-                    "label_config": project.label_config,
-                }
-            )
-            (slot,) = await predictor.predict(request, _TASK_LIMIT_S)
-            if isinstance(slot, list):
-                raise failure_in(status.as_dict(), task.id) or TaskFailedError(
-                    "unknown", "It has no prediction."
+            async def predict(project: Project, task: ProjectTask) -> JsonObject:
+                request = PredictRequest.model_validate(
+                    {
+                        "tasks": [{"id": task.id, "data": task.data}],
+                        "project": str(project.id),
+                        "label_config": project.label_config,
+                    }
                 )
-            return cast(JsonObject, slot)
+                (slot,) = await predictor.predict(request, _TASK_LIMIT_S)
+                if isinstance(slot, list):
+                    raise failure_in(status.as_dict(), task.id) or TaskFailedError(
+                        "unknown", "It has no prediction."
+                    )
+                return cast(JsonObject, slot)
 
-        yield predict
+            yield predict
+    finally:
+        log.setLevel(before)
