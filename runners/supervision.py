@@ -31,6 +31,8 @@ PROBE_LIMIT_S = 4.0
 """A worker answers a probe from memory, whatever its networks do; this is for a machine that is far too busy."""
 PROBES_MISSED = 2
 """Two in a row, so that a machine that was asleep for a while does not count as a worker that hangs."""
+LOADING_LIMIT_S = 600.0
+"""A worker that has not answered once by then will not: networks are compiled before any worker starts."""
 YOUNG_S = 10.0
 """A worker that ends sooner after its start would probably do so again at once: the next round of 10 s sees to it."""
 REFUSE_AFTER_S = 0.5
@@ -98,8 +100,8 @@ class WatchfulArbiter(_Arbiter):
         for pid in runner.get_active_pids():
             if await _answers(self.sockets[runner.name.removeprefix(_RUNNER_PREFIX)]):
                 self._missed[pid] = 0
-            elif pid in self._missed:
-                self._missed[pid] += 1
+            elif pid in self._missed or runner.processes[pid].age() > LOADING_LIMIT_S:
+                self._missed[pid] = self._missed.get(pid, 0) + 1
                 if self._missed[pid] >= PROBES_MISSED:
                     logger.error("The worker process %s of %s hangs: it is ended", pid, runner.name)
                     del self._missed[pid]
