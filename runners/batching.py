@@ -26,36 +26,40 @@ class Failed:
     reason: str
 
 
+MAX_PICTURES_ON_CPU = 4
+"""Largest batch of the detector on a CPU: whole pictures take ten times a crop's memory, and there gain nothing."""
+
 Answer = Sequence[Any] | Failed
 """One result for each crop of a call, or why there are none."""
 
 
-def run_calls(network: LoadedNetwork, calls: Sequence[Crops]) -> list[Answer]:
+def run_calls(network: LoadedNetwork, calls: Sequence[Crops], largest: int = MAX_CROPS) -> list[Answer]:
     """Run a network on the crops of several calls, in batches over all of them.
 
     Args:
         network: The network.
         calls: For each call its crops, n×h×w×3 uint8, BGR.
+        largest: Most crops in a batch.
 
     Returns:
         An answer for each call. A call that the network cannot digest fails alone.
     """
     try:
         together = np.concatenate(calls) if len(calls) > 1 else calls[0]
-        results = _run_batched(network, together)
+        results = _run_batched(network, together, largest)
     except Exception as error:  # whatever a runtime raises: apart, it is the culprit's alone
         if len(calls) > 1:
-            return [answer for call in calls for answer in run_calls(network, [call])]
+            return [answer for call in calls for answer in run_calls(network, [call], largest)]
         logger.exception("The network failed on crops of shape %s", calls[0].shape)
         return [Failed(f"{type(error).__name__}: {error}")]
     starts = np.cumsum([0, *(len(crops) for crops in calls)]).tolist()
     return [results[start:end] for start, end in pairwise(starts)]
 
 
-def _run_batched(network: LoadedNetwork, crops: Crops) -> list[Any]:
+def _run_batched(network: LoadedNetwork, crops: Crops, largest: int) -> list[Any]:
     results: list[Any] = []
-    for start in range(0, len(crops), MAX_CROPS):
-        batch = crops[start : start + MAX_CROPS]
+    for start in range(0, len(crops), largest):
+        batch = crops[start : start + largest]
         found = network(batch)
         assert len(found) == len(batch), "a network must answer for each crop"
         results += found

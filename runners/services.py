@@ -20,7 +20,7 @@ import numpy as np
 from prometheus_client import Histogram
 
 from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, load
-from runners.batching import MAX_CROPS, Answer, Crops, Failed, run_calls
+from runners.batching import MAX_CROPS, MAX_PICTURES_ON_CPU, Answer, Crops, Failed, run_calls
 from runners.choice import networks_of
 from runners.config import RunnerConfig
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
@@ -73,6 +73,7 @@ class _Runner:
         )
         os.nice(NICENESS)  # and the threads of the networks inherit it
         files = networks_of(config)
+        self._pictures = MAX_PICTURES_ON_CPU if config.device == "cpu" else MAX_CROPS
         self._under_way: dict[object, float] = {}  # when each batch in the networks began
         self._networks: dict[NetworkName, LoadedNetwork] = {}
         for name in names:
@@ -87,7 +88,8 @@ class _Runner:
 
     def run(self, name: NetworkName, calls: Sequence[Crops]) -> list[bytes]:
         # Pickled here, or BentoML would make dictionaries of the dataclasses among the results.
-        return [pickle.dumps(answer) for answer in run_calls(self._networks[name], calls)]
+        largest = self._pictures if name == "person" else MAX_CROPS
+        return [pickle.dumps(answer) for answer in run_calls(self._networks[name], calls, largest)]
 
     def is_alive(self) -> bool:
         """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from runners.batching import MAX_CROPS, Failed, run_calls
+from runners.batching import MAX_CROPS, MAX_PICTURES_ON_CPU, Failed, run_calls
 
 Crops = NDArray[np.uint8]
 unhurried = settings(deadline=None)  # the machine may be busy with something else
@@ -49,15 +49,15 @@ class TestOwnership:
         assert run_calls(Network(), [crops(values) for values in calls]) == calls
 
     @unhurried
-    @given(calls_of_values)
+    @given(calls_of_values, st.sampled_from((1, MAX_PICTURES_ON_CPU, MAX_CROPS)))
     def test_no_batch_is_empty_or_larger_than_the_limit_and_none_is_smaller_than_need_be(
-        self, calls: list[list[int]]
+        self, calls: list[list[int]], largest: int
     ) -> None:
         network = Network()
-        run_calls(network, [crops(values) for values in calls])
+        run_calls(network, [crops(values) for values in calls], largest)
         total = sum(len(values) for values in calls)
-        full, rest = divmod(total, MAX_CROPS)
-        assert network.batches == [MAX_CROPS] * full + [rest] * (rest > 0)
+        full, rest = divmod(total, largest)
+        assert network.batches == [largest] * full + [rest] * (rest > 0)
 
 
 class TestFailures:
