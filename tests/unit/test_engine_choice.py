@@ -39,7 +39,9 @@ POSE, DETECTOR = str(RTMPOSE_S_HALPE26.sha256), str(YOLOX_TINY.sha256)
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> RunnerConfig:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunnerConfig:
+    # Records are looked for among this user's temporary files as well, where other tests and servers leave theirs.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return RunnerConfig("embedded", "cpu", 1, tmp_path, engine="auto", precision="auto")
 
 
