@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wholebody.schema import FACE_START, PART_RANGES, SKELETON, Part, keypoint_index
+from wholebody.schema import FACE_START, KEYPOINTS, PART_RANGES, SKELETON, Part, keypoint_index
 
 Bone = tuple[int, int]
 """Indices of two keypoints."""
@@ -19,6 +19,8 @@ class Tree(StrEnum):
     """What is drawn under one name."""
 
     BODY = "body"
+    BODY_WITHOUT_FEET = "body_without_feet"
+    FEET = "feet"
     UPPER_BODY = "upper_body"
     LEFT_HAND = "left_hand"
     RIGHT_HAND = "right_hand"
@@ -72,6 +74,7 @@ def _body_bones() -> tuple[Bone, ...]:
 
 _BODY_BONES = _body_bones()
 _LEGS_START = _index("left_hip")
+_FEET_START = PART_RANGES[Part.FEET].start
 # First and last point of each line in the 68-point markup of iBUG 300-W.
 _FACE_LINES = {
     "jaw": (0, 16),
@@ -95,8 +98,21 @@ def _of_part(part: Part) -> tuple[Bone, ...]:
     return _between(where.start, where.stop - 1)
 
 
+def _foot(side: str) -> tuple[Bone, ...]:
+    # What holds a foot together is the ankle, which is a keypoint of the body.
+    feet = (bone for bone in _BODY_BONES if max(bone) >= _FEET_START)
+    return tuple(bone for bone in feet if KEYPOINTS[max(bone)].name.startswith(side))
+
+
 LINES: tuple[Line, ...] = (
     Line("body", Tree.BODY, _BODY_BONES),
+    Line(
+        "body_without_feet",
+        Tree.BODY_WITHOUT_FEET,
+        tuple(bone for bone in _BODY_BONES if max(bone) < _FEET_START),
+    ),
+    Line("left_foot", Tree.FEET, _foot("left")),
+    Line("right_foot", Tree.FEET, _foot("right")),
     Line("upper_body", Tree.UPPER_BODY, tuple(bone for bone in _BODY_BONES if max(bone) < _LEGS_START)),
     Line("left_hand", Tree.LEFT_HAND, _of_part(Part.LEFT_HAND)),
     Line("right_hand", Tree.RIGHT_HAND, _of_part(Part.RIGHT_HAND)),

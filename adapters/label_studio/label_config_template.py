@@ -37,8 +37,8 @@ _TREES: dict[Selection, Sequence[Tree]] = {
     Selection.WHOLE: (Tree.BODY, Tree.LEFT_HAND, Tree.RIGHT_HAND, Tree.FACE),
     Selection.UPPER_BODY: (Tree.UPPER_BODY, Tree.LEFT_HAND, Tree.RIGHT_HAND, Tree.FACE),
     Selection.HANDS: (Tree.LEFT_HAND, Tree.RIGHT_HAND),
-    Selection.BODY: (Tree.BODY,),
-    Selection.FEET: (Tree.BODY,),
+    Selection.BODY: (Tree.BODY_WITHOUT_FEET,),
+    Selection.FEET: (Tree.FEET,),
     Selection.FACE: (Tree.FACE,),
     Selection.LEFT_HAND: (Tree.LEFT_HAND,),
     Selection.RIGHT_HAND: (Tree.RIGHT_HAND,),
@@ -56,6 +56,8 @@ _MIDDLE_COLOURS = {Part.BODY: "#2ca02c", Part.FACE: "#9acd32"}
 _BOX_COLOUR = "#8c8c8c"
 _TREE_COLOURS = {
     Tree.BODY: _MIDDLE_COLOURS[Part.BODY],
+    Tree.BODY_WITHOUT_FEET: _MIDDLE_COLOURS[Part.BODY],
+    Tree.FEET: _LEFT_COLOURS[Part.FEET],
     Tree.UPPER_BODY: _MIDDLE_COLOURS[Part.BODY],
     Tree.LEFT_HAND: _LEFT_COLOURS[Part.LEFT_HAND],
     Tree.RIGHT_HAND: _RIGHT_COLOURS[Part.RIGHT_HAND],
@@ -106,7 +108,11 @@ def _keypoints(selections: Sequence[Selection]) -> list[str]:
 
 def _bones(selections: Sequence[Selection]) -> list[str]:
     chosen = {tree for selection in selections for tree in _TREES[selection]}
+    if chosen >= {Tree.BODY_WITHOUT_FEET, Tree.FEET}:
+        chosen.add(Tree.BODY)
     if Tree.BODY in chosen:
+        chosen -= {Tree.BODY_WITHOUT_FEET, Tree.FEET}
+    if chosen & {Tree.BODY, Tree.BODY_WITHOUT_FEET}:
         chosen.discard(Tree.UPPER_BODY)
     labels = (
         f'    <Label value="{tree.value}" background="{_TREE_COLOURS[tree]}"/>'

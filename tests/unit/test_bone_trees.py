@@ -31,11 +31,18 @@ def test_lines_consist_of_the_skeletons_bones_and_leave_none_out() -> None:
     assert drawn == {frozenset(bone) for bone in SKELETON}
 
 
-def test_only_the_upper_body_repeats_bones() -> None:
-    without = [bone for one in LINES if one.tree is not Tree.UPPER_BODY for bone in one.bones]
+def test_only_what_is_part_of_the_body_repeats_bones() -> None:
+    parts = {Tree.UPPER_BODY, Tree.BODY_WITHOUT_FEET, Tree.FEET}
+    without = [bone for one in LINES if one.tree not in parts for bone in one.bones]
 
     assert len(without) == len(set(without)) == len(SKELETON)
-    assert set(line("upper_body").bones) < set(line("body").bones)
+    assert set(line("upper_body").bones) < set(line("body_without_feet").bones) < set(line("body").bones)
+
+
+def test_the_body_is_one_without_feet_and_two_feet() -> None:
+    names = ("body_without_feet", "left_foot", "right_foot")
+
+    assert sorted(bone for name in names for bone in line(name).bones) == sorted(line("body").bones)
 
 
 @pytest.mark.parametrize("one", LINES, ids=lambda one: one.name)

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from adapters.cli.label_config import label_config
 from adapters.label_studio.label_config import LabelConfig, parse_label_config
 from adapters.label_studio.label_config_template import Selection, colour, label_config_template
-from wholebody.schema import KEYPOINTS, PART_RANGES, Part
+from wholebody.bone_trees import LINES
+from wholebody.schema import KEYPOINTS, PART_RANGES, Part, keypoint_index
 
 
 def indices(config: LabelConfig) -> list[int]:
@@ -48,14 +49,35 @@ def test_every_selection_as_bones_is_a_config_that_we_understand_completely(sele
     [
         ([Selection.WHOLE], ["body", "left_hand", "right_hand", "face"]),
         ([Selection.UPPER_BODY], ["upper_body", "left_hand", "right_hand", "face"]),
-        ([Selection.UPPER_BODY, Selection.BODY], ["body", "left_hand", "right_hand", "face"]),
-        ([Selection.FEET, Selection.LEFT_HAND], ["body", "left_hand"]),
+        ([Selection.UPPER_BODY, Selection.BODY], ["body_without_feet", "left_hand", "right_hand", "face"]),
+        ([Selection.BODY], ["body_without_feet"]),
+        ([Selection.FEET, Selection.LEFT_HAND], ["feet", "left_hand"]),
+        ([Selection.FEET, Selection.BODY], ["body"]),
+        ([Selection.WHOLE, Selection.BODY, Selection.FEET], ["body", "left_hand", "right_hand", "face"]),
     ],
 )
 def test_bones_of_the_chosen_parts_have_a_label_each(selections: list[Selection], trees: list[str]) -> None:
     config = parse_label_config(label_config_template(selections, skeleton=True))
 
     assert [label.tree.value for label in config.images[0].skeletons[0].labels] == trees
+
+
+@pytest.mark.parametrize("part", [part for part in Part if part is not Part.FEET])
+def test_bones_of_a_part_go_to_its_own_keypoints(part: Part) -> None:
+    config = parse_label_config(label_config_template([Selection(part.value)], skeleton=True))
+    trees = {label.tree for label in config.images[0].skeletons[0].labels}
+
+    joined = {index for line in LINES if line.tree in trees for bone in line.bones for index in bone}
+    assert joined == set(PART_RANGES[part])
+
+
+def test_bones_of_feet_begin_at_the_ankles() -> None:
+    config = parse_label_config(label_config_template([Selection.FEET], skeleton=True))
+    trees = {label.tree for label in config.images[0].skeletons[0].labels}
+
+    joined = {index for line in LINES if line.tree in trees for bone in line.bones for index in bone}
+    ankles = {keypoint_index("left_ankle"), keypoint_index("right_ankle")}
+    assert joined == ankles | set(PART_RANGES[Part.FEET])
 
 
 def test_frames_are_a_list_of_pictures() -> None:
