@@ -1,7 +1,7 @@
 """What an annotator changed in a prediction: keypoint by keypoint, and whether in its boxes.
 
 Observed with Label Studio 1.23.2: a region that is accepted from a prediction keeps its id, whether it is moved or
-not; one that is drawn anew gets another.
+not; one that is drawn anew gets another. Key frames of a clip that are not touched come back as they were predicted.
 """
 
 import math

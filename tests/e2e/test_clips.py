@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from tests.clips import SIZE, Walker, walking
 from tests.e2e.backend import Backend
 from tests.e2e.browser import Browser
 from tests.e2e.label_studio import LabelStudio
+from tests.e2e.processes import wait_until
+from tests.e2e.test_corrections import metrics, until_counted
 
 COLOUR = "#00ff00"
 CONFIG = f"""
@@ -79,6 +82,29 @@ def test_the_player_shows_the_boxes_on_the_people(
         assert _left_edges(browser, pixels) == pytest.approx(
             sorted(left + FIGURE_LEFT for left in expected), abs=12
         )
+
+
+def test_people_who_are_submitted_as_they_were_predicted_count_as_accepted(
+    label_studio: LabelStudio, clip_task: tuple[int, int], browser: Browser, backend: Backend
+) -> None:
+    number, task = clip_task
+    before = metrics(backend)
+    browser.open(f"{label_studio.url}/projects/{number}/data?task={task}")
+    browser.place(".konvajs-content canvas")
+    browser.click(".lsf-outliner [role=treeitem]")  # which goes to the first of its key frames
+    browser.click("[data-testid=bottombar-submit-button]")
+    wait_until(lambda: bool(label_studio.annotations(task)), 30, "the annotation is stored")
+
+    compared = ("rtmlib_annotations_compared_total", "accepted")
+    after = until_counted(backend, "accepted", round(before.get(compared, 0)) + 1)
+
+    assert after.get((compared[0], "corrected")) == before.get((compared[0], "corrected"))
+    (stored,), (annotation,) = label_studio.predictions(task), label_studio.annotations(task)
+    assert _key_frames(annotation["result"]) == _key_frames(stored["result"])
+
+
+def _key_frames(result: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {region["id"]: region["value"]["sequence"] for region in result}
 
 
 def _left_edges(browser: Browser, pixels: NDArray[np.int_]) -> list[float]:
