@@ -7,7 +7,9 @@ drawn just now is the last region with `"origin": "manual"` and without a score,
 
 The answer takes the place of all suggestions that wait to be accepted, and accepting deletes all drawings that wait. So
 an answer must hold a person for each of them. In a request, a drawing that waits looks exactly like a box drawn by hand
-as finished work. But it came before, as the last of an earlier request: `SmartDrawings` remembers those.
+as finished work: the editor sends all regions of the drawn label, suggestions and other tags' keypoints left out, and
+writes its `dynamic` mark of smart drawings for keypoints only (as `is_positive`), in drafts too. But a drawing that
+waits came before, as the last of an earlier request: `SmartDrawings` remembers those.
 """
 
 import math
