@@ -8,6 +8,7 @@ from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.http.cross_origin import as_origin
+from adapters.label_studio.credentials import token_kind
 from adapters.log_lines import LogFormat
 from adapters.pictures.guard import AddressPolicy
 from adapters.pictures.label_studio_site import LabelStudioSite
@@ -164,6 +165,13 @@ class Settings(BaseSettings):
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None:
             LabelStudioSite.at(value)
+        return value
+
+    @field_validator("label_studio_api_token")
+    @classmethod
+    def _possible_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            token_kind(value.get_secret_value().strip())
         return value
 
     @field_validator("allowed_image_hosts")

@@ -10,15 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from adapters.cli.label_studio_access import label_studio_access
 from adapters.coco.document import PictureOfTask
 from adapters.coco.picture_names import PictureFields
 from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, Work, read_export, tasks_of
 from adapters.label_studio.annotations import AnnotatedPicture, LabelMeanings, Warn, read_people
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
-from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_tree import LabelConfigError
-from adapters.settings import load_settings
+from adapters.settings import SettingsError, load_settings
 
 _WARNINGS_SHOWN = 20
 
@@ -145,6 +145,7 @@ def load_project(project: int | None, export: Path | None, label_config: Path | 
         typer.BadParameter: They name nothing, or two things.
         TasksError: What they name cannot be read.
         LabelStudioApiError: Label Studio does not give it.
+        SettingsError: It is not known where Label Studio is, or a setting is wrong.
     """
     if (project is None) == (export is None):
         raise typer.BadParameter("name one of them.", param_hint="--project / --export")
@@ -175,16 +176,7 @@ def _project(title: str, tasks: Sequence[AnnotatedTask], xml: str) -> AnnotatedP
 
 
 async def _from_label_studio(number: int) -> AnnotatedProject:
-    settings = load_settings()
-    url, token = settings.label_studio_url, settings.label_studio_api_token
-    if url is None or token is None:
-        raise TasksError(
-            "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN to read a project, or use --export FILE."
-        )
-    try:
-        credentials = Credentials(url, token.get_secret_value())
-    except ValueError as error:
-        raise TasksError(str(error)) from error
+    url, credentials = label_studio_access(load_settings(), "to read a project, or use --export FILE")
     async with LabelStudioApi(url, credentials) as api:
         project = await api.project(number)
         with Console(stderr=True).status("Reading tasks"):
@@ -192,5 +184,5 @@ async def _from_label_studio(number: int) -> AnnotatedProject:
     return _project(f"{project.title} (project {number} of {url})", tasks_of(items), project.label_config)
 
 
-READING_FAILED = (TasksError, LabelStudioApiError)
+READING_FAILED = (SettingsError, TasksError, LabelStudioApiError)
 """What ends a command with one sentence."""

@@ -21,7 +21,7 @@ from adapters.cli.doctor_label_config import (
 )
 from adapters.composition import runner_config
 from adapters.label_studio.connection import ConnectionFailedError, check_connection
-from adapters.label_studio.credentials import Credentials
+from adapters.predicting import label_studio_credentials
 from adapters.settings import Settings, SettingsError, load_settings
 from runners.assembly import load, model_version
 from runners.choice import (
@@ -184,11 +184,10 @@ def _running_there(port: int) -> str | None:
 
 
 def _label_studio(settings: Settings) -> str:
-    url, token = settings.label_studio_url, settings.label_studio_api_token
-    if url is None:
+    if settings.label_studio_url is None:
         return "LABEL_STUDIO_URL is not set: pictures come from public addresses only"
+    credentials = label_studio_credentials(settings)
     try:
-        credentials = Credentials(url, token.get_secret_value()) if token else None
-        return asyncio.run(check_connection(url, credentials))
-    except (ConnectionFailedError, ValueError) as error:
+        return asyncio.run(check_connection(settings.label_studio_url, credentials))
+    except ConnectionFailedError as error:
         raise _ProblemError(str(error)) from error

@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
+from adapters.cli.label_studio_access import label_studio_access
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError, Patience
-from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.label_config import LabelConfigError, parse_label_config
 from adapters.label_studio.label_config_tree import MAX_CHARACTERS
-from adapters.settings import Settings
+from adapters.settings import Settings, SettingsError
 
 
 class LabelConfigProblemError(Exception):
@@ -35,20 +35,16 @@ def label_config_of_project(number: int, settings: Settings) -> str:
     Raises:
         LabelConfigProblemError: Label Studio does not show it.
     """
-    url, token = settings.label_studio_url, settings.label_studio_api_token
-    if url is None or token is None:
-        raise LabelConfigProblemError(
-            "to read it from a project, set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN."
-        )
 
     async def ask() -> str:
+        url, credentials = label_studio_access(settings, "to read it from a project")
         patience = Patience(attempts=2, longest_pause_s=1)
-        async with LabelStudioApi(url, Credentials(url, token.get_secret_value()), patience=patience) as api:
+        async with LabelStudioApi(url, credentials, patience=patience) as api:
             return (await api.project(number)).label_config
 
     try:
         return asyncio.run(ask())
-    except (LabelStudioApiError, ValueError) as error:
+    except (SettingsError, LabelStudioApiError) as error:
         raise LabelConfigProblemError(str(error)) from error
 
 

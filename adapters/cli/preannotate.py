@@ -15,8 +15,8 @@ from rich.table import Table
 from yarl import URL
 
 from adapters.cli.in_process import fetched_model_version, predicting_in_process
+from adapters.cli.label_studio_access import label_studio_access
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError, Project
-from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.preannotation.outcome import Outcome, RunEndedError, write_report
@@ -24,7 +24,7 @@ from adapters.preannotation.progress import duration, shown
 from adapters.preannotation.run import Run, Selection, find_lacking
 from adapters.preannotation.running_backend import RunningBackend
 from adapters.preannotation.shard import Shard
-from adapters.settings import Settings, SettingsError, load_settings
+from adapters.settings import Settings, load_settings
 
 CANNOT_GO_ON, SOME_FAILED = 1, 3
 """Exit codes: 3 will be the same when tried again, 1 perhaps not. k8s/jobs/preannotate.yaml tells them apart."""
@@ -120,16 +120,6 @@ def _is_web_address(text: str) -> bool:
     return url.scheme in ("http", "https") and bool(url.host)
 
 
-def _credentials(settings: Settings) -> tuple[str, Credentials]:
-    url, token = settings.label_studio_url, settings.label_studio_api_token
-    if url is None or token is None:
-        raise SettingsError("Set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN: the tasks are there.")
-    try:
-        return url, Credentials(url, token.get_secret_value())
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
-
-
 async def _preannotate(settings: Settings, wanted: _Wanted, course: _Course) -> None:
     """Do it; what ends it early stands in the outcome afterwards."""
     console = Console(stderr=True)
@@ -152,7 +142,7 @@ async def _run(
     def say(sentence: str) -> None:
         console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-    url, credentials = _credentials(settings)
+    url, credentials = label_studio_access(settings, "to find the tasks")
     api = await opened.enter_async_context(LabelStudioApi(url, credentials, on_outage=say))
     project = await api.project(wanted.project)
     config = parse_label_config(project.label_config)

@@ -64,7 +64,7 @@ class Credentials:
     ) -> None:
         self._url = label_studio_url.strip().rstrip("/")
         self._token = token.strip()
-        self.kind: TokenKind = _kind_of(self._token)
+        self.kind: TokenKind = token_kind(self._token)
         self._clock = clock
         self._access: _AccessToken | None = None
         self._refresh: asyncio.Task[_AccessToken] | None = None
@@ -180,7 +180,12 @@ def _bearer(access: _AccessToken) -> dict[str, str]:
     return {"Authorization": f"Bearer {access.value}"}
 
 
-def _kind_of(token: str) -> TokenKind:
+def token_kind(token: str) -> TokenKind:
+    """Return which kind of token it is.
+
+    Raises:
+        ValueError: It cannot be one of LABEL_STUDIO_API_TOKEN; the message says why and what to do, without it.
+    """
     if not _is_header_text(token):
         raise ValueError(
             "LABEL_STUDIO_API_TOKEN is empty or contains spaces or other characters that no token has; set it "

@@ -131,6 +131,6 @@ def test_a_projects_label_config_is_read_from_label_studio(doctor: Doctor, label
 
 
 def test_without_a_token_a_projects_label_config_cannot_be_read(doctor: Doctor) -> None:
-    assert "set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN" in line(
+    assert "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN" in line(
         doctor("--project", "1"), "Label config of"
     )

@@ -147,6 +147,19 @@ def test_a_token_needs_a_label_studio(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET not in said
 
 
+@pytest.mark.parametrize("token", [f"Token {SECRET}", "  ", "e30.eyJ0b2tlbl90eXBlIjogImFjY2VzcyJ9.c2ln"])
+def test_a_token_that_cannot_be_one_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://label-studio:8080")
+    monkeypatch.setenv("LABEL_STUDIO_API_TOKEN", token)
+
+    said = complaint()
+
+    assert said.startswith("Wrong settings: LABEL_STUDIO_API_TOKEN is ")
+    assert token.strip() not in said or not token.strip()
+
+
 def test_no_password_is_shown_by_errors_and_representations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASIC_AUTH_USER", "annotator")
     monkeypatch.setenv("BASIC_AUTH_PASS", SECRET)
