@@ -50,11 +50,13 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     """Compare predictions with annotations: OKS-AP and PCK of each part, the worst pictures first."""
     if (annotated is None) != (predicted is None):
         raise typer.BadParameter("name both files.", param_hint="--annotated / --predicted")
+    if annotated is not None:
+        _refuse_with_files(
+            project=project, export=export, label_config=label_config, model_version=model_version
+        )
     warnings = Warnings()
     try:
         if annotated is not None and predicted is not None:
-            if project is not None or export is not None:
-                raise typer.BadParameter("name files or a project.", param_hint="--annotated / --predicted")
             title = f"{predicted.name} against {annotated.name}"
             evaluation = evaluate_pictures(read_coco_file(annotated), read_coco_file(predicted))
         else:
@@ -80,6 +82,16 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     if plot_file is not None:
         write_text(plot_file, plot(evaluation, title))
     _print(evaluation, title, worst)
+
+
+def _refuse_with_files(**options: object) -> None:
+    """End the command where an option is named that COCO files leave nothing to do for."""
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(
+                "it goes with a project or an export; COCO files (--annotated, --predicted) are compared as they are.",
+                param_hint=f"--{name.replace('_', '-')}",
+            )
 
 
 def _as_json(evaluation: Evaluation, title: str) -> dict[str, Any]:

@@ -207,6 +207,23 @@ class TestWhatIsNoExport:
 
 
 class TestEvaluate:
+    @pytest.mark.parametrize(
+        "option",
+        [
+            ("--label-config", "config.xml"),
+            ("--model-version", "v1"),
+            ("--project", "1"),
+            ("--export", "export.json"),
+        ],
+    )
+    def test_what_says_nothing_about_coco_files_is_refused_with_them(
+        self, folder: Path, option: tuple[str, str]
+    ) -> None:
+        result = run("evaluate", "--annotated", "coco.json", "--predicted", "coco.json", *option)
+
+        assert result.exit_code == 2
+        assert f"Invalid value for {option[0]}: it goes with a project or an export" in result.stderr
+
     def test_predictions_exported_and_evaluated_against_themselves_have_a_precision_of_one(
         self, folder: Path
     ) -> None:
