@@ -8,10 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from runners.choice import own_networks_of
+from runners.config import RunnerConfig
 from runners.digests import write_digests
 from runners.errors import ModelUnavailableError
 from runners.manifest import MODES, ModelFile, ZipMember
-from runners.own_networks import OwnNetwork, OwnTask, described, fetch_own, in_words, own_file, own_network
+from runners.own_networks import OwnNetwork, described, fetch_own, in_words, own_file
 from runners.store import FileState, ModelStore
 
 STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
@@ -151,9 +153,10 @@ def _source(model: ModelFile) -> str:
 
 
 def _own(detector_model: str | None, pose_model: str | None) -> list[OwnNetwork]:
-    settings: tuple[tuple[OwnTask, str | None], ...] = (("person", detector_model), ("body", pose_model))
+    # Whose networks they are depends on these two settings alone.
+    config = RunnerConfig("embedded", "cpu", 1, None, detector_model=detector_model, pose_model=pose_model)
     try:
-        return [own_network(task, setting) for task, setting in settings if setting]
+        return list(own_networks_of(config).values())
     except ModelUnavailableError as error:
         raise _failure(str(error)) from error
 
