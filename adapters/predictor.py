@@ -274,9 +274,10 @@ class Predictor:
                 missing.append(error)
         if missing and not found and not videos:
             raise missing[0]
-        for error in missing:  # a task need not fill every tag: asking again would change nothing
+        for error in missing:
+            # No failure to show in the status: a task need not fill every tag, and in some projects none does.
             what = f"{error} What else the task has is shown."
-            logger.warning(Event("left out", what, task=errand.task.id, project=errand.job.project))
+            logger.info(Event("tag not filled", what, task=errand.task.id, project=errand.job.project))
         return self._prediction(found, videos=videos)
 
     async def _on_image(self, errand: _Errand, image: ImageControls) -> list[PeopleInImage]:

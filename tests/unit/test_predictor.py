@@ -213,9 +213,7 @@ class TestFailures:
         assert first["reason"] == "label_config"
         assert '<Image name="image" value="$image"/>' in first["detail"]
 
-
-class TestTime:
-    async def test_what_a_task_does_not_have_costs_it_nothing_else(
+    async def test_a_tag_that_a_task_does_not_fill_is_no_failure(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         both = "".join(
@@ -226,15 +224,19 @@ class TestTime:
         tasks = [{"id": 1, "data": {"front": None, "side": picture()}}, {"id": 2, "data": {"front": None}}]
         asked = {"tasks": tasks, "label_config": f"<View>{both}</View>"}
 
+        caplog.set_level(logging.INFO, "adapters.predictor")
         async with predicting() as (predictor, status):
             one, nothing = await predictor.predict(PredictRequest.model_validate(asked))
 
         assert isinstance(one, dict)
         assert [region["to_name"] for region in one["result"]] == ["side"]
+        assert "tag not filled task=1" in caplog.text
         assert "no picture under '$front'" in caplog.text
         assert nothing == []
-        assert reasons(status) == {2: "no_picture"}
+        assert reasons(status) == {2: "no_picture"}, "a task need not fill every tag"
 
+
+class TestTime:
     async def test_what_is_not_done_in_time_fails_and_the_rest_is_answered(self) -> None:
         cancelled: list[int] = []
 
