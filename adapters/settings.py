@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     )
     device: str = Field(
         "cpu",
-        description="What the networks run on: `cpu`, `cuda`, `cuda:N` (NVIDIA), `gpu`, `gpu:N` (OpenVINO's graphics "
-        "processors) or `mps` (Apple).",
+        description="What the networks run on: `cpu`, `cuda` (all NVIDIA GPUs, with a worker of each network on each), "
+        "`cuda:N` (one of them), `gpu`, `gpu:N` (OpenVINO's graphics processors) or `mps` (Apple).",
     )
     backend_type: Literal["auto", "onnxruntime", "tensorrt", "openvino", "opencv"] = Field(
         "auto",

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -86,14 +87,20 @@ def model_version(config: RunnerConfig) -> str:
     return f"rtmlib-{mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
 
 
-def load(name: NetworkName, config: RunnerConfig) -> LoadedNetwork:
+def load(name: NetworkName, config: RunnerConfig, device: str | None = None) -> LoadedNetwork:
     """Load a network as `runners.choice` decided for this machine; its file is fetched first if it is missing.
+
+    Args:
+        name: What it looks for.
+        config: Which network that is, and how it runs.
+        device: Which of several devices that `config.device` means; None if it means one.
 
     Raises:
         ModelUnavailableError: The file is not there and cannot be fetched.
         ProviderUnavailableError: The device or the engine is not available.
     """
-    return load_as(name, config, choice_of(name, config))
+    placed = config if device is None else replace(config, device=device)
+    return load_as(name, placed, choice_of(name, config))
 
 
 def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> LoadedNetwork:

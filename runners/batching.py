@@ -16,7 +16,11 @@ logger = logging.getLogger(__name__)
 Crops = NDArray[np.uint8]
 
 MAX_CROPS = 16
-"""Largest batch of a network: more gains no speed and costs memory."""
+"""Largest batch of a network on a GPU, a power of two: more gains little speed and costs memory."""
+MAX_CROPS_ON_CPU = 8
+"""The same on a CPU, where batches save calls and no arithmetic."""
+MAX_PICTURES_ON_CPU = 2
+"""Largest batch of the detector on a CPU: whole pictures take ten times a crop's memory."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,20 @@ class Failed:
     reason: str
 
 
-MAX_PICTURES_ON_CPU = 4
-"""Largest batch of the detector on a CPU: whole pictures take ten times a crop's memory, and there gain nothing."""
-
 Answer = Sequence[Any] | Failed
 """One result for each crop of a call, or why there are none."""
+
+
+def batch_sizes(largest: int) -> list[int]:
+    """Return the sizes that batches have, largest first: a few only, since engines set up buffers for each.
+
+    With every size up to the largest, a server's memory would go on growing for as long as there is one that did not
+    happen before.
+
+    Args:
+        largest: A power of two.
+    """
+    return [2**power for power in reversed(range(largest.bit_length()))]
 
 
 def run_calls(network: LoadedNetwork, calls: Sequence[Crops], largest: int = MAX_CROPS) -> list[Answer]:
@@ -39,7 +52,7 @@ def run_calls(network: LoadedNetwork, calls: Sequence[Crops], largest: int = MAX
     Args:
         network: The network.
         calls: For each call its crops, n×h×w×3 uint8, BGR.
-        largest: Most crops in a batch.
+        largest: Most crops in a batch, a power of two.
 
     Returns:
         An answer for each call. A call that the network cannot digest fails alone.
@@ -58,9 +71,10 @@ def run_calls(network: LoadedNetwork, calls: Sequence[Crops], largest: int = MAX
 
 def _run_batched(network: LoadedNetwork, crops: Crops, largest: int) -> list[Any]:
     results: list[Any] = []
-    for start in range(0, len(crops), largest):
-        batch = crops[start : start + largest]
-        found = network(batch)
-        assert len(found) == len(batch), "a network must answer for each crop"
-        results += found
+    for size in batch_sizes(largest):
+        while len(crops) - len(results) >= size:
+            batch = crops[len(results) : len(results) + size]
+            found = network(batch)
+            assert len(found) == len(batch), "a network must answer for each crop"
+            results += found
     return results

@@ -6,26 +6,24 @@ the network of them.
 
 import asyncio
 import logging
-import os
 import pickle
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
 import aiohttp
 import bentoml
-import numpy as np
-from prometheus_client import Histogram
 
-from runners.assembly import LoadedNetwork, NetworkName, assemble, fetch_files, load
-from runners.batching import MAX_CROPS, MAX_PICTURES_ON_CPU, Answer, Crops, Failed, run_calls
-from runners.choice import networks_of
+from runners.assembly import NetworkName, assemble, fetch_files
+from runners.batching import Answer, Crops, Failed
 from runners.config import RunnerConfig
+from runners.dispatch import dispatch_at_once
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.gpus import gpus_of
 from runners.manifest import ModelFile
 from runners.preparation import prepare_networks
+from runners.worker import Worker
 from wholebody.detection import PersonDetector
 from wholebody.estimation import Network, NetworkError, PoseEstimator
 
@@ -34,18 +32,10 @@ logger = logging.getLogger(__name__)
 CALL_LIMIT_S = 80
 """Longest that a network's answer is waited for, asking again included: less than what a request has in all."""
 
-BATCH_LIMIT_S = 60
-"""A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
-
-NICENESS = 5
-"""The service itself comes first where CPUs are scarce: it needs little, and probes and annotators wait for it."""
-
 RESTART_PAUSE_S = 0.2
 """Before a runner that is gone is asked again. Its socket stays: who connects is heard when its new worker is there."""
 
 _SERVICE: dict[str, Any] = {
-    # One worker: its networks use all the threads that there are.
-    "workers": 1,
     # Longer than what callers wait, or BentoML answers a moment before they give up.
     "traffic": {"timeout": CALL_LIMIT_S + 10},
     # By default the connection to a runner is renewed every 100 requests, under the feet of those in flight.
@@ -53,60 +43,6 @@ _SERVICE: dict[str, Any] = {
     # The entry service logs requests; calls to runners are its own business.
     "logging": {"access": {"enabled": False}},
 }
-
-
-class _Runner:
-    """Loads networks into a worker process and runs them on the calls that BentoML puts together."""
-
-    def __init__(self, config: RunnerConfig, names: Sequence[NetworkName]) -> None:
-        batch_size = Histogram(
-            "rtmlib_network_batch_size",
-            "Crops in a batch of a network",
-            ["network"],
-            buckets=(1, 2, 3, 4, 6, 8, 12, MAX_CROPS),
-        )
-        seconds = Histogram(
-            "rtmlib_network_seconds",
-            "Time of a batch in a network",
-            ["network"],
-            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
-        )
-        os.nice(NICENESS)  # and the threads of the networks inherit it
-        files = networks_of(config)
-        self._pictures = MAX_PICTURES_ON_CPU if config.device == "cpu" else MAX_CROPS
-        self._under_way: dict[object, float] = {}  # when each batch in the networks began
-        self._networks: dict[NetworkName, LoadedNetwork] = {}
-        for name in names:
-            if name not in files:
-                continue  # in some modes one network finds all keypoints
-            network = load(name, config)
-            width, height = files[name].input_size
-            network(np.zeros((1, height, width, 3), np.uint8))  # the first run sets up buffers
-            self._networks[name] = self._watched(
-                network, batch_size.labels(network=name), seconds.labels(network=name)
-            )
-
-    def run(self, name: NetworkName, calls: Sequence[Crops]) -> list[bytes]:
-        # Pickled here, or BentoML would make dictionaries of the dataclasses among the results.
-        largest = self._pictures if name == "person" else MAX_CROPS
-        return [pickle.dumps(answer) for answer in run_calls(self._networks[name], calls, largest)]
-
-    def is_alive(self) -> bool:
-        """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
-        return all(time.monotonic() - began < BATCH_LIMIT_S for began in list(self._under_way.values()))
-
-    def _watched(self, network: LoadedNetwork, batch_size: Any, seconds: Any) -> LoadedNetwork:
-        def run(crops: Crops) -> Sequence[Any]:
-            batch_size.observe(len(crops))
-            batch = object()
-            self._under_way[batch] = time.monotonic()
-            try:
-                with seconds.time():
-                    return network(crops)
-            finally:
-                del self._under_way[batch]
-
-        return run
 
 
 _batchable = partial(
@@ -125,6 +61,9 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     Before any worker starts, missing files are fetched, and the engines tried, once; each worker then loads its
     networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
     """
+    dispatch_at_once()
+    # On CPUs one worker, whose networks use all threads that there are; else one on each device.
+    kind: dict[str, Any] = _SERVICE | {"workers": len(gpus_of(config.device))}
 
     @cache
     def prepare() -> None:
@@ -134,49 +73,49 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
         except (ModelUnavailableError, ProviderUnavailableError) as error:
             sys.exit(str(error))
 
-    @bentoml.service(name="detector_runner", **_SERVICE)
+    @bentoml.service(name="detector_runner", **kind)
     class DetectorRunner:
         """Finds the people in letterboxed pictures."""
 
         prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
-            self._runner = _Runner(config, ("person",))
+            self._worker = Worker(config, ("person",))
 
         async def __is_alive__(self) -> bool:
-            return self._runner.is_alive()
+            return self._worker.is_alive()
 
         @_batchable()
         def person(self, calls: list[Any]) -> list[Any]:
-            return self._runner.run("person", calls)
+            return self._worker.run("person", calls)
 
-    @bentoml.service(name="pose_runner", **_SERVICE)
+    @bentoml.service(name="pose_runner", **kind)
     class PoseRunner:
         """Finds keypoints in crops of people, hands and faces."""
 
         prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
-            self._runner = _Runner(config, ("body", "hand", "face", "face_mesh"))
+            self._worker = Worker(config, ("body", "hand", "face", "face_mesh"))
 
         async def __is_alive__(self) -> bool:
-            return self._runner.is_alive()
+            return self._worker.is_alive()
 
         @_batchable()
         def body(self, calls: list[Any]) -> list[Any]:
-            return self._runner.run("body", calls)
+            return self._worker.run("body", calls)
 
         @_batchable()
         def hand(self, calls: list[Any]) -> list[Any]:
-            return self._runner.run("hand", calls)
+            return self._worker.run("hand", calls)
 
         @_batchable()
         def face(self, calls: list[Any]) -> list[Any]:
-            return self._runner.run("face", calls)
+            return self._worker.run("face", calls)
 
         @_batchable()
         def face_mesh(self, calls: list[Any]) -> list[Any]:
-            return self._runner.run("face_mesh", calls)
+            return self._worker.run("face_mesh", calls)
 
     return DetectorRunner, PoseRunner
 

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import services
+from runners import worker
 
-services.BATCH_LIMIT_S = 2
-_load = services.load
+worker.BATCH_LIMIT_S = 2
+_load = worker.load
 _trigger = Path(os.environ["HANG_ONCE"])
 
 
-def load(name: services.NetworkName, config: services.RunnerConfig) -> services.LoadedNetwork:
-    network = _load(name, config)
+def load(
+    name: worker.NetworkName, config: worker.RunnerConfig, device: str | None = None
+) -> worker.LoadedNetwork:
+    network = _load(name, config, device)
 
-    def run(crops: services.Crops) -> Sequence[Any]:
+    def run(crops: worker.Crops) -> Sequence[Any]:
         if name == "body" and _trigger.exists():
             _trigger.unlink()
             threading.Event().wait()
@@ -25,7 +27,7 @@ def load(name: services.NetworkName, config: services.RunnerConfig) -> services.
     return run
 
 
-services.load = load
+worker.load = load
 
 from service import Backend  # noqa: E402 - with the network above
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 from typing import Any
 
 import pytest
@@ -29,7 +30,16 @@ def batches(server: Server) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def load(server: Server, new_figure: Callable[[], str]) -> dict[str, Any]:
     """Sixteen callers, three requests each; meanwhile one who asks for /health."""
-    server.predict(new_figure())
+
+    def seconds_alone() -> float:
+        took: list[float] = []
+        for _ in range(7):
+            figure, started = new_figure(), time.perf_counter()
+            server.predict(figure)
+            took.append(time.perf_counter() - started)
+        return median(took)
+
+    alone_before = seconds_alone()
     figures = [new_figure() for _ in range(CALLERS * ROUNDS)]
     before = batches(server)
     health: list[float] = []
@@ -45,6 +55,7 @@ def load(server: Server, new_figure: Callable[[], str]) -> dict[str, Any]:
         "slots": [one.result() for one in running],
         "health": health,
         "batches": {name: after[name] - before[name] for name in after},
+        "alone": (alone_before, seconds_alone()),
     }
 
 
@@ -88,3 +99,8 @@ def test_bentoml_puts_the_calls_together(load: dict[str, Any]) -> None:
 def test_health_is_answered_within_label_studios_second_meanwhile(load: dict[str, Any]) -> None:
     assert len(load["health"]) > 3
     assert max(load["health"]) < 1
+
+
+def test_who_comes_alone_afterwards_waits_no_longer_than_before(load: dict[str, Any]) -> None:
+    before, after = load["alone"]
+    assert after < 2 * before

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from runners.batching import MAX_CROPS, MAX_PICTURES_ON_CPU, Failed, run_calls
+from runners.batching import (
+    MAX_CROPS,
+    MAX_CROPS_ON_CPU,
+    MAX_PICTURES_ON_CPU,
+    Failed,
+    batch_sizes,
+    run_calls,
+)
 
 Crops = NDArray[np.uint8]
 unhurried = settings(deadline=None)  # the machine may be busy with something else
@@ -49,15 +56,16 @@ class TestOwnership:
         assert run_calls(Network(), [crops(values) for values in calls]) == calls
 
     @unhurried
-    @given(calls_of_values, st.sampled_from((1, MAX_PICTURES_ON_CPU, MAX_CROPS)))
-    def test_no_batch_is_empty_or_larger_than_the_limit_and_none_is_smaller_than_need_be(
+    @given(calls_of_values, st.sampled_from((1, MAX_PICTURES_ON_CPU, MAX_CROPS_ON_CPU, MAX_CROPS)))
+    def test_batches_are_powers_of_two_largest_first_and_as_few_as_can_be(
         self, calls: list[list[int]], largest: int
     ) -> None:
         network = Network()
         run_calls(network, [crops(values) for values in calls], largest)
-        total = sum(len(values) for values in calls)
-        full, rest = divmod(total, largest)
-        assert network.batches == [largest] * full + [rest] * (rest > 0)
+        full, rest = divmod(sum(len(values) for values in calls), largest)
+        assert set(network.batches) <= set(batch_sizes(largest))
+        assert network.batches == sorted(network.batches, reverse=True)
+        assert len(network.batches) == full + rest.bit_count()
 
 
 class TestFailures:

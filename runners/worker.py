@@ -1,0 +1,113 @@
+"""What a worker process of a runner does: it loads networks, and runs them in batches on the calls that it gets."""
+
+import os
+import pickle
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+from prometheus_client import Histogram
+
+from runners.assembly import LoadedNetwork, NetworkName, load
+from runners.batching import (
+    MAX_CROPS,
+    MAX_CROPS_ON_CPU,
+    MAX_PICTURES_ON_CPU,
+    Crops,
+    batch_sizes,
+    run_calls,
+)
+from runners.choice import networks_of
+from runners.config import RunnerConfig
+from runners.gpus import Claim, gpus_of
+from runners.server_folder import server_folder
+from runners.turns import CpuTurns
+
+BATCH_LIMIT_S = 60
+"""A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
+
+NICENESS = 5
+"""The service itself comes first where CPUs are scarce: it needs little, and probes and annotators wait for it."""
+
+
+class Worker:
+    """Networks in a worker process.
+
+    Args:
+        config: Which networks there are, and how they run.
+        names: Those of this worker; what the mode does not have is left out.
+
+    Raises:
+        ModelUnavailableError: A file is not there and cannot be fetched.
+        ProviderUnavailableError: The device or the engine is not available.
+    """
+
+    def __init__(self, config: RunnerConfig, names: Sequence[NetworkName]) -> None:
+        batch_size = Histogram(
+            "rtmlib_network_batch_size",
+            "Crops in a batch of a network",
+            ["network"],
+            buckets=(1, 2, 4, 8, MAX_CROPS),
+        )
+        seconds = Histogram(
+            "rtmlib_network_seconds",
+            "Time of a batch in a network",
+            ["network"],
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
+        )
+        os.nice(NICENESS)  # and the threads of the networks inherit it
+        files = networks_of(config)
+        self._on_cpu = config.device == "cpu"
+        self._turns = CpuTurns(server_folder())
+        self._under_way: dict[object, float] = {}  # when each batch in the networks began
+        self._networks: dict[NetworkName, LoadedNetwork] = {}
+        gpus = gpus_of(config.device)
+        self._claim = Claim(gpus, server_folder(), purpose=names[0]) if len(gpus) > 1 else None
+        for name in names:
+            if name not in files:
+                continue  # in some modes one network finds all keypoints
+            network = load(name, config, self._claim and self._claim.device)
+            width, height = files[name].input_size
+            for size in batch_sizes(self._largest_batch(name)):
+                with self._turn():
+                    network(np.zeros((size, height, width, 3), np.uint8))  # the first run sets up buffers
+            self._networks[name] = self._watched(
+                network, batch_size.labels(network=name), seconds.labels(network=name)
+            )
+
+    def run(self, name: NetworkName, calls: Sequence[Crops]) -> list[bytes]:
+        """Run a network on the crops of several calls; see `run_calls`.
+
+        Returns:
+            An answer for each call, pickled, or BentoML would make dictionaries of the dataclasses in it.
+        """
+        answers = run_calls(self._networks[name], calls, self._largest_batch(name))
+        return [pickle.dumps(answer) for answer in answers]
+
+    def is_alive(self) -> bool:
+        """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
+        return all(time.monotonic() - began < BATCH_LIMIT_S for began in list(self._under_way.values()))
+
+    def _largest_batch(self, name: NetworkName) -> int:
+        if not self._on_cpu:
+            return MAX_CROPS
+        return MAX_PICTURES_ON_CPU if name == "person" else MAX_CROPS_ON_CPU
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._turns.taken() if self._on_cpu else nullcontext()
+
+    def _watched(self, network: LoadedNetwork, batch_size: Any, seconds: Any) -> LoadedNetwork:
+        def run(crops: Crops) -> Sequence[Any]:
+            batch_size.observe(len(crops))
+            batch = object()
+            with self._turn():
+                self._under_way[batch] = time.monotonic()
+                try:
+                    with seconds.time():
+                        return network(crops)
+                finally:
+                    del self._under_way[batch]
+
+        return run
