@@ -9,13 +9,13 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import get_args
 
 import numpy as np
-import psutil
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
+from adapters.metric_files import MetricFiles
 from adapters.pictures.errors import Reason
 from adapters.server_processes import ServerProcesses
 from wholebody.person import Person
@@ -23,26 +23,27 @@ from wholebody.schema import PART_RANGES
 
 
 def exposition() -> bytes:
-    """Return all metrics in Prometheus' text format. Blocking: reads a file of each process."""
+    """Return all metrics in Prometheus' text format. Blocking: looks at the server's processes and their files."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # set by BentoML's server
     if folder is None:
         return generate_latest(REGISTRY)
-    _forget_gauges_of_the_dead(Path(folder))
+    with _one_at_a_time:
+        return _metric_files(Path(folder)).exposition() + generate_latest(_processes())
+
+
+_one_at_a_time = Lock()
+
+
+@cache
+def _metric_files(folder: Path) -> MetricFiles:
+    return MetricFiles(folder)
+
+
+@cache
+def _processes() -> CollectorRegistry:
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
     registry.register(ServerProcesses())
-    return generate_latest(registry)
-
-
-def _forget_gauges_of_the_dead(folder: Path) -> None:
-    """Remove what killed processes had in hand: nobody else does, and it would be added up for ever.
-
-    Their counters stay: what was done was done.
-    """
-    for file in folder.glob("gauge_*.db"):  # gauge_MODE_PID.db
-        pid = int(file.stem.rpartition("_")[2])
-        if not psutil.pid_exists(pid):
-            file.unlink(missing_ok=True)
+    return registry
 
 
 @cache

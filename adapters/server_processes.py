@@ -1,9 +1,10 @@
 """The processes of a running server, and how much memory they take of what they may."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class ServerProcess:
 
     Attributes:
         name: `supervisor`, `entry`, or the runner: `detector`, `pose`.
-        started: When, in seconds since the epoch.
+        started: When, in seconds since the epoch; the same whenever it is asked, also when the clock has been set.
         resident_bytes: Its memory; what it shares with others counts for each.
     """
 
@@ -39,27 +40,46 @@ def own_name() -> str:
     command = psutil.Process().cmdline()
     if name := _name(command):
         return name
-    return "supervisor" if "bentoml" in command and "serve" in command else "main"
+    names = [
+        Path(word).name for word in command[:3]
+    ]  # python -m bentoml serve, or python .../bin/bentoml serve
+    return "supervisor" if "bentoml" in names and "serve" in command else "main"
+
+
+def is_worker() -> bool:
+    """Tell whether this process is one of those that a supervisor started."""
+    return own_name() not in ("supervisor", "main")
 
 
 def server_processes() -> list[ServerProcess]:
     """Return the processes of this server: the supervisor and its workers, or this one alone. Blocking: reads /proc."""
-    me = psutil.Process()
-    parent = me.parent()
-    supervisor = parent if parent is not None and _name(me.cmdline()) else None
-    found: list[ServerProcess] = []
-    if supervisor is None:
-        found += _observed("entry", me)
-    else:
-        found += _observed("supervisor", supervisor)
-        for worker in supervisor.children():
-            try:
-                name = _name(worker.cmdline())
-            except psutil.Error:  # it has just ended
-                continue
-            if name:
-                found += _observed(name, worker)
+    if not is_worker():
+        return list(_observed("entry", psutil.Process()))
+    supervisor = psutil.Process(os.getppid())
+    found = list(_observed("supervisor", supervisor))
+    for pid in _children(supervisor):
+        try:
+            worker = psutil.Process(pid)
+            name = _name_of(worker)
+        except psutil.Error:  # it has just ended
+            continue
+        if name:
+            found += _observed(name, worker)
     return found
+
+
+def _children(process: psutil.Process) -> list[int]:
+    # psutil looks at every process of the machine to find them. Linux also has a list, by the thread that started them.
+    try:
+        threads = list(Path(f"/proc/{process.pid}/task").iterdir())
+        return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+    except OSError:  # another system, a kernel without that list, or a thread that has just ended
+        return [child.pid for child in process.children()]
+
+
+@lru_cache(maxsize=64)
+def _name_of(worker: psutil.Process) -> str | None:  # equal if the process is the same, not just its number
+    return _name(worker.cmdline())
 
 
 def memory_in_use() -> dict[str, Any]:
@@ -79,10 +99,15 @@ def memory_in_use() -> dict[str, Any]:
 
 def _observed(name: str, process: psutil.Process) -> Iterator[ServerProcess]:
     try:
-        with process.oneshot():
-            yield ServerProcess(name, process.create_time(), process.memory_info().rss)
+        yield ServerProcess(name, _started(process), process.memory_info().rss)
     except psutil.Error:  # it has just ended
         return
+
+
+@lru_cache(maxsize=64)
+def _started(process: psutil.Process) -> float:
+    # Asked once: it is reckoned from the clock, and when that is set, all processes seem to have started anew.
+    return process.create_time()
 
 
 def _name(command: list[str]) -> str | None:

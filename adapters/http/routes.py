@@ -1,8 +1,8 @@
 """The GET routes: what is answered from memory."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -14,6 +14,8 @@ from adapters.http.security_headers import page_policy
 from adapters.http.surface import Route
 from adapters.server_processes import memory_in_use
 from adapters.status import Status
+
+T = TypeVar("T")
 
 # BentoML serves the Swagger UI's own files; its page around them would load a tracker from another host.
 API_PAGE = """<!DOCTYPE html>
@@ -36,6 +38,19 @@ API_PAGE = """<!DOCTYPE html>
 """
 
 
+def shared(work: Callable[[], T]) -> Callable[[], Awaitable[T]]:
+    """Make work that takes a thread shared: who asks for it while it is being done gets the same result."""
+    running: asyncio.Future[T] | None = None
+
+    async def result() -> T:
+        nonlocal running
+        if running is None or running.done():
+            running = asyncio.ensure_future(asyncio.to_thread(work))
+        return await asyncio.shield(running)  # who hangs up ends it for nobody else
+
+    return result
+
+
 def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[str, Route]:
     """Return the GET routes by path.
 
@@ -44,6 +59,7 @@ def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[st
         openapi: Makes the OpenAPI document; called when it is first asked for.
     """
     document: dict[str, Any] = {}
+    exposition, memory_now = shared(metrics.exposition), shared(memory_in_use)
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "UP", "model_version": status.model_version})
@@ -52,11 +68,11 @@ def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[st
         return JSONResponse({"versions": [status.model_version]})
 
     async def show_status(_: Request) -> Response:
-        memory = await asyncio.to_thread(memory_in_use)
+        memory = await memory_now()
         return JSONResponse({**status.as_dict(), "memory": memory})
 
     async def show_metrics(_: Request) -> Response:
-        return Response(await asyncio.to_thread(metrics.exposition), media_type=CONTENT_TYPE_LATEST)
+        return Response(await exposition(), media_type=CONTENT_TYPE_LATEST)
 
     async def api_page(_: Request) -> Response:
         return HTMLResponse(API_PAGE, headers={"Content-Security-Policy": page_policy(API_PAGE)})
