@@ -1,65 +1,26 @@
 """`rtmlib-backend doctor`: one line for each check, and for what is wrong a sentence that says what to do."""
 
 import socket
-import threading
-from collections.abc import Callable, Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from adapters.cli.app import app
 from runners.store import ModelStore
-
-TOKEN = "0123456789abcdef0123456789abcdef01234567"
-
-Doctor = Callable[..., Result]
+from tests.unit.doctor_command import TOKEN, Doctor, answering
 
 
 @pytest.fixture
-def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unused_tcp_port: int) -> Doctor:
-    """Runs it with these settings; without networks, if none name others."""
-    for name, value in {
-        "BACKEND_PORT": str(unused_tcp_port),
-        "MODEL_CACHE_DIR": str(tmp_path),
-        "LABEL_STUDIO_URL": "",
-        "LABEL_STUDIO_API_TOKEN": "",
-        "COLUMNS": "500",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-    def run(**settings: str) -> Result:
-        return CliRunner().invoke(app, ["doctor"], env=settings)
-
-    return run
-
-
-@pytest.fixture
-def label_studio() -> Generator[str]:
+def label_studio() -> Iterator[str]:
     """What it asks of Label Studio, of a user with a legacy token."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            known = self.headers.get("Authorization") == f"Token {TOKEN}"
-            body = b'{"email": "ada@example.org"}'
-            status = {"/health": 200, "/api/current-user/whoami": 200 if known else 401}.get(self.path, 404)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, known: bool) -> tuple[int, Any]:
+        statuses = {"/health": 200, "/api/current-user/whoami": 200 if known else 401}
+        return statuses.get(path, 404), {"email": "ada@example.org"}
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with answering(answer) as url:
+        yield url
 
 
 @pytest.mark.models

@@ -1,66 +1,30 @@
 """`rtmlib-backend doctor` reads the label config of a file or a project, and says what it lacks."""
 
-import json
-import threading
-from collections.abc import Callable, Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
-from typer.testing import CliRunner
 
-from adapters.cli.app import app
 from adapters.label_studio.label_config_template import Selection, label_config_template
+from tests.unit.doctor_command import TOKEN, Doctor, answering
 
-TOKEN = "0123456789abcdef0123456789abcdef01234567"
 GOOD = label_config_template([Selection.HANDS])
 MISSPELT = GOOD.replace('value="left_thumb_1"', 'value="left_thum_1"')
 
-Doctor = Callable[..., Result]
-
 
 @pytest.fixture
-def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unused_tcp_port: int) -> Doctor:
-    for name, value in {
-        "BACKEND_PORT": str(unused_tcp_port),
-        "MODEL_CACHE_DIR": str(tmp_path),
-        "LABEL_STUDIO_URL": "",
-        "LABEL_STUDIO_API_TOKEN": "",
-        "COLUMNS": "500",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*options: str, **settings: str) -> Result:
-        return CliRunner().invoke(app, ["doctor", *options], env=settings)
-
-    return run
-
-
-@pytest.fixture
-def label_studio() -> Generator[str]:
+def label_studio() -> Iterator[str]:
     """A Label Studio with two projects: 1 is good, 2 has a misspelt label."""
     configs = {"/api/projects/1": GOOD, "/api/projects/2": MISSPELT}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            config = configs.get(self.path)
-            body = json.dumps({"id": 1, "title": "Hands", "label_config": config}).encode()
-            self.send_response(200 if config else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, known: bool) -> tuple[int, Any]:
+        status = 401 if not known else 200 if path in configs else 404
+        return status, {"id": 1, "title": "Hands", "label_config": configs.get(path)}
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with answering(answer) as url:
+        yield url
 
 
 def line(result: Result, name: str) -> str:

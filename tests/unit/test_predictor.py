@@ -4,7 +4,7 @@ import asyncio
 import base64
 import io
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -52,6 +52,31 @@ async def one_person(_: Picture, __: NDArray[np.float32] | None) -> list[Person]
     return [person()]
 
 
+class Crowded:
+    """Finds nobody, in so many seconds; keeps how many pictures were looked at together at most."""
+
+    def __init__(self, seconds: float) -> None:
+        self.most = 0
+        self._now = 0
+        self._seconds = seconds
+
+    async def __call__(self, _: Picture, __: NDArray[np.float32] | None) -> list[Person]:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        await asyncio.sleep(self._seconds)
+        self._now -= 1
+        return []
+
+
+@asynccontextmanager
+async def keeping() -> AsyncIterator[PredictionCache]:
+    """A cache that has room for everything."""
+    cache = open_prediction_cache(1_000_000, None)
+    assert cache is not None
+    async with cache:
+        yield cache
+
+
 @asynccontextmanager
 async def predicting(
     find: FindPeople = one_person, cache: PredictionCache | None = None
@@ -79,15 +104,20 @@ async def predicting(
         )
 
 
-def request(*pictures: str, label_config: str | None = CONFIG, drawn: Any = None) -> PredictRequest:
+def asking(data: Iterable[dict[str, Any]], label_config: str | None, drawn: Any = None) -> PredictRequest:
+    """A request with tasks 1, 2, …; with what was drawn by a smart tool."""
     return PredictRequest.model_validate(
         {
-            "tasks": [{"id": number, "data": {"image": at}} for number, at in enumerate(pictures, 1)],
+            "tasks": [{"id": number, "data": one} for number, one in enumerate(data, 1)],
             "project": "7.1",
             "label_config": label_config,
             "params": {"context": None if drawn is None else {"result": drawn}},
         }
     )
+
+
+def request(*pictures: str, label_config: str | None = CONFIG, drawn: Any = None) -> PredictRequest:
+    return asking(({"image": at} for at in pictures), label_config, drawn)
 
 
 def reasons(status: Status) -> dict[Any, str]:
@@ -221,12 +251,11 @@ class TestFailures:
             '<Label value="person"/></RectangleLabels>'
             for name in ("front", "side")
         )
-        tasks = [{"id": 1, "data": {"front": None, "side": picture()}}, {"id": 2, "data": {"front": None}}]
-        asked = {"tasks": tasks, "label_config": f"<View>{both}</View>"}
+        tasks = [{"front": None, "side": picture()}, {"front": None}]
 
         caplog.set_level(logging.INFO, "adapters.predictor")
         async with predicting() as (predictor, status):
-            one, nothing = await predictor.predict(PredictRequest.model_validate(asked))
+            one, nothing = await predictor.predict(asking(tasks, f"<View>{both}</View>"))
 
         assert isinstance(one, dict)
         assert [region["to_name"] for region in one["result"]] == ["side"]
@@ -308,20 +337,12 @@ class TestTime:
             assert len(await batch) == 60
 
     async def test_no_more_tasks_than_the_limit_are_in_hand_over_all_requests(self) -> None:
-        now, most = 0, 0
+        networks = Crowded(seconds=0.02)
 
-        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-            nonlocal now, most
-            now += 1
-            most = max(most, now)
-            await asyncio.sleep(0.02)
-            now -= 1
-            return []
-
-        async with predicting(find) as (predictor, _):
+        async with predicting(networks) as (predictor, _):
             await asyncio.gather(*(predictor.predict(request(*[picture()] * 10)) for _ in range(5)))
 
-        assert most == TASKS_IN_HAND
+        assert networks.most == TASKS_IN_HAND
 
 
 def drawn(kind: str, value: dict[str, Any], to_name: str = "image", **fields: Any) -> list[dict[str, Any]]:
@@ -442,14 +463,8 @@ class TestPrompts:
 FRAMES_CONFIG = label_config_template([Selection.BODY], frames=True)
 
 
-def clip(*addresses: Any, number: int = 1, drawn: Any = None) -> PredictRequest:
-    return PredictRequest.model_validate(
-        {
-            "tasks": [{"id": number, "data": {"frames": list(addresses)}}],
-            "label_config": FRAMES_CONFIG,
-            "params": {"context": None if drawn is None else {"result": drawn}},
-        }
-    )
+def clip(*addresses: Any, drawn: Any = None) -> PredictRequest:
+    return asking([{"frames": list(addresses)}], FRAMES_CONFIG, drawn)
 
 
 BROKEN = picture()[:-40]
@@ -480,41 +495,25 @@ class TestFrames:
         assert all(frame_of[r.get("parentID", "")] == r.get("item_index") for r in points)
 
     async def test_frames_are_worked_on_side_by_side_but_not_more_than_one_request_may(self) -> None:
-        now, most = 0, 0
+        networks = Crowded(seconds=0.02)
 
-        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-            nonlocal now, most
-            now += 1
-            most = max(most, now)
-            await asyncio.sleep(0.02)
-            now -= 1
-            return []
-
-        async with predicting(find) as (predictor, _):
+        async with predicting(networks) as (predictor, _):
             (slot,) = await predictor.predict(clip(*(picture(40 + n) for n in range(40))))
 
         assert isinstance(slot, dict)
-        assert most == TASKS_IN_HAND_PER_REQUEST
+        assert networks.most == TASKS_IN_HAND_PER_REQUEST
 
     async def test_many_clips_at_once_neither_block_each_other_nor_take_more_places_than_there_are(
         self,
     ) -> None:
-        now, most = 0, 0
+        networks = Crowded(seconds=0.005)
 
-        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-            nonlocal now, most
-            now += 1
-            most = max(most, now)
-            await asyncio.sleep(0.005)
-            now -= 1
-            return []
-
-        async with predicting(find) as (predictor, _):
-            clips = [clip(*(picture(40 + n) for n in range(6)), number=number) for number in range(40)]
+        async with predicting(networks) as (predictor, _):
+            clips = [clip(*(picture(40 + n) for n in range(6))) for _ in range(40)]
             answers = await asyncio.gather(*(predictor.predict(one) for one in clips))
 
         assert all(isinstance(slot, dict) for (slot,) in answers)
-        assert most == TASKS_IN_HAND
+        assert networks.most == TASKS_IN_HAND
 
     @pytest.mark.parametrize(
         ("bad", "reason"), [(BROKEN, "broken_picture"), ("", "no_picture"), (7, "no_picture")]
@@ -540,9 +539,7 @@ class TestFrames:
                 raise NetworkError("The body network failed.")
             return [person()]
 
-        cache = open_prediction_cache(1_000_000, None)
-        assert cache is not None
-        async with cache, predicting(find, cache) as (predictor, status):
+        async with keeping() as cache, predicting(find, cache) as (predictor, status):
             asked = clip(picture(40), picture(50), picture(60))
             (first,) = await predictor.predict(asked)
             (second,) = await predictor.predict(asked)
@@ -570,10 +567,8 @@ class TestFrames:
             await asyncio.sleep(0.1)
             return [person()]
 
-        cache = open_prediction_cache(1_000_000, None)
-        assert cache is not None
         asked = clip(*(picture(40 + n) for n in range(30)))
-        async with cache, predicting(find, cache) as (predictor, status):
+        async with keeping() as cache, predicting(find, cache) as (predictor, status):
             answers: list[Any] = []
             while not answers or answers[-1] == []:
                 answers += await predictor.predict(asked, time_budget_s=0.25)
