@@ -61,6 +61,12 @@ bench: $(UV) ## Measure the service beside a plain peer, rtmlib and the networks
 	@$(UV) run --frozen --inexact --group bench python -m benchmarks.comparison --photos "$(PHOTOS)" \
 	  $(if $(STAND_INS),--stand-ins "$(STAND_INS)")
 
+CLIP ?= $(firstword $(wildcard $(PHOTOS)/*.mp4))
+
+.PHONY: precision
+precision: setup ## Compare what each engine and precision finds on photographs, and its speed (PHOTOS=folder, CLIP=video)
+	@$(UV) run --frozen --no-sync python -m benchmarks.precision --photos "$(PHOTOS)" $(if $(CLIP),--video "$(CLIP)")
+
 .PHONY: chaos
 chaos: setup ## Send 10,000 bad, dropped, slow and failing requests (CHAOS_REQUESTS=…; a quarter of an hour)
 	@CHAOS_REQUESTS=$${CHAOS_REQUESTS:-10000} $(UV) run --frozen --no-sync pytest -q -s tests/service/test_chaos.py

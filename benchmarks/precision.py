@@ -1,54 +1,61 @@
-"""What precisions below f32 cost the embedded networks, in keypoints, and what they save, in time.
+"""Accuracy beside speed: what each engine and precision makes of the people on photographs, and how long it takes.
 
-    uv run --group cpu python -m benchmarks.precision --photos DIR [--video FILE] --out FILE.json [--search]
+    make precision PHOTOS=folder [CLIP=file]
 
-Each network in turn is replaced by itself in another engine or precision, and the people that the whole pipeline then
-finds are compared with those that it finds in ONNX Runtime in f32: object keypoint similarity (OKS) over those
-keypoints with a score of 0.3 or more that the network has a part in, and over all; and shifts, as shares of the
-person's box diagonal. Pictures are looked at as they are, and, to have more people, mirrored and at half their size.
-`--search` looks for a way to compute the body network in bf16 for the most part: f32 up to some tensor and bf16 behind
-it, or bf16 between that tensor and the last one on which everything depends. What comes out belongs into
-`runners/tolerance.py`.
+The whole pipeline of the embedded networks looks at the pictures, with all networks in one engine and precision, with
+those that PRECISION=auto and PRECISION=fast take on this machine, and with each network in turn replaced by itself in
+another engine or precision. What it finds is compared with what it finds in ONNX Runtime in f32 (`deviation.py`), once
+for the pictures as they are, and once with the same ones mirrored and at half their size, to have more people. For a
+single network, shifts and OKS are of the keypoints that it has a part in. Times are of all the networks that a picture
+needs, on the crops that the pictures as they are lead to, in turns, the fastest of some rounds.
+
+Written into the folder are `precision.md`, `precision.json`, and the worst person under `auto` and `fast` as the
+reference has them (left) and as they come out (right). What a network is found to bear belongs into
+`runners/tolerance.py`; `mixture_search.py` looks for mixtures.
 """
 
 import argparse
 import asyncio
+import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from benchmarks.accuracy import pictures
+from benchmarks.accuracy import cut_out, draw, pictures
+from benchmarks.deviation import EVERYTHING, Deviation, People, Spread, deviation
 from runners.assembly import LoadedNetwork, assemble, fetch_files, load_as
 from runners.choice import NetworkEngine, NetworkName, files_of, model_store
-from runners.config import RunnerConfig
+from runners.config import PrecisionSetting, RunnerConfig
 from runners.cpus import usable_cpus
-from runners.engines import PartPrecision, Place, is_installed, load_graph, precisions
-from runners.graphs.cutting import cut
-from runners.graphs.editing import UnexpectedGraphError
-from runners.graphs.prepared import NetworkSource, network_files
-from runners.simcc import SimccPose
+from runners.engines import is_installed, precisions
 from runners.tolerance import mixture
-from wholebody.estimation import HALPE_BODY_AND_FEET, Network
+from runners.trial import decide
+from wholebody.estimation import Network
 from wholebody.geometry import Picture
-from wholebody.person import Person
 from wholebody.pipeline import find_people
-from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, SIGMAS, Part
+from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
-SEEN = 0.3
-"""Least score of a keypoint that is compared."""
-BOX_FILLED = 0.53
-"""Share of a person's box that the person covers, about: OKS is defined on the person's area."""
-CROP_MARGIN = 1.25
-SAME_PERSON = 0.5
-ROUNDS = 15
+ROUNDS = 5
+SETTINGS: tuple[PrecisionSetting, ...] = ("auto", "fast")
+NETWORKS = files_of("embedded")
+TITLES: Mapping[NetworkName, str] = {
+    "person": "YOLOX-tiny",
+    "body": "RTMPose-s",
+    "hand": "hand",
+    "face": "face detection",
+    "face_mesh": "face mesh",
+}
+COLUMNS = (
+    "networks | computed by | people | missed | invented | keypoints | lost | gained | shift, px | "
+    "shift, % of the diagonal | OKS | OKS of all 133 | AP | body | feet | face | left hand | right hand | ms a picture"
+)
 
 
 def _keypoints(*parts: Part) -> NDArray[np.bool_]:
@@ -67,66 +74,76 @@ FOUND_WITH: Mapping[NetworkName, NDArray[np.bool_]] = {
 looked for where the body's keypoints are, and move a little with them."""
 
 Crops = NDArray[np.uint8]
-Result = dict[str, Any]
+Ways = Mapping[NetworkName, NetworkEngine]
+"""How each network runs."""
 
 
-def similarity(
-    expected: NDArray[np.floating], found: NDArray[np.floating], seen: NDArray[np.bool_], area: float
-) -> float:
-    """Return the OKS of keypoints (n, 2) to those expected, over those seen; `area` is the person's, in pixels."""
-    sigmas = SIGMAS[: len(seen)]
-    squares = ((expected - found) ** 2).sum(axis=1)
-    return float(np.exp(-squares[seen] / (2 * area * (2 * sigmas[seen]) ** 2)).mean())
+@dataclass(frozen=True)
+class Lane:
+    """One row of the table.
+
+    Attributes:
+        networks: What is computed in another way than the reference.
+        computed_by: Engine and precision, or the setting that chose them.
+        ways: How each network runs.
+        only: The one network that this is about, whose time is given; None for all.
+    """
+
+    networks: str
+    computed_by: str
+    ways: Ways
+    only: NetworkName | None = None
 
 
-def numbers(oks: Sequence[float], shifts: Sequence[float]) -> Result:
-    """Return the mean and the worst of similarities, and of shifts the median, 95th percentile and largest."""
-    return {
-        "people": len(oks),
-        "oks mean": round(float(np.mean(oks)), 5),
-        "oks worst": round(float(min(oks)), 5),
-        "oks below 0.98": int(sum(one < 0.98 for one in oks)),
-        "shift median": round(float(np.median(shifts)), 5),
-        "shift p95": round(float(np.percentile(shifts, 95)), 5),
-        "shift max": round(float(max(shifts)), 5),
-    }
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a lane.
+
+    Attributes:
+        lane: The lane.
+        milliseconds: What its networks take for a picture.
+        as_they_are: How the people on the pictures as they are differ from the reference's.
+        all_pictures: The same with the pictures mirrored and at half their size.
+    """
+
+    lane: Lane
+    milliseconds: float
+    as_they_are: Deviation
+    all_pictures: Deviation
 
 
-def compare(name: NetworkName, expected: Sequence[list[Person]], found: Sequence[list[Person]]) -> Result:
-    """Compare the people of each picture: the keypoints that depend on a network, and all of them."""
-    oks: list[float] = []
-    whole: list[float] = []
-    shifts: list[float] = []
-    lost = 0
-    for ours, theirs in zip(expected, found, strict=True):
-        for person in ours:
-            all_seen = person.scores >= SEEN
-            seen = all_seen & FOUND_WITH[name]
-            if not seen.any():
-                continue
-            same = max(theirs, key=lambda other: overlap(person.box, other.box), default=None)
-            if same is None or overlap(person.box, same.box) < SAME_PERSON:
-                lost += 1
-                continue
-            size = person.box[2:] - person.box[:2]
-            area = float(size.prod()) * BOX_FILLED
-            oks.append(similarity(person.keypoints, same.keypoints, seen, area))
-            whole.append(similarity(person.keypoints, same.keypoints, all_seen, area))
-            apart = np.linalg.norm(person.keypoints - same.keypoints, axis=1)[seen] / np.linalg.norm(size)
-            shifts += apart.tolist()
-    return {
-        **numbers(oks, shifts),
-        "whole oks mean": round(float(np.mean(whole)), 5),
-        "whole oks worst": round(min(whole), 5),
-        "lost": lost,
-        "new": sum(map(len, found)) - sum(map(len, expected)) + lost,
-    }
+class Pipeline:
+    """The embedded networks, each in any engine and precision; what it saw once it does not compute again."""
 
+    def __init__(self, config: RunnerConfig) -> None:
+        self._config = config
+        self._loaded: dict[NetworkEngine, LoadedNetwork] = {}
+        self._known: dict[tuple[NetworkEngine, bytes], Sequence[Any]] = {}
 
-def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the intersection over union of two boxes."""
-    shared = float(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod())
-    return shared / (float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - shared)
+    def network(self, way: NetworkEngine) -> LoadedNetwork:
+        """Return a network in an engine and precision."""
+        if way not in self._loaded:
+            self._loaded[way] = load_as(way.network, self._config, way)
+        return self._loaded[way]
+
+    def people(
+        self, ways: Ways, looked_at: Sequence[Picture], given: dict[NetworkName, list[Crops]] | None = None
+    ) -> People:
+        """Return the people of each picture; what the networks were given is added to `given`."""
+
+        def asked(name: NetworkName) -> Network[Any]:
+            async def run(crops: Crops) -> Sequence[Any]:
+                if given is not None:
+                    given.setdefault(name, []).append(crops)
+                seen = hashlib.sha256(crops.tobytes()).digest()
+                if (ways[name], seen) not in self._known:
+                    self._known[ways[name], seen] = self.network(ways[name])(crops)
+                return self._known[ways[name], seen]
+
+            return run
+
+        parts = assemble(NETWORKS, asked)
+        return [asyncio.run(find_people(picture, *parts)) for picture in looked_at]
 
 
 def shown(photos: Path, video: Path | None) -> dict[str, list[Picture]]:
@@ -140,40 +157,9 @@ def shown(photos: Path, video: Path | None) -> dict[str, list[Picture]]:
     }
 
 
-class Run:
-    """The pipeline over all pictures with certain networks; keeps what each network was given."""
-
-    def __init__(self, networks: Mapping[NetworkName, LoadedNetwork]) -> None:
-        self._networks = networks
-        self.given: dict[NetworkName, list[Crops]] = {name: [] for name in networks}
-
-    def people(self, looked_at: Sequence[Picture]) -> list[list[Person]]:
-        """Return the people of each picture."""
-        parts = assemble(files_of("embedded"), self._network)
-        return [asyncio.run(find_people(picture, *parts)) for picture in looked_at]
-
-    def _network(self, name: NetworkName) -> Network[Any]:
-        async def run(crops: Crops) -> Sequence[Any]:
-            self.given[name].append(crops)
-            return self._networks[name](crops)
-
-        return run
-
-
-def milliseconds(networks: Mapping[str, LoadedNetwork], crops: Crops) -> dict[str, float]:
-    """Return the time of the fastest run of each network per crop, run in turn."""
-    fastest = dict.fromkeys(networks, float("inf"))
-    for _ in range(ROUNDS):
-        for name, network in networks.items():
-            start = time.perf_counter()
-            network(crops)
-            fastest[name] = min(fastest[name], time.perf_counter() - start)
-    return {name: round(seconds * 1e3 / len(crops), 2) for name, seconds in fastest.items()}
-
-
-def ways(name: NetworkName, config: RunnerConfig) -> list[NetworkEngine]:
+def ways_of(name: NetworkName, config: RunnerConfig) -> list[NetworkEngine]:
     """Return all ways in which a network can run on this machine, the reference first."""
-    digest = model_store(config).digest(files_of("embedded")[name])
+    digest = model_store(config).digest(NETWORKS[name])
     found = [
         NetworkEngine(name, engine, precision)
         for engine in ("onnxruntime", "openvino", "opencv")
@@ -183,117 +169,130 @@ def ways(name: NetworkName, config: RunnerConfig) -> list[NetworkEngine]:
     return [way for way in found if way.precision != "mixed" or mixture(name, digest)]
 
 
-def measure(
-    config: RunnerConfig, looked_at: Mapping[str, list[Picture]], measured: Sequence[NetworkName]
-) -> dict[str, Any]:
-    """Measure each network in each engine and precision."""
+def lanes(config: RunnerConfig) -> list[Lane]:
+    """Return the rows of the table, the reference first."""
+    ways = {name: ways_of(name, config) for name in NETWORKS}
+    reference = {name: of_one[0] for name, of_one in ways.items()}
+    rows = [
+        Lane("all", labelled(way), {name: replace(way, network=name) for name in NETWORKS})
+        for way in ways["hand"]  # has no mixture
+    ]
+    for setting in SETTINGS:
+        chosen = decide(replace(config, engine="auto", precision=setting))
+        ways_chosen = {name: NetworkEngine(name, one.engine, one.precision) for name, one in chosen.items()}
+        rows.append(Lane("all", setting, ways_chosen))
+    for name, of_one in ways.items():
+        rows += [
+            Lane(TITLES[name], labelled(way), {**reference, name: way}, name)
+            for way in of_one
+            if way.precision != "f32"
+        ]
+    return rows
+
+
+def labelled(way: NetworkEngine) -> str:
+    """Return the name of an engine and precision in tables."""
+    return f"{way.engine} {way.precision}"
+
+
+def milliseconds(
+    networks: Sequence[tuple[NetworkEngine, LoadedNetwork]], batches: Sequence[Crops]
+) -> dict[NetworkEngine, float]:
+    """Return the time of the fastest run of each network over all batches; they take turns."""
+    seconds = {way: float("inf") for way, _ in networks}
+    for _ in range(ROUNDS):
+        for way, network in networks:
+            start = time.perf_counter()
+            for crops in batches:
+                network(crops)
+            seconds[way] = min(seconds[way], time.perf_counter() - start)
+    return {way: 1e3 * fastest for way, fastest in seconds.items()}
+
+
+def measure(config: RunnerConfig, looked_at: Mapping[str, list[Picture]], out: Path) -> list[Measured]:
+    """Measure all lanes."""
+    pipeline = Pipeline(config)
+    rows = lanes(config)
+    plain = looked_at["as they are"]
     everything = [picture for group in looked_at.values() for picture in group]
-    names = list(files_of("embedded"))
-    loaded = {name: {way: load_as(name, config, way) for way in ways(name, config)} for name in names}
-    references = {name: next(iter(loaded[name].values())) for name in names}
-    reference = Run(references)
-    expected = reference.people(everything)
-    report: dict[str, Any] = {}
-    for name in measured:
-        labels = {f"{way.engine} {way.precision}": network for way, network in loaded[name].items()}
-        took = milliseconds(labels, max(reference.given[name], key=len)[:4])
-        for label, network in labels.items():
-            people = Run({**references, name: network}).people(everything)
-            row = {"ms": took[label], **compare(name, expected, people)}
-            report[f"{name}, {label}"] = row
-            print(
-                f"{name:10} {label:18}", "  ".join(f"{key} {value}" for key, value in row.items()), flush=True
-            )
-    return report
+    reference = rows[0].ways
+    given: dict[NetworkName, list[Crops]] = {}
+    pipeline.people(reference, plain, given)
+    took = {
+        name: milliseconds([(way, pipeline.network(way)) for way in ways_of(name, config)], given[name])
+        for name in given
+    }
+    expected = pipeline.people(reference, everything)
+    measured: list[Measured] = []
+    for row in rows:
+        found = pipeline.people(row.ways, everything)
+        counted = EVERYTHING if row.only is None else FOUND_WITH[row.only]
+        one = Measured(
+            row,
+            sum(took[name][row.ways[name]] for name in took if row.only in (None, name)) / len(plain),
+            deviation(expected[: len(plain)], found[: len(plain)], counted),
+            deviation(expected, found, counted),
+        )
+        print(markdown_row(one, one.all_pictures), flush=True)
+        measured.append(one)
+        if row.computed_by in SETTINGS and one.as_they_are.worst:
+            file = out / f"worst-{row.computed_by}.png"
+            draw_worst(plain, expected, found, one.as_they_are.worst, file)
+    return measured
 
 
-def cuts(model: Any) -> list[str]:
-    """Return the tensors of a known shape on which alone everything behind them depends."""
-    described = onnx.shape_inference.infer_shapes(model).graph.value_info
-    known = {value.name for value in described if len(value.type.tensor_type.shape.dim)}
-    constants = {weight.name for weight in model.graph.initializer}
-    last_use = {name: k for k, node in enumerate(model.graph.node) for name in node.input}
-    alive: set[str] = {i.name for i in model.graph.input}
-    found: list[str] = []
-    for k, node in enumerate(model.graph.node):
-        alive |= set(node.output) - constants
-        alive = {name for name in alive if last_use.get(name, -1) > k}
-        if len(alive) == 1 and alive <= known and node.op_type in ("Mul", "Concat", "Reshape", "Add"):
-            found += alive
-    return found
+def draw_worst(
+    looked_at: Sequence[Picture], expected: People, found: People, worst: tuple[int, int, int], file: Path
+) -> None:
+    """Draw a person as the reference has them, and beside it as they came out."""
+    picture, one, other = worst
+    person = expected[picture][one]
+    cut = cut_out("", looked_at[picture], person)
+    (x, y), (width, height) = cut.corner.tolist(), cut.size.tolist()
+    plain = looked_at[picture][y : y + height, x : x + width]
+    scale = 900 / max(width, height)
+    sides = [draw(plain, [who], scale, cut.corner) for who in (person, found[picture][other])]
+    cv2.imwrite(str(file), np.hstack(sides))
 
 
-def search(config: RunnerConfig, looked_at: Mapping[str, list[Picture]]) -> dict[str, Any]:
-    """Compute the body network in f32 up to each tensor in turn, in bf16 behind it."""
-    store = model_store(config)
-    file = files_of("embedded")["body"]
-    reference = Run(
-        {
-            name: load_as(name, config, NetworkEngine(name, "onnxruntime", "f32"))
-            for name in files_of("embedded")
-        }
-    )
-    crops: dict[str, Crops] = {}
-    for group, shown_pictures in looked_at.items():
-        reference.given["body"].clear()
-        reference.people(shown_pictures)
-        crops[group] = np.concatenate(reference.given["body"])
-    (prepared,) = network_files(NetworkSource("body", store.path(file), store.digest(file))).files
-    model = onnx.load(str(prepared))
-    place = Place("cpu", config.threads)
+def markdown_row(one: Measured, apart: Deviation) -> str:
+    """Write one row of the table."""
 
-    def pose(files: Sequence[Path], *computed_in: PartPrecision) -> SimccPose:
-        return SimccPose(load_graph(files, "openvino", computed_in, place), prepared=True)
+    def spread(of: Spread | None, scale: float) -> str:
+        return " / ".join(f"{scale * value:.2f}" for value in asdict(of).values()) if of else "-"
 
-    def in_parts(tensors: Sequence[str]) -> list[Path]:
-        parts = [model]
-        for tensor in tensors:
-            parts[-1:] = cut(parts[-1], [tensor])
-        files = [Path(folder) / f"{'-'.join(tensors)}-{i}.onnx".replace("/", "_") for i in range(len(parts))]
-        for part, path in zip(parts, files, strict=True):
-            onnx.save(part, str(path))
-        return files
+    def oks(mean: float | None, worst: float | None) -> str:
+        return "-" if mean is None else f"{mean:.4f} / {worst:.3f}"
 
-    plain = {"f32": pose([prepared], "f32"), "bf16": pose([prepared], "bf16")}
-    report: dict[str, Any] = {}
-
-    def try_out(label: str, candidate: SimccPose) -> None:
-        took = milliseconds({**plain, label: candidate}, crops["as they are"][:4])
-        row: dict[str, Any] = {"ms": took[label], "f32 ms": took["f32"], "bf16 ms": took["bf16"]}
-        for group, some in crops.items():
-            row[group] = compare_crops(plain["f32"](some), candidate(some))
-        report[label] = row
-        brief = {g: (row[g]["oks mean"], row[g]["oks worst"]) for g in crops}
-        print(f"{label:24} ms {row['ms']} (f32 {row['f32 ms']}, bf16 {row['bf16 ms']})", brief, flush=True)
-
-    with tempfile.TemporaryDirectory() as folder:
-        places = cuts(model)
-        try_out("bf16", plain["bf16"])
-        last = places[-1]
-        for tensor in places:
-            try:
-                try_out(f"f32 up to {tensor}", pose(in_parts([tensor]), "f32", "bf16"))
-                if tensor != last:
-                    try_out(f"bf16 {tensor} to {last}", pose(in_parts([tensor, last]), "f32", "bf16", "f32"))
-            except UnexpectedGraphError as error:
-                print(f"{tensor}: {error}")
-    return report
+    cells = [
+        *(one.lane.networks, one.lane.computed_by, apart.people, apart.missed, apart.invented),
+        *(apart.keypoints, apart.lost, apart.gained),
+        *(spread(apart.pixels, 1), spread(apart.share, 100)),
+        *(oks(apart.oks_mean, apart.oks_worst), oks(apart.whole_oks_mean, apart.whole_oks_worst)),
+        *("-" if ap is None else f"{ap:.3f}" for ap in apart.ap.values()),
+        f"{one.milliseconds:.1f}",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
-def compare_crops(expected: Sequence[NDArray[np.float32]], found: Sequence[NDArray[np.float32]]) -> Result:
-    """Compare the body network's own keypoints, in pixels of the crop."""
-    order = list(HALPE_BODY_AND_FEET)
-    oks: list[float] = []
-    shifts: list[float] = []
-    for ours, theirs in zip(expected, found, strict=True):
-        seen = ours[order, 2] >= SEEN
-        if not seen.any():
-            continue
-        area = 192 * 256 / CROP_MARGIN**2 * BOX_FILLED
-        oks.append(similarity(ours[order, :2], theirs[order, :2], seen, area))
-        apart = np.linalg.norm(ours[order, :2] - theirs[order, :2], axis=1)[seen]
-        shifts += (apart / (np.hypot(192, 256) / CROP_MARGIN)).tolist()
-    return numbers(oks, shifts)
+def markdown(measured: Sequence[Measured]) -> str:
+    """Write the tables, and what `auto` and `fast` stand for."""
+    head = f"| {COLUMNS} |\n|{' --- |' * len(COLUMNS.split('|'))}"
+    as_they_are = [markdown_row(one, one.as_they_are) for one in measured]
+    all_pictures = [markdown_row(one, one.all_pictures) for one in measured]
+    chosen = [
+        f"`{one.lane.computed_by}`: "
+        + ", ".join(f"{TITLES[name]} {labelled(way)}" for name, way in one.lane.ways.items())
+        for one in measured
+        if one.lane.computed_by in SETTINGS
+    ]
+    page = [
+        "Shifts: median / 95th percentile / largest. OKS: mean / worst person.",
+        "\n".join(["## Pictures as they are\n", head, *as_they_are]),
+        "\n".join(["## With the same ones mirrored and at half their size\n", head, *all_pictures]),
+        *chosen,
+    ]
+    return "\n\n".join(page) + "\n"
 
 
 def main() -> None:
@@ -301,18 +300,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--photos", type=Path, required=True, help="Folder of photographs.")
     parser.add_argument("--video", type=Path, help="Video whose frames are looked at as well.")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file for the numbers.")
-    parser.add_argument("--network", choices=list(FOUND_WITH), help="Only this one.")
-    parser.add_argument("--search", action="store_true", help="Look for a mixed body network instead.")
+    parser.add_argument("--out", type=Path, default=Path("build/precision"))
     arguments = parser.parse_args()
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
     config = RunnerConfig("embedded", "cpu", usable_cpus(), None)
     fetch_files(config)
-    looked_at = shown(arguments.photos, arguments.video)
-    if arguments.search:
-        report = search(config, looked_at)
-    else:
-        report = measure(config, looked_at, [arguments.network] if arguments.network else list(FOUND_WITH))
-    arguments.out.write_text(json.dumps(report, indent=1))
+    measured = measure(config, shown(arguments.photos, arguments.video), out)
+    (out / "precision.json").write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n")
+    (out / "precision.md").write_text(markdown(measured))
+    print(markdown(measured))
 
 
 if __name__ == "__main__":

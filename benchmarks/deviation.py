@@ -1,0 +1,178 @@
+"""How far people lie, who were found in one way, from the same people found in another.
+
+Of each person those keypoints count that the reference has a score of `SEEN` or more for. Shifts and OKS are those of
+people whom both found, however unsure of a keypoint the other one is; who was missed or invented, and which keypoints
+were lost, is counted beside them.
+Average precision (OKS-AP) counts everything: it takes the reference for the truth, in the evaluation that
+`rtmlib-backend evaluate` uses too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.coco.document import OUTLINE_SHARE
+from adapters.coco.evaluation import evaluate_pictures, similarity
+from adapters.coco.reading import CocoPerson, CocoPicture
+from wholebody.assignment import best_pairs
+from wholebody.person import Person
+from wholebody.schema import KEYPOINT_COUNT
+
+SEEN = 0.3
+"""Least score in the reference of a keypoint that is compared."""
+SAME_PERSON = 0.5
+"""Least intersection over union of two boxes that are taken for those of one person."""
+EVERYTHING: NDArray[np.bool_] = np.ones(KEYPOINT_COUNT, np.bool_)
+
+People = Sequence[Sequence[Person]]
+"""The people of each picture."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, 95th percentile and largest of some distances."""
+
+    median: float
+    p95: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How people differ from those of the reference.
+
+    Attributes:
+        people: People compared: found by both, with a keypoint that counts.
+        missed: People of the reference whom nobody was paired with.
+        invented: People found who were paired with nobody.
+        keypoints: Keypoints that count, of the people compared.
+        lost: Those of them whose score fell below `SEEN`, or that have no place at all any more.
+        gained: Keypoints that the reference has a lower score for, and that have reached it.
+        not_found: Those lost that have no place any more, as those of a hand that was not found.
+        pixels: Shifts of all that have one, in pixels of the picture; None where there are none.
+        share: The same as shares of the diagonal of the person's box.
+        oks_mean: Object keypoint similarity of the people compared, on the mean; None where there are none.
+        oks_worst: That of the worst.
+        whole_oks_mean: The same over all keypoints instead of those that are counted, of the same people.
+        whole_oks_worst: That of the worst of them.
+        worst: Who has `oks_worst`: number of the picture, of the person in the reference, and of the one found.
+        ap: Average precision, 0 to 1, of the whole and of each part; None where the reference has nothing of it.
+    """
+
+    people: int
+    missed: int
+    invented: int
+    keypoints: int
+    lost: int
+    gained: int
+    not_found: int
+    pixels: Spread | None
+    share: Spread | None
+    oks_mean: float | None
+    oks_worst: float | None
+    whole_oks_mean: float | None
+    whole_oks_worst: float | None
+    worst: tuple[int, int, int] | None
+    ap: Mapping[str, float | None]
+
+
+def deviation(expected: People, found: People, counted: NDArray[np.bool_] = EVERYTHING) -> Deviation:
+    """Compare people with those of a reference.
+
+    Args:
+        expected: The people of each picture in the reference.
+        found: Those of the same pictures, found in another way.
+        counted: Which keypoints shifts and OKS are of, shape (133,); average precision is of all, part by part.
+    """
+    paired = [pairs(*both) for both in zip(expected, found, strict=True)]
+    compared: list[tuple[int, int, int]] = []
+    oks: list[float] = []
+    whole_oks: list[float] = []
+    pixels: list[NDArray[np.floating]] = []
+    share: list[NDArray[np.floating]] = []
+    keypoints = lost = gained = not_found = 0
+    for picture, same in enumerate(paired):
+        for one, other in same:
+            ours, theirs = expected[picture][one], found[picture][other]
+            all_seen = ours.scores >= SEEN
+            seen = counted & all_seen
+            if not seen.any():
+                continue
+            placed = seen & (theirs.scores > 0)
+            apart = np.linalg.norm(ours.keypoints - theirs.keypoints, axis=1)[placed]
+            compared.append((picture, one, other))
+            oks.append(similarity(_coco(ours, seen), _coco(theirs, placed)))
+            whole_oks.append(similarity(_coco(ours, all_seen), _coco(theirs, theirs.scores > 0)))
+            pixels.append(apart)
+            share.append(apart / float(np.linalg.norm(ours.box[2:] - ours.box[:2])))
+            keypoints += int(seen.sum())
+            lost += int((seen & (theirs.scores < SEEN)).sum())
+            gained += int((counted & ~all_seen & (theirs.scores >= SEEN)).sum())
+            not_found += int(seen.sum() - placed.sum())
+    matched = sum(map(len, paired))
+    return Deviation(
+        people=len(compared),
+        missed=sum(map(len, expected)) - matched,
+        invented=sum(map(len, found)) - matched,
+        keypoints=keypoints,
+        lost=lost,
+        gained=gained,
+        not_found=not_found,
+        pixels=_spread(pixels),
+        share=_spread(share),
+        oks_mean=float(np.mean(oks)) if oks else None,
+        oks_worst=min(oks, default=None),
+        whole_oks_mean=float(np.mean(whole_oks)) if whole_oks else None,
+        whole_oks_worst=min(whole_oks, default=None),
+        worst=compared[int(np.argmin(oks))] if oks else None,
+        ap=_average_precision(expected, found),
+    )
+
+
+def pairs(expected: Sequence[Person], found: Sequence[Person]) -> list[tuple[int, int]]:
+    """Pair the people of a picture, each with one at most, so that their boxes overlap the most on the whole."""
+    overlaps = np.array([[overlap(a.box, b.box) for b in found] for a in expected])
+    overlaps = overlaps.reshape(len(expected), len(found))  # also where there is nobody
+    # Who is not the same person is worth nothing: they must not keep two apart who are.
+    worth = np.where(overlaps >= SAME_PERSON, overlaps, 0.0)
+    return [(a, b) for a, b in best_pairs(worth) if worth[a, b] > 0]
+
+
+def overlap(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Return the intersection over union of two boxes x1, y1, x2, y2."""
+    shared = float(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod())
+    return shared / (float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - shared)
+
+
+def _spread(distances: Sequence[NDArray[np.floating]]) -> Spread | None:
+    together = np.concatenate([*distances, np.empty(0)])
+    if not len(together):
+        return None
+    median, p95, largest = np.percentile(together, (50, 95, 100))
+    return Spread(float(median), float(p95), float(largest))
+
+
+def _average_precision(expected: People, found: People) -> dict[str, float | None]:
+    truth = {
+        (number,): CocoPicture(str(number), None, tuple(_coco(one, one.scores >= SEEN) for one in people))
+        for number, people in enumerate(expected)
+    }
+    said = {
+        (number,): CocoPicture(str(number), None, tuple(_coco(one, one.scores > 0) for one in people))
+        for number, people in enumerate(found)
+    }
+    return {name: group.ap for name, group in evaluate_pictures(truth, said).groups.items()}
+
+
+def _coco(person: Person, visible: NDArray[np.bool_]) -> CocoPerson:
+    corner, size = person.box[:2].astype(np.float64), (person.box[2:] - person.box[:2]).astype(np.float64)
+    return CocoPerson(
+        box=np.concatenate([corner, size]),
+        area=float(size.prod()) * OUTLINE_SHARE,
+        keypoints=person.keypoints.astype(np.float64),
+        visibility=np.where(visible, 2.0, 0.0),
+        score=person.box_score,
+        crowd=False,
+    )
