@@ -27,6 +27,11 @@ def batches(server: Server) -> dict[str, float]:
     }
 
 
+def lags(server: Server) -> dict[str, float]:
+    bucket = "rtmlib_event_loop_lag_seconds_bucket"
+    return {"all": server.metric(bucket, le="+Inf"), "short": server.metric(bucket, le="0.1")}
+
+
 @pytest.fixture(scope="module")
 def load(server: Server, new_figure: Callable[[], str]) -> dict[str, Any]:
     """Sixteen callers, three requests each; meanwhile one who asks for /health."""
@@ -41,7 +46,7 @@ def load(server: Server, new_figure: Callable[[], str]) -> dict[str, Any]:
 
     alone_before = seconds_alone()
     figures = [new_figure() for _ in range(CALLERS * ROUNDS)]
-    before = batches(server)
+    before, lags_before = batches(server), lags(server)
     health: list[float] = []
     with ThreadPoolExecutor(CALLERS) as callers:
         running = [callers.submit(server.predict, figure) for figure in figures]
@@ -50,11 +55,12 @@ def load(server: Server, new_figure: Callable[[], str]) -> dict[str, Any]:
             assert server.ask("GET", "/health").status == 200
             health.append(time.perf_counter() - started)
             time.sleep(0.02)
-    after = batches(server)
+    after, lags_after = batches(server), lags(server)
     return {
         "slots": [one.result() for one in running],
         "health": health,
         "batches": {name: after[name] - before[name] for name in after},
+        "lags": {name: lags_after[name] - lags_before[name] for name in lags_after},
         "alone": (alone_before, seconds_alone()),
     }
 
@@ -104,3 +110,9 @@ def test_health_is_answered_within_label_studios_second_meanwhile(load: dict[str
 def test_who_comes_alone_afterwards_waits_no_longer_than_before(load: dict[str, Any]) -> None:
     before, after = load["alone"]
     assert after < 2 * before
+
+
+def test_the_event_loop_is_not_held_up_by_the_work(load: dict[str, Any]) -> None:
+    seen = load["lags"]
+    assert seen["all"] >= 8, "measured four times a second"
+    assert seen["short"] >= 0.9 * seen["all"]
