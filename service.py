@@ -36,13 +36,17 @@ from adapters.log_lines import configure_logging
 from adapters.predicting import label_studio_credentials, open_predictor
 from adapters.prediction_cache.cache import open_prediction_cache
 from adapters.predictor import TASKS_IN_HAND, Predictor
+from adapters.server_processes import is_worker
 from adapters.settings import SettingsError, load_settings
 from adapters.status import NetworkInUse, Status
 from adapters.tracing import TracingError, configure_tracing, trace_requests
 from runners.assembly import model_version
 from runners.choice import engines_in_use, networks_of
+from runners.orphans import announce_supervisor, end_with_supervisor
 from runners.services import assemble_runners, runner_services
 
+if is_worker():
+    end_with_supervisor()
 try:
     settings = load_settings()
 except SettingsError as error:
@@ -72,6 +76,7 @@ def watch_workers() -> None:
     """Have BentoML's supervisor watch the workers that it is about to start."""
     from runners.supervision import supervise  # noqa: PLC0415 - of no use to the workers
 
+    announce_supervisor()
     supervise()
 
 
@@ -190,17 +195,20 @@ def openapi() -> dict[str, Any]:
         ours = version("rtmlib-ml-backend")
     except PackageNotFoundError:  # in a Bento the code is copied, not installed
         ours = str(Backend.bento.tag.version) if Backend.bento else "unknown"
-    return complete(Backend.openapi_spec.asdict(), ours)
+    return complete(Backend.openapi_spec.asdict(), ours, password_needed=basic_auth is not None)
 
 
 trace_requests(Backend)
 password = settings.basic_auth_pass
+basic_auth = (
+    BasicAuth(settings.basic_auth_user, password.get_secret_value())
+    if settings.basic_auth_user and password
+    else None
+)
 Backend.add_asgi_middleware(
     cast(Any, Surface),  # BentoML's protocol for middleware describes the instance, not the class
     routes=get_routes(status, openapi),
-    auth=BasicAuth(settings.basic_auth_user, password.get_secret_value())
-    if settings.basic_auth_user and password
-    else None,
+    auth=basic_auth,
     max_request_bytes=settings.max_request_bytes,
     retry_after_s=retry_after_s,
     cross_origin=CrossOrigin(frozenset(settings.cors_allowed_origins)),

@@ -102,7 +102,7 @@ class MetricFiles:
         self._sums: list[tuple[np.ufunc, NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]] = []
 
     def exposition(self) -> bytes:
-        """Return the metrics in Prometheus' text format. Blocking, and for one thread at a time."""
+        """Return the metrics in Prometheus' text format; for one thread at a time."""
         changed = self._find_files()
         for file in self._files.values():
             changed |= file.refresh()

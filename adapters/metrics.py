@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import get_args
 
 import numpy as np
@@ -23,15 +22,11 @@ from wholebody.schema import PART_RANGES
 
 
 def exposition() -> bytes:
-    """Return all metrics in Prometheus' text format. Blocking: looks at the server's processes and their files."""
+    """Return all metrics in Prometheus' text format; takes 2 ms, and 15 ms when metrics or processes are new."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # set by BentoML's server
     if folder is None:
         return generate_latest(REGISTRY)
-    with _one_at_a_time:
-        return _metric_files(Path(folder)).exposition() + generate_latest(_processes())
-
-
-_one_at_a_time = Lock()
+    return _metric_files(Path(folder)).exposition() + generate_latest(_processes())
 
 
 @cache

@@ -95,6 +95,12 @@ class WatchfulArbiter(_Arbiter):
         while True:
             await asyncio.sleep(PROBE_INTERVAL_S)
             await asyncio.gather(*(self._probe(runner) for runner in runners))
+            self._forget_ended(runners)
+
+    def _forget_ended(self, runners: list[Any]) -> None:
+        """Forget processes that are gone: another may get the number, and is given time to load its networks."""
+        running = {pid for runner in runners for pid in runner.get_active_pids()}
+        self._missed = {pid: missed for pid, missed in self._missed.items() if pid in running}
 
     async def _probe(self, runner: Any) -> None:
         for pid in runner.get_active_pids():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
-from adapters.http.surface import PROBES
+from adapters.http.surface import OPEN_TO_ALL, PROBES
 
 _ERROR = {
     "type": "object",
@@ -61,6 +61,13 @@ _GET = {
     ),
 }
 
+_BASIC_AUTH = "basicAuth"
+_BASIC_AUTH_SCHEME = {
+    "type": "http",
+    "scheme": "basic",
+    "description": "BASIC_AUTH_USER and BASIC_AUTH_PASS of this backend.",
+}
+
 _SCHEMAS = "#/components/schemas/"
 
 _TEXT = {"type": "string"}
@@ -82,12 +89,13 @@ _GET_SCHEMAS: dict[str, Any] = {
 }
 
 
-def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
+def complete(document: dict[str, Any], version: str, *, password_needed: bool) -> dict[str, Any]:
     """Complete BentoML's OpenAPI document.
 
     Args:
         document: As BentoML generates it.
         version: Version of this package.
+        password_needed: Whether callers must send a user name and a password.
     """
     # Programs make the names of their classes of those of the schemas; nobody knows BentoML's word for them.
     document = json.loads(json.dumps(document).replace("IODescriptor", ""))
@@ -122,6 +130,12 @@ def complete(document: dict[str, Any], version: str) -> dict[str, Any]:
         }
     schemas = document["components"]["schemas"] | {"Error": _ERROR}
     document["components"]["schemas"] = {name: schemas[name] for name in sorted(_used(paths, schemas))}
+    if password_needed:
+        document["components"]["securitySchemes"] = {_BASIC_AUTH: _BASIC_AUTH_SCHEME}
+        document["security"] = [{_BASIC_AUTH: []}]
+        for path in OPEN_TO_ALL & paths.keys():
+            for operation in paths[path].values():
+                operation["security"] = []
     return document | {
         "openapi": "3.1.0",  # BentoML says 3.0.2, but its schemas are JSON Schema 2020-12, as in 3.1
         "paths": paths,

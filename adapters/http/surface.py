@@ -36,6 +36,7 @@ PROBES = frozenset({"/health", "/livez", "/readyz"})
 """Open to everybody: load balancers and kubelets have no password."""
 WEBHOOK = "/webhook"
 """Open as well: Label Studio sends no credentials with ordinary webhooks."""
+OPEN_TO_ALL = PROBES | {WEBHOOK}
 WORK = "/predict"
 POST_ROUTES = frozenset({WORK, "/setup", WEBHOOK, "/train"})
 BENTOML_ROUTES = frozenset(
@@ -217,8 +218,7 @@ class Surface:
     def _not_allowed(self, request: Request) -> Response | None:
         """Refuse who may not ask. Like all that follows it looks at the headers only, so it costs next to nothing."""
         # Not of request.url: that is put together from the Host header too, and read again.
-        path = request.scope["path"]
-        open_to_all = path in PROBES or path == WEBHOOK
+        open_to_all = request.scope["path"] in OPEN_TO_ALL
         if self._auth and not open_to_all and not self._auth.admits(request.headers.get("authorization")):
             return error_response(
                 401,

@@ -24,20 +24,31 @@ POST = {
 GET = ["/health", "/versions", "/status", "/metrics", "/livez", "/readyz"]
 
 
-@pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def document_with(folder: Path, **settings: str) -> Any:
     """The service's own document, made in a process of its own: importing the service configures logging."""
     ours = {name.upper() for name in Settings.model_fields}
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     made = subprocess.run(
         [sys.executable, "-c", "import json, service; print(json.dumps(service.openapi()))"],
         cwd=ROOT,
-        env=environment | {"BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml"))},
+        env=environment | {"BENTOML_HOME": str(folder)} | settings,
         stdout=subprocess.PIPE,
         timeout=60,
         check=True,
     )
     return json.loads(made.stdout)
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return document_with(tmp_path_factory.mktemp("bentoml"))
+
+
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The document of a service that asks for a password."""
+    folder = tmp_path_factory.mktemp("bentoml")
+    return document_with(folder, BASIC_AUTH_USER="label-studio", BASIC_AUTH_PASS="never-told")
 
 
 def references(node: Any) -> Iterator[str]:
@@ -134,3 +145,28 @@ def test_it_names_the_version_of_the_package(document: Any) -> None:
     from importlib.metadata import version
 
     assert document["info"]["version"] == version("rtmlib-ml-backend")
+
+
+def test_without_a_password_nothing_is_said_of_one(document: Any) -> None:
+    assert "securitySchemes" not in document["components"]
+    assert "security" not in document
+
+
+def test_with_one_programs_and_the_api_page_learn_where_to_send_it(protected: Any) -> None:
+    validate(protected)
+    (name,) = protected["components"]["securitySchemes"]
+    scheme = protected["components"]["securitySchemes"][name]
+
+    assert (scheme["type"], scheme["scheme"]) == ("http", "basic")
+    assert protected["security"] == [{name: []}]
+    assert "never-told" not in json.dumps(protected)
+
+
+def test_what_is_open_to_everybody_asks_for_none(protected: Any) -> None:
+    """The same routes as in tests/service/test_protection.py."""
+    operations = {path: operation for path, item in protected["paths"].items() for operation in item.values()}
+
+    assert {path for path, operation in operations.items() if operation.get("security") == []} == {
+        *("/health", "/livez", "/readyz", "/webhook"),
+    }
+    assert all(operation.get("security", []) == [] for operation in operations.values())

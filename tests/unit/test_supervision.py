@@ -52,3 +52,14 @@ async def test_one_that_has_been_loading_for_too_long_is_ended(
         await arbiter._probe(runner(worker, LOADING_LIMIT_S + 1))
 
     assert worker.wait(5) == -9
+
+
+async def test_processes_that_are_gone_are_forgotten(arbiter: Any, worker: subprocess.Popen[bytes]) -> None:
+    ended, others = runner(worker, 1), SimpleNamespace(get_active_pids=lambda: [2])
+    arbiter._missed = {worker.pid: 1, 2: 0, 3: 1}
+
+    arbiter._forget_ended([ended, others])
+    assert arbiter._missed == {worker.pid: 1, 2: 0}
+    ended.get_active_pids = list
+    arbiter._forget_ended([ended, others])
+    assert arbiter._missed == {2: 0}
