@@ -76,6 +76,8 @@ looked for where the body's keypoints are, and move a little with them."""
 Crops = NDArray[np.uint8]
 Ways = Mapping[NetworkName, NetworkEngine]
 """How each network runs."""
+Times = dict[NetworkName, dict[NetworkEngine, float]]
+"""Milliseconds that each network takes for a picture, run in each way."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +211,10 @@ def milliseconds(
     return {way: 1e3 * fastest for way, fastest in seconds.items()}
 
 
-def measure(config: RunnerConfig, looked_at: Mapping[str, list[Picture]], out: Path) -> list[Measured]:
-    """Measure all lanes."""
+def measure(
+    config: RunnerConfig, looked_at: Mapping[str, list[Picture]], out: Path
+) -> tuple[list[Measured], Times]:
+    """Measure all lanes, and the time of each network."""
     pipeline = Pipeline(config)
     rows = lanes(config)
     plain = looked_at["as they are"]
@@ -218,10 +222,10 @@ def measure(config: RunnerConfig, looked_at: Mapping[str, list[Picture]], out: P
     reference = rows[0].ways
     given: dict[NetworkName, list[Crops]] = {}
     pipeline.people(reference, plain, given)
-    took = {
-        name: milliseconds([(way, pipeline.network(way)) for way in ways_of(name, config)], given[name])
-        for name in given
-    }
+    took: Times = {}
+    for name, batches in given.items():
+        networks = [(way, pipeline.network(way)) for way in ways_of(name, config)]
+        took[name] = {way: ms / len(plain) for way, ms in milliseconds(networks, batches).items()}
     expected = pipeline.people(reference, everything)
     measured: list[Measured] = []
     for row in rows:
@@ -229,7 +233,7 @@ def measure(config: RunnerConfig, looked_at: Mapping[str, list[Picture]], out: P
         counted = EVERYTHING if row.only is None else FOUND_WITH[row.only]
         one = Measured(
             row,
-            sum(took[name][row.ways[name]] for name in took if row.only in (None, name)) / len(plain),
+            sum(took[name][row.ways[name]] for name in took if row.only in (None, name)),
             deviation(expected[: len(plain)], found[: len(plain)], counted),
             deviation(expected, found, counted),
         )
@@ -238,7 +242,7 @@ def measure(config: RunnerConfig, looked_at: Mapping[str, list[Picture]], out: P
         if row.computed_by in SETTINGS and one.as_they_are.worst:
             file = out / f"worst-{row.computed_by}.png"
             draw_worst(plain, expected, found, one.as_they_are.worst, file)
-    return measured
+    return measured, took
 
 
 def draw_worst(
@@ -275,7 +279,17 @@ def markdown_row(one: Measured, apart: Deviation) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def markdown(measured: Sequence[Measured]) -> str:
+def markdown_times(took: Times) -> str:
+    """Write the time of each network in each way as a table."""
+    columns = list(dict.fromkeys(labelled(way) for ways in took.values() for way in ways))
+    rows = [f"| network | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
+    for name, ways in took.items():
+        times = {labelled(way): f"{ms:.1f}" for way, ms in ways.items()}
+        rows.append(f"| {TITLES[name]} | {' | '.join(times.get(column, '') for column in columns)} |")
+    return "\n".join(rows)
+
+
+def markdown(measured: Sequence[Measured], took: Times) -> str:
     """Write the tables, and what `auto` and `fast` stand for."""
     head = f"| {COLUMNS} |\n|{' --- |' * len(COLUMNS.split('|'))}"
     as_they_are = [markdown_row(one, one.as_they_are) for one in measured]
@@ -291,6 +305,7 @@ def markdown(measured: Sequence[Measured]) -> str:
         "\n".join(["## Pictures as they are\n", head, *as_they_are]),
         "\n".join(["## With the same ones mirrored and at half their size\n", head, *all_pictures]),
         *chosen,
+        f"## Milliseconds a picture\n\n{markdown_times(took)}",
     ]
     return "\n\n".join(page) + "\n"
 
@@ -306,10 +321,17 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     config = RunnerConfig("embedded", "cpu", usable_cpus(), None)
     fetch_files(config)
-    measured = measure(config, shown(arguments.photos, arguments.video), out)
-    (out / "precision.json").write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n")
-    (out / "precision.md").write_text(markdown(measured))
-    print(markdown(measured))
+    measured, took = measure(config, shown(arguments.photos, arguments.video), out)
+    page = markdown(measured, took)
+    report = {
+        "lanes": [asdict(one) for one in measured],
+        "ms a picture": {
+            name: {labelled(way): ms for way, ms in ways.items()} for name, ways in took.items()
+        },
+    }
+    (out / "precision.json").write_text(json.dumps(report, indent=1) + "\n")
+    (out / "precision.md").write_text(page)
+    print(page)
 
 
 if __name__ == "__main__":
