@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from adapters.cli.doctor_label_config import LabelConfigProblemError, label_config_of_file
 from adapters.cli.label_studio_access import label_studio_access
 from adapters.coco.document import PictureOfTask
 from adapters.coco.picture_names import PictureFields
@@ -25,7 +26,9 @@ _WARNINGS_SHOWN = 20
 ProjectOption = Annotated[
     int | None,
     typer.Option(
-        "--project", help="Number of a project in Label Studio (LABEL_STUDIO_URL, LABEL_STUDIO_API_TOKEN)."
+        "--project",
+        min=1,
+        help="Number of a project in Label Studio (LABEL_STUDIO_URL, LABEL_STUDIO_API_TOKEN).",
     ),
 ]
 ExportOption = Annotated[
@@ -155,14 +158,14 @@ def load_project(project: int | None, export: Path | None, label_config: Path | 
             raise typer.BadParameter("a project brings its own.", param_hint="--label-config")
         return asyncio.run(_from_label_studio(project))
     tasks = read_export(export)
+    if not tasks:
+        raise TasksError(f"{export} has no tasks: export a project that has some.")
     if label_config is None:
         return AnnotatedProject(export.name, tasks, LabelMeanings(), PictureFields({}))
     try:
-        xml = label_config.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(
-            f"{label_config} cannot be read: {error}", param_hint="--label-config"
-        ) from error
+        xml = label_config_of_file(label_config)
+    except LabelConfigProblemError as error:
+        raise typer.BadParameter(str(error), param_hint="--label-config") from error
     return _project(export.name, tasks, xml)
 
 
@@ -177,10 +180,17 @@ def _project(title: str, tasks: Sequence[AnnotatedTask], xml: str) -> AnnotatedP
 
 async def _from_label_studio(number: int) -> AnnotatedProject:
     url, credentials = label_studio_access(load_settings(), "to read a project, or use --export FILE")
-    async with LabelStudioApi(url, credentials) as api:
+    console = Console(stderr=True, highlight=False)
+
+    def say(sentence: str) -> None:
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
+
+    async with LabelStudioApi(url, credentials, on_outage=say) as api:
         project = await api.project(number)
-        with Console(stderr=True).status("Reading tasks"):
+        with console.status("Reading tasks"):
             items = [item async for item in api.annotated_tasks(number)]
+    if not items:
+        raise TasksError(f"Project {number} of {url} has no tasks.")
     return _project(f"{project.title} (project {number} of {url})", tasks_of(items), project.label_config)
 
 

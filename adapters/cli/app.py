@@ -1,5 +1,8 @@
 """The commands of `rtmlib-backend` under one roof."""
 
+import errno
+import os
+
 import typer
 
 from adapters.cli import doctor, evaluate, export_coco, label_config, models, preannotate, predict, serve
@@ -30,3 +33,8 @@ def main() -> None:
     except (SettingsError, ModelUnavailableError, ProviderUnavailableError) as error:
         typer.echo(str(error), err=True)
         raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        typer.echo(f"{error.filename or 'The output'} cannot be written: {error.strerror}.", err=True)
+        os._exit(1)  # at its end Python would try to write the rest once more, and complain

@@ -101,13 +101,13 @@ def preannotate(  # noqa: PLR0913 - the options of a command
     course = _Course(Outcome())
     asyncio.run(_preannotate(settings, wanted, course))
     code = _exit_code(course, dry_run)
-    _print_summary(wanted, course)
     if report is not None:
         try:
             write_report(report, _asked(settings, wanted, course), course.outcome)
         except OSError as error:
             typer.echo(f"{report} cannot be written: {error.strerror}.", err=True)
             code = code or CANNOT_GO_ON
+    _print_summary(wanted, course)  # after the report, since whoever reads this may have gone
     if code:
         raise typer.Exit(code)
 
@@ -156,6 +156,7 @@ async def _run(
                 wanted.backend,
                 user=settings.basic_auth_user,
                 password=password.get_secret_value() if password else None,
+                on_outage=say,
             )
         )
     version = running.model_version if running else await asyncio.to_thread(fetched_model_version, settings)
@@ -254,6 +255,9 @@ def _asked(settings: Settings, wanted: _Wanted, course: _Course) -> dict[str, An
 
 def _print_summary(wanted: _Wanted, course: _Course) -> None:
     outcome, console = course.outcome, Console(highlight=False, soft_wrap=True)
+    if not course.model_version:  # it came to nothing
+        typer.echo(outcome.ended_by, err=True)
+        return
     seconds = outcome.as_dict()["seconds"]
     rate = f", {outcome.created / seconds:.1f}/s" if outcome.created else ""
     parts = [

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import cv2
 import numpy as np
@@ -59,6 +59,8 @@ def predict(
         raise typer.BadParameter("there are no pictures in it.", param_hint="PICTURES")
     if overlay is not None and len(names) > 1 and overlay.suffix.lower() in SUFFIXES:
         raise typer.BadParameter("name a folder when there are several pictures.", param_hint="--overlay")
+    if overlay is not None and overlay.suffix.lower() in SUFFIXES and not overlay.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {overlay.parent}.", param_hint="--overlay")
     overlays = [None] * len(names) if overlay is None else _overlay_files(overlay, names)
     if not asyncio.run(_predict_all(settings, names, overlays, as_json)):
         raise typer.Exit(1)
@@ -66,11 +68,19 @@ def predict(
 
 def _expanded(names: Iterable[str]) -> Iterable[str]:
     for name in names:
+        if not name:
+            raise typer.BadParameter("one of the names is empty.", param_hint="PICTURES")
         path = Path(name)
-        if path.is_dir():
-            yield from (str(file) for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES)
-        else:
+        try:
+            files = sorted(path.iterdir()) if path.is_dir() else None
+        except OSError as error:
+            raise typer.BadParameter(
+                f"the folder {name} cannot be read: {error.strerror}.", param_hint="PICTURES"
+            ) from error
+        if files is None:
             yield name
+        else:
+            yield from (str(file) for file in files if file.suffix.lower() in SUFFIXES)
 
 
 def _overlay_files(overlay: Path, names: Sequence[str]) -> list[Path]:
@@ -96,7 +106,14 @@ def _overlay_files(overlay: Path, names: Sequence[str]) -> list[Path]:
 def _stem(name: str) -> str:
     if name.lower().startswith("data:"):
         return "picture"
-    return Path(urlsplit(name).path if _is_address(name) else name).stem or "picture"
+    return Path(_parts(name).path if _is_address(name) else name).stem or "picture"
+
+
+def _parts(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # as half an IPv6 address; what fetches it says so
+        return urlsplit("")
 
 
 async def _predict_all(
@@ -135,7 +152,7 @@ async def _predict_all(
 @asynccontextmanager
 async def _source(settings: Settings, names: Sequence[str]) -> AsyncGenerator[PictureSource]:
     # Whoever types an address wants it fetched, also from the own network.
-    hosts = {host for name in names if _is_address(name) and (host := urlsplit(name).hostname)}
+    hosts = {host for name in names if _is_address(name) and (host := _parts(name).hostname)}
     async with PictureSource(
         label_studio_url=None,
         credentials=None,

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, cast
@@ -28,6 +29,7 @@ class RunningBackend:
         user: Of its basic authentication; None without.
         password: Likewise.
         patience: How long it may be away.
+        on_outage: Is told, in a sentence, when it is away for more than a moment.
     """
 
     def __init__(
@@ -37,11 +39,14 @@ class RunningBackend:
         user: str | None = None,
         password: str | None = None,
         patience: Patience | None = None,
+        on_outage: Callable[[str], None] | None = None,
     ) -> None:
         self._url = url.strip().rstrip("/")
         credentials = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
         self._headers = {} if user is None else {"Authorization": f"Basic {credentials}"}
         self._patience = patience or Patience()
+        self._on_outage = on_outage
+        self._outage_said = False
         self._session: aiohttp.ClientSession | None = None
         self.model_version = ""
 
@@ -128,6 +133,7 @@ class RunningBackend:
                     status = response.status
                     retry_after = response.headers.get("Retry-After")
                     if status not in _BUSY | _AWAY:
+                        self._outage_said = False
                         return await self._answer(response, path)
                 trouble = f"answers {status}"
             except (
@@ -147,7 +153,17 @@ class RunningBackend:
             attempt += 1
             if attempt >= self._patience.attempts:
                 raise RunEndedError(f"The backend at {self._url} cannot be reached ({trouble}): see its log.")
+            if attempt > 1:
+                self._say_outage(trouble)
             await asyncio.sleep(self._patience.pause_s(attempt, retry_after))
+
+    def _say_outage(self, trouble: str) -> None:
+        if self._on_outage is None or self._outage_said:
+            return
+        self._outage_said = True  # many tasks fail at once: one sentence is enough
+        self._on_outage(
+            f"The backend at {self._url} cannot be reached ({trouble}), trying again for a minute or two …"
+        )
 
     async def _answer(self, response: aiohttp.ClientResponse, path: str) -> JsonObject:
         if response.status == HTTPStatus.UNAUTHORIZED:

@@ -151,13 +151,14 @@ class TestWhatIsNoExport:
             ("{", "is not JSON"),
             ("[" * 100_000, "is not JSON"),
             ('{"a": 1}', "is not a list of tasks"),
+            ("[]", "has no tasks"),
             (
                 '[{"image": "x", "label": []}]',
                 "Item 0 is no task of Label Studio's full JSON export: id: Field required",
             ),
             ('[{"id": 1, "data": {}, "annotations": [{"id": "x"}]}]', "annotations.0.id"),
         ],
-        ids=["half", "deep", "object", "json-min", "wrong"],
+        ids=["half", "deep", "object", "empty", "json-min", "wrong"],
     )
     def test_ends_with_a_sentence(self, folder: Path, text: str, sentence: str) -> None:
         (folder / "export.json").write_text(text, "utf-8")
@@ -176,6 +177,23 @@ class TestWhatIsNoExport:
 
         assert result.exit_code == 1
         assert "gone.json cannot be read: No such file or directory." in result.stderr
+
+    @pytest.mark.parametrize(
+        ("name", "sentence"),
+        [
+            ("gone.xml", "cannot be read: No such file or directory."),
+            (".", "cannot be read: Is a directory."),
+        ],
+    )
+    def test_a_label_config_that_cannot_be_read_is_named(
+        self, folder: Path, name: str, sentence: str
+    ) -> None:
+        (folder / "export.json").write_text(json.dumps([task()]), "utf-8")
+
+        result = run("export-coco", "coco.json", "--export", "export.json", "--label-config", name)
+
+        assert result.exit_code == 2
+        assert f"Invalid value for --label-config: {name} {sentence}" in result.stderr
 
     def test_a_project_needs_an_address_and_a_token(self, folder: Path) -> None:
         result = run("export-coco", "coco.json", "--project", "3")
@@ -198,7 +216,7 @@ class TestWhatIsNoExport:
         assert run("export-coco", "coco.json", *options).exit_code == 2
 
     def test_a_place_that_cannot_be_written_to_is_named(self, folder: Path) -> None:
-        (folder / "export.json").write_text("[]", "utf-8")
+        (folder / "export.json").write_text(json.dumps([task()]), "utf-8")
 
         result = run("export-coco", "no/folder/coco.json", "--export", "export.json")
 

@@ -143,6 +143,17 @@ async def test_a_gateway_without_a_backend_is_asked_again_a_few_times() -> None:
     assert len(backend.bodies) == QUICK.attempts
 
 
+async def test_that_nobody_listens_is_said_once_while_it_is_tried_again() -> None:
+    said: list[str] = []
+    with pytest.raises(RunEndedError):
+        async with RunningBackend("http://127.0.0.1:1", patience=QUICK, on_outage=said.append):
+            pass
+
+    (sentence,) = said
+    assert sentence.startswith("The backend at http://127.0.0.1:1 cannot be reached (")
+    assert sentence.endswith("trying again for a minute or two …")
+
+
 async def test_nobody_listening_ends_the_run() -> None:
     async with serving() as backend:
         pass

@@ -147,6 +147,30 @@ class TestOverlays:
         assert "person" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("figure.png", "--overlay", "no/such.png"), "there is no folder no."),
+        (("figure.png", ""), "one of the names is empty"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_computed(
+    predict: CliRunner, arguments: tuple[str, ...], said: str
+) -> None:
+    result = predict.invoke(app, ["predict", *arguments])
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_half_an_address_is_named(predict: CliRunner) -> None:
+    result = predict.invoke(app, ["predict", "http://[::1/a.png", "--overlay", "drawn"])
+
+    assert result.exit_code == 1
+    assert "http://[::1/a.png has no readable host" in result.stderr
+
+
 def test_a_folder_without_pictures_is_said_to_be_one(predict: CliRunner, tmp_path: Path) -> None:
     result = predict.invoke(app, ["predict", str(tmp_path)])
 
