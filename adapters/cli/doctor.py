@@ -1,7 +1,6 @@
 """`rtmlib-backend doctor`: what is wrong with this installation, and what to do."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -19,6 +18,7 @@ from adapters.cli.doctor_label_config import (
     label_config_of_file,
     label_config_of_project,
 )
+from adapters.cli.port import why_taken
 from adapters.composition import runner_config
 from adapters.label_studio.connection import ConnectionFailedError, check_connection
 from adapters.predicting import label_studio_credentials
@@ -158,19 +158,16 @@ def _engines(settings: Settings) -> str:
 
 
 def _port(settings: Settings) -> str:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("0.0.0.0", settings.backend_port))  # noqa: S104 - as the service does
-        except OSError as error:
-            running = _running_there(settings.backend_port)
-            if running is not None:
-                return f"the service is running on {settings.backend_port}, {running}"
-            raise _ProblemError(
-                f"{settings.backend_port} cannot be listened on ({error.strerror}), and what is there is not this "
-                "service: set BACKEND_PORT."
-            ) from error
-    return f"{settings.backend_port} is free"
+    taken = why_taken(settings.backend_port)
+    if taken is None:
+        return f"{settings.backend_port} is free"
+    running = _running_there(settings.backend_port)
+    if running is not None:
+        return f"the service is running on {settings.backend_port}, {running}"
+    raise _ProblemError(
+        f"{settings.backend_port} cannot be listened on ({taken}), and what is there is not this service: set "
+        "BACKEND_PORT."
+    )
 
 
 def _running_there(port: int) -> str | None:

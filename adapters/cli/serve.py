@@ -8,14 +8,21 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from adapters.cli.port import why_taken
 from adapters.composition import runner_config
-from adapters.settings import load_settings
+from adapters.settings import SettingsError, load_settings
 from runners.assembly import fetch_files
 
 
 def serve() -> None:
     """Fetch the networks that are missing, then serve on BACKEND_PORT (default 9090)."""
     settings = load_settings()
+    taken = why_taken(settings.backend_port)
+    if taken is not None:  # which BentoML would show as a traceback
+        raise SettingsError(
+            f"BACKEND_PORT={settings.backend_port} cannot be listened on ({taken}): set another one, or stop what is "
+            "there."
+        )
     # With a progress bar here, where somebody may be watching; the service itself would fetch them too.
     fetch_files(runner_config(settings))
     spec = importlib.util.find_spec("service")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,21 @@ def test_a_disk_that_is_full_is_said(command: str) -> None:
 
     assert ended.returncode == 1
     assert ended.stderr == "The output cannot be written: No space left on device.\n"
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_started() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run(
+            [*COMMAND, "serve"],
+            cwd=ROOT,
+            env={**os.environ, "BACKEND_PORT": port},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"BACKEND_PORT={port} cannot be listened on (Address already in use)")
+    assert ended.stderr.count("\n") == 1
