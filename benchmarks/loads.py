@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import socket
@@ -19,8 +20,12 @@ from pathlib import Path
 import aiohttp
 import psutil
 
+from adapters.label_studio.label_config_template import Selection, label_config_template
+
+LABEL_CONFIG = label_config_template([Selection.WHOLE])
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 START_LIMIT_S = 300
+"""What an engine has to try or compile, `engine_process.py` did before."""
 
 
 def free_port() -> int:
@@ -66,10 +71,11 @@ def picture_server(folder: Path) -> Generator[str]:
 
 @dataclass(frozen=True)
 class Running:
-    """A server process and where it listens."""
+    """A server process, where it listens and where its output goes."""
 
     address: str
     process: subprocess.Popen[bytes]
+    log: Path
 
     def memory_mib(self) -> float:
         """Memory of the process and all below it; what they share counts once (proportional set size)."""
@@ -94,7 +100,7 @@ def running(command: Sequence[str | Path], port: int, settings: Mapping[str, str
             command, env=os.environ | dict(settings), stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        yield Running(f"http://127.0.0.1:{port}", process)
+        yield Running(f"http://127.0.0.1:{port}", process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -109,25 +115,49 @@ def backend(settings: Mapping[str, str] | None = None) -> Generator[Running]:
     """Start the service as users start it."""
     port = free_port()
     ours = {"BACKEND_PORT": str(port), "ALLOWED_IMAGE_HOSTS": "127.0.0.1", "LOG_LEVEL": "WARNING"}
-    command = [Path(sys.executable).with_name("rtmlib-backend"), "serve"]
+    # Not the installed command: where a bundle runs, the project is copied and not installed.
+    command = [sys.executable, "-m", "adapters.cli", "serve"]
     with running(command, port, ours | dict(settings or {})) as server:
         yield server
 
 
-async def until_ready(
-    session: aiohttp.ClientSession, address: str, path: str = "/readyz", limit_s: float = START_LIMIT_S
-) -> float:
-    """Wait until a server can predict; returns the seconds that it took."""
+async def ask_for_people(session: aiohttp.ClientSession, address: str, picture: str) -> float:
+    """Have a server predict one picture.
+
+    Returns:
+        Seconds until the answer was there.
+
+    Raises:
+        RuntimeError: It did not answer with a prediction.
+    """
+    body = {"tasks": [{"id": 1, "data": {"image": picture}}], "label_config": LABEL_CONFIG}
     started = time.perf_counter()
-    while time.perf_counter() - started < limit_s:
+    async with session.post(f"{address}/predict", json=body) as answer:
+        said = await answer.text()
+        if answer.status != 200 or json.loads(said)["results"][0] == []:
+            raise RuntimeError(f"{address} answered {answer.status}: {said[:300]}")
+    return time.perf_counter() - started
+
+
+async def until_ready(session: aiohttp.ClientSession, server: Running, path: str = "/readyz") -> float:
+    """Wait until a server can predict; returns the seconds that it took.
+
+    Raises:
+        RuntimeError: It ended.
+        TimeoutError: It took too long.
+    """
+    started = time.perf_counter()
+    while time.perf_counter() - started < START_LIMIT_S:
+        if (code := server.process.poll()) is not None:
+            raise RuntimeError(f"A server ended with {code} before it was ready; {server.log} says why")
         try:
-            async with session.get(f"{address}{path}") as answer:
+            async with session.get(f"{server.address}{path}") as answer:
                 if answer.status == 200:
                     return time.perf_counter() - started
         except aiohttp.ClientError:
             pass
         await asyncio.sleep(0.1)
-    raise TimeoutError(f"{address} is not ready after {limit_s} s")
+    raise TimeoutError(f"A server is not ready after {START_LIMIT_S} s; {server.log} may say why")
 
 
 async def spread(work: Sequence[str], callers: int, one: Callable[[str], Awaitable[None]]) -> float:

@@ -10,7 +10,6 @@ be faster in one minute than in the next. Printed are pictures per second, their
 import argparse
 import asyncio
 import json
-import re
 import statistics
 import time
 from pathlib import Path
@@ -19,15 +18,22 @@ import aiohttp
 
 from adapters.composition import runner_config
 from adapters.label_studio.label_config import parse_label_config
-from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
 from adapters.pictures.decoding import decode
 from adapters.settings import load_settings
-from benchmarks.loads import backend, percentile_ms, picture_names, picture_server, spread, until_ready
+from benchmarks.loads import (
+    LABEL_CONFIG,
+    backend,
+    percentile_ms,
+    picture_names,
+    picture_server,
+    spread,
+    until_ready,
+)
+from benchmarks.network_work import read_network_work
 from runners.assembly import assemble_in_process
 from wholebody.pipeline import find_people
 
-LABEL_CONFIG = label_config_template([Selection.WHOLE])
 TURNS = 4
 
 
@@ -39,21 +45,6 @@ async def watch_health(session: aiohttp.ClientSession, address: str, latencies: 
             await answer.read()
         latencies.append(time.perf_counter() - started)
         await asyncio.sleep(0.05)
-
-
-async def mean_batches(session: aiohttp.ClientSession, address: str) -> dict[str, float]:
-    """Read the mean batch of each network from /metrics."""
-    async with session.get(f"{address}/metrics") as answer:
-        text = await answer.text()
-    found = {
-        kind: dict(re.findall(rf'rtmlib_network_batch_size_{kind}{{network="(\w+)"}} (\S+)', text))
-        for kind in ("sum", "count")
-    }
-    return {
-        network: round(float(found["sum"][network]) / float(count), 2)
-        for network, count in found["count"].items()
-        if float(count)
-    }
 
 
 async def measure(photos: Path, names: list[str], requests: int, callers: int) -> dict[str, object]:
@@ -77,7 +68,7 @@ async def measure(photos: Path, names: list[str], requests: int, callers: int) -
         address = server.address
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
-            start_s = await until_ready(session, address)
+            start_s = await until_ready(session, server)
 
             async def served(name: str) -> None:
                 nonlocal failures
@@ -103,7 +94,7 @@ async def measure(photos: Path, names: list[str], requests: int, callers: int) -
                 rates["served"].append(len(per_turn) / await spread(per_turn, callers, served))
                 watching.cancel()
                 rates["direct"].append(len(per_turn) / await spread(per_turn, callers, directly))
-            batches = await mean_batches(session, address)
+            work = await read_network_work(session, address)
     return {
         "pictures": len(names),
         "requests": len(latencies),
@@ -122,7 +113,7 @@ async def measure(photos: Path, names: list[str], requests: int, callers: int) -
             "p99": percentile_ms(health, 0.99),
             "asked": len(health),
         },
-        "mean_batch": batches,
+        "mean_batch": work.mean_batches,
     }
 
 

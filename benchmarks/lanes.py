@@ -1,0 +1,157 @@
+"""What is compared: each works for some seconds and returns its pictures per second."""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import cv2
+import numpy as np
+
+from adapters.composition import runner_config
+from adapters.pictures.decoding import decode
+from adapters.settings import load_settings
+from benchmarks.engine_process import Crops, engine_process
+from benchmarks.gpu_use import GpuUse, gpu_use
+from benchmarks.loads import ask_for_people, during
+from benchmarks.network_work import NetworkWork, read_network_work
+from benchmarks.peer import rtmlib_solution
+from runners.assembly import assemble, fetch_files, load
+from runners.choice import NetworkName, networks_of
+from wholebody.pipeline import find_people
+
+REFERENCE = {"BACKEND_TYPE": "onnxruntime", "PRECISION": "exact"}
+
+Lane = Callable[[float], Awaitable[float]]
+"""Works for so many seconds; returns pictures per second."""
+
+
+@dataclass
+class Seen:
+    """What was seen of the callers of a server, over all turns.
+
+    Attributes:
+        latencies: Of each request, seconds.
+        work: What the server's networks did meanwhile; nothing if the server does not tell.
+        seconds: Length of the turns.
+        gpus: Use of the GPUs in each turn.
+    """
+
+    latencies: list[float] = field(default_factory=list[float])
+    work: NetworkWork = field(default_factory=NetworkWork)
+    seconds: float = 0
+    gpus: list[GpuUse] = field(default_factory=list[GpuUse])
+
+    def forget(self) -> None:
+        """Start anew: what was seen was only to warm up."""
+        self.latencies, self.work, self.seconds, self.gpus = [], NetworkWork(), 0, []
+
+
+@contextmanager
+def settings_of(environment: Mapping[str, str]) -> Generator[None]:
+    """Let this process see other settings for a while."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+async def recorded_crops(environment: Mapping[str, str], files: Sequence[Path]) -> dict[NetworkName, Crops]:
+    """Return the crops that each network gets to see on these pictures, on whatever device: computed on the CPU."""
+    seen: dict[NetworkName, list[Crops]] = {}
+    with settings_of({**environment, **REFERENCE, "DEVICE": "cpu"}):
+        config = runner_config(load_settings())
+    fetch_files(config)
+
+    def recording(name: NetworkName) -> Any:
+        network = load(name, config)
+
+        async def run(crops: Crops) -> Any:
+            seen.setdefault(name, []).append(crops)
+            return network(crops)
+
+        return run
+
+    detector, estimator = assemble(networks_of(config), recording)
+    for file in files:
+        await find_people(decode(file.read_bytes()), detector, estimator)
+    return {name: np.concatenate(crops) for name, crops in seen.items()}
+
+
+@contextmanager
+def engine_lane(
+    environment: Mapping[str, str], crops: Mapping[NetworkName, Crops], pictures: int
+) -> Generator[Lane]:
+    """The networks alone, one after the other, in full batches.
+
+    Args:
+        environment: The service's settings.
+        crops: What each network gets for all pictures together.
+        pictures: How many these are.
+
+    Raises:
+        ProviderUnavailableError: The device or the engine cannot be used here.
+    """
+    with engine_process(environment, crops) as run:
+
+        async def lane(seconds: float) -> float:
+            return await run(seconds) * pictures
+
+        yield lane
+
+
+def loop_lane(environment: Mapping[str, str], files: Sequence[Path]) -> Lane:
+    """Rtmlib on one picture after the other."""
+    with settings_of(environment):
+        solution = rtmlib_solution()
+
+    async def lane(seconds: float) -> float:
+        started, done = time.perf_counter(), 0
+        while time.perf_counter() - started < seconds:
+            data = np.frombuffer(files[done % len(files)].read_bytes(), np.uint8)
+            await asyncio.to_thread(solution, cv2.imdecode(data, cv2.IMREAD_COLOR))
+            done += 1
+        return done / (time.perf_counter() - started)
+
+    return lane
+
+
+def served_lane(
+    session: aiohttp.ClientSession, address: str, addresses: Sequence[str], callers: int, seen: Seen
+) -> Lane:
+    """Callers who send a picture each, again and again, to a server of which nothing else is known."""
+    turns = itertools.cycle(addresses)
+
+    async def one() -> None:
+        seen.latencies.append(await ask_for_people(session, address, next(turns)))
+
+    async def lane(seconds: float) -> float:
+        with gpu_use() as gpu:
+            started = time.perf_counter()
+            rate = await during(seconds, callers, one)
+            seen.seconds += time.perf_counter() - started
+        seen.gpus.append(gpu)
+        return rate
+
+    return lane
+
+
+def watched_lane(session: aiohttp.ClientSession, address: str, lane: Lane, seen: Seen) -> Lane:
+    """The same with what the networks of the server do meanwhile, as it tells itself."""
+
+    async def watched(seconds: float) -> float:
+        before = await read_network_work(session, address)
+        rate = await lane(seconds)
+        seen.work = seen.work.plus((await read_network_work(session, address)).since(before))
+        return rate
+
+    return watched
