@@ -71,6 +71,8 @@ class CutOut:
 
 def pictures(photos: Path, video: Path | None) -> Iterator[tuple[str, Picture]]:
     """Yield the photographs of a folder and the frames of a video, each with a name, BGR."""
+    if not photos.is_dir():
+        raise SystemExit(f"{photos} is no folder: name one with photographs.")
     for file in sorted(photos.iterdir()):
         if file.suffix.lower() in {".jpg", ".jpeg", ".png"}:
             picture = cv2.imread(str(file))

@@ -151,6 +151,10 @@ class Pipeline:
 def shown(photos: Path, video: Path | None) -> dict[str, list[Picture]]:
     """Return the pictures as they are, and the same ones mirrored and at half their size."""
     plain = [picture for _, picture in pictures(photos, video)]
+    if not plain:
+        raise SystemExit(
+            f"{photos} has no .jpg, .jpeg or .png files: name a folder with photographs of people."
+        )
     halves = [cv2.resize(one, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for one in plain]
     return {
         "as they are": plain,

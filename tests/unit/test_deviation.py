@@ -46,7 +46,10 @@ def test_the_same_people_do_not_deviate() -> None:
 
 
 def test_shifts_are_in_pixels_and_in_diagonals_of_the_box() -> None:
-    found = deviation([[person()]], [[moved(person(), slice(None), 3, 4)]])
+    theirs = moved(person(500, 600), slice(None), 3, 4)
+    wider = Person(theirs.box + np.array([0, 0, 60, 0], np.float32), 0.8, theirs.keypoints, theirs.scores)
+
+    found = deviation([[person(500, 600)]], [[wider]])  # the box is the reference's
 
     assert found.pixels == Spread(*[pytest.approx(5)] * 3)
     assert found.share == Spread(*[pytest.approx(5 / DIAGONAL)] * 3)
@@ -106,12 +109,14 @@ def test_the_order_of_people_does_not_matter() -> None:
 
 
 def test_keypoints_that_the_reference_is_unsure_of_do_not_count() -> None:
-    unsure = scored(person(), NOSE, 0.29)
+    head = list(range(5))
+    unsure = scored(person(), head, 0.29)
 
-    found = deviation([[unsure]], [[moved(person(), NOSE, 200, 0)]])
+    found = deviation([[unsure]], [[moved(person(), head, 200, 0)]])
 
-    assert (found.keypoints, found.lost, found.gained) == (KEYPOINT_COUNT - 1, 0, 1)
+    assert (found.keypoints, found.lost, found.gained) == (KEYPOINT_COUNT - 5, 0, 5)
     assert found.pixels == Spread(0, 0, 0)
+    assert found.ap["body"] == pytest.approx(1)
 
 
 def test_keypoints_that_became_unsure_are_lost_and_their_shifts_count() -> None:
