@@ -57,7 +57,7 @@ def server_processes() -> list[ServerProcess]:
         return list(_observed("entry", psutil.Process()))
     supervisor = psutil.Process(os.getppid())
     found = list(_observed("supervisor", supervisor))
-    for pid in _children(supervisor):
+    for pid in children_of(supervisor):
         try:
             worker = psutil.Process(pid)
             name = _name_of(worker)
@@ -68,7 +68,8 @@ def server_processes() -> list[ServerProcess]:
     return found
 
 
-def _children(process: psutil.Process) -> list[int]:
+def children_of(process: psutil.Process) -> list[int]:
+    """Return the numbers of the processes that a process has started and that have not ended."""
     # psutil looks at every process of the machine to find them. Linux also has a list, by the thread that started them.
     try:
         threads = list(Path(f"/proc/{process.pid}/task").iterdir())

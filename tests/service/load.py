@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
+import psutil
 
 JSON = {"Content-Type": "application/json"}
 
@@ -91,15 +92,54 @@ def share(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(int(len(values) * part), len(values) - 1)]
 
 
+class Work:
+    """Looks every 0.1 s at what the processors do, from a thread, for as long as its `with` block runs."""
+
+    def __init__(self, processes: Sequence[psutil.Process]) -> None:
+        self._processes = processes
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._looks: list[tuple[float, float]] = []  # when, and the seconds of processors up to then
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(0.1):
+            used = [process.cpu_times() for process in self._processes]
+            theirs = sum(times.user + times.system for times in used)
+            self._looks.append((time.monotonic(), theirs + psutil.cpu_times().idle))
+
+    def answers(self, outcome: Outcome, since: float, until: float) -> tuple[int, float]:
+        """Count predictions between two moments, and the seconds of processors that the server could have had for them.
+
+        Those are the ones that it had, and the ones that nobody had: what other programs take of a busy machine tells
+        nothing about the server.
+        """
+        first = next(look for look in self._looks if look[0] >= since)
+        last = next(look for look in reversed(self._looks) if look[0] <= until)
+        return sum(first[0] <= moment < last[0] for moment in outcome.good), last[1] - first[1]
+
+
 class Probes:
     """Asks for a path every 50 ms, from a thread, for as long as its `with` block runs.
+
+    Args:
+        port: The server's.
+        path: What is asked for.
+        body: What is posted; without one, GET is asked.
 
     Attributes:
         seconds: How long the answers took.
     """
 
-    def __init__(self, port: int, path: str) -> None:
-        self._port, self._path = port, path
+    def __init__(self, port: int, path: str, body: bytes | None = None) -> None:
+        self._port, self._path, self._body = port, path, body
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.seconds: list[float] = []
@@ -116,7 +156,12 @@ class Probes:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         while not self._end.wait(0.05):
             started = time.perf_counter()
-            connection.request("GET", self._path)
-            connection.getresponse().read()
+            if self._body is None:
+                connection.request("GET", self._path)
+            else:
+                connection.request("POST", self._path, self._body, JSON)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200
             self.seconds.append(time.perf_counter() - started)
         connection.close()

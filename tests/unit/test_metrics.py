@@ -8,12 +8,19 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from adapters import metrics
 from adapters.event_loop import event_loop_watched
-from adapters.server_processes import ServerProcess, ServerProcesses, memory_limit_bytes, server_processes
+from adapters.server_processes import (
+    ServerProcess,
+    ServerProcesses,
+    children_of,
+    memory_limit_bytes,
+    server_processes,
+)
 from adapters.task_progress import TaskProgress, entered, following, timed_stage
 from wholebody.person import Person
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
@@ -118,6 +125,27 @@ class TestProcesses:
         assert alone.name == "entry"
         assert 10 * 2**20 < alone.resident_bytes < 2**36
         assert alone.started <= time.time()
+
+    def test_when_a_process_started_stays_the_same_when_the_clock_is_set(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (before,) = server_processes()
+        create_time = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + 3600)
+
+        (after,) = server_processes()
+        assert after.started == before.started
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="the list is Linux's")
+    def test_children_are_found_without_looking_at_every_process_of_the_machine(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(psutil, "pids", lambda: pytest.fail("all processes are looked at"))
+        with subprocess.Popen(["sleep", "60"]) as child:
+            found = children_of(psutil.Process())
+            child.kill()
+
+        assert child.pid in found
 
     def test_workers_of_one_kind_are_added_up(self) -> None:
         registry = CollectorRegistry()
