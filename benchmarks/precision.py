@@ -20,7 +20,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy import cut_out, draw, pictures
-from benchmarks.deviation import EVERYTHING, Deviation, People, Spread, deviation
+from benchmarks.deviation import EVERYTHING, People, deviation
+from benchmarks.precision_table import (
+    SETTINGS,
+    TITLES,
+    Lane,
+    Measured,
+    Times,
+    Ways,
+    labelled,
+    markdown,
+    markdown_row,
+)
 from runners.assembly import LoadedNetwork, assemble, fetch_files, load_as
 from runners.choice import NetworkEngine, NetworkName, files_of, model_store
-from runners.config import PrecisionSetting, RunnerConfig
+from runners.config import RunnerConfig
 from runners.cpus import usable_cpus
 from runners.engines import is_installed, precisions
 from runners.tolerance import mixture
@@ -43,19 +54,7 @@ from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
 ROUNDS = 5
-SETTINGS: tuple[PrecisionSetting, ...] = ("auto", "fast")
 NETWORKS = files_of("embedded")
-TITLES: Mapping[NetworkName, str] = {
-    "person": "YOLOX-tiny",
-    "body": "RTMPose-s",
-    "hand": "hand",
-    "face": "face detection",
-    "face_mesh": "face mesh",
-}
-COLUMNS = (
-    "networks | computed by | people | missed | invented | keypoints | lost | gained | shift, px | "
-    "shift, % of the diagonal | OKS | OKS of all 133 | AP | body | feet | face | left hand | right hand | ms a picture"
-)
 
 
 def _keypoints(*parts: Part) -> NDArray[np.bool_]:
@@ -74,44 +73,6 @@ FOUND_WITH: Mapping[NetworkName, NDArray[np.bool_]] = {
 looked for where the body's keypoints are, and move a little with them."""
 
 Crops = NDArray[np.uint8]
-Ways = Mapping[NetworkName, NetworkEngine]
-"""How each network runs."""
-Times = dict[NetworkName, dict[NetworkEngine, float]]
-"""Milliseconds that each network takes for a picture, run in each way."""
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One row of the table.
-
-    Attributes:
-        networks: What is computed in another way than the reference.
-        computed_by: Engine and precision, or the setting that chose them.
-        ways: How each network runs.
-        only: The one network that this is about, whose time is given; None for all.
-    """
-
-    networks: str
-    computed_by: str
-    ways: Ways
-    only: NetworkName | None = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of a lane.
-
-    Attributes:
-        lane: The lane.
-        milliseconds: What its networks take for a picture.
-        as_they_are: How the people on the pictures as they are differ from the reference's.
-        all_pictures: The same with the pictures mirrored and at half their size.
-    """
-
-    lane: Lane
-    milliseconds: float
-    as_they_are: Deviation
-    all_pictures: Deviation
 
 
 class Pipeline:
@@ -196,11 +157,6 @@ def lanes(config: RunnerConfig) -> list[Lane]:
     return rows
 
 
-def labelled(way: NetworkEngine) -> str:
-    """Return the name of an engine and precision in tables."""
-    return f"{way.engine} {way.precision}"
-
-
 def milliseconds(
     networks: Sequence[tuple[NetworkEngine, LoadedNetwork]], batches: Sequence[Crops]
 ) -> dict[NetworkEngine, float]:
@@ -261,57 +217,6 @@ def draw_worst(
     scale = 900 / max(width, height)
     sides = [draw(plain, [who], scale, cut.corner) for who in (person, found[picture][other])]
     cv2.imwrite(str(file), np.hstack(sides))
-
-
-def markdown_row(one: Measured, apart: Deviation) -> str:
-    """Write one row of the table."""
-
-    def spread(of: Spread | None, scale: float) -> str:
-        return " / ".join(f"{scale * value:.2f}" for value in asdict(of).values()) if of else "-"
-
-    def oks(mean: float | None, worst: float | None) -> str:
-        return "-" if mean is None else f"{mean:.4f} / {worst:.3f}"
-
-    cells = [
-        *(one.lane.networks, one.lane.computed_by, apart.people, apart.missed, apart.invented),
-        *(apart.keypoints, apart.lost, apart.gained),
-        *(spread(apart.pixels, 1), spread(apart.share, 100)),
-        *(oks(apart.oks_mean, apart.oks_worst), oks(apart.whole_oks_mean, apart.whole_oks_worst)),
-        *("-" if ap is None else f"{ap:.3f}" for ap in apart.ap.values()),
-        f"{one.milliseconds:.1f}",
-    ]
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-def markdown_times(took: Times) -> str:
-    """Write the time of each network in each way as a table."""
-    columns = list(dict.fromkeys(labelled(way) for ways in took.values() for way in ways))
-    rows = [f"| network | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
-    for name, ways in took.items():
-        times = {labelled(way): f"{ms:.1f}" for way, ms in ways.items()}
-        rows.append(f"| {TITLES[name]} | {' | '.join(times.get(column, '') for column in columns)} |")
-    return "\n".join(rows)
-
-
-def markdown(measured: Sequence[Measured], took: Times) -> str:
-    """Write the tables, and what `auto` and `fast` stand for."""
-    head = f"| {COLUMNS} |\n|{' --- |' * len(COLUMNS.split('|'))}"
-    as_they_are = [markdown_row(one, one.as_they_are) for one in measured]
-    all_pictures = [markdown_row(one, one.all_pictures) for one in measured]
-    chosen = [
-        f"`{one.lane.computed_by}`: "
-        + ", ".join(f"{TITLES[name]} {labelled(way)}" for name, way in one.lane.ways.items())
-        for one in measured
-        if one.lane.computed_by in SETTINGS
-    ]
-    page = [
-        "Shifts: median / 95th percentile / largest. OKS: mean / worst person.",
-        "\n".join(["## Pictures as they are\n", head, *as_they_are]),
-        "\n".join(["## With the same ones mirrored and at half their size\n", head, *all_pictures]),
-        *chosen,
-        f"## Milliseconds a picture\n\n{markdown_times(took)}",
-    ]
-    return "\n\n".join(page) + "\n"
 
 
 def main() -> None:
