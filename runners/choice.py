@@ -35,6 +35,9 @@ NetworkName = Literal["person", "body", "hand", "face", "face_mesh"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 
+_RULES = 2
+"""To be raised with every change of how `runners.trial` decides: what was decided before is then decided again."""
+
 
 @dataclass(frozen=True)
 class NetworkEngine:
@@ -200,6 +203,7 @@ def _record_name(config: RunnerConfig) -> str:
         "versions": _versions(),
         "networks": {name: store.digest(file) for name, file in networks_of(config).items()},
         "preparation": PREPARATION_VERSION,
+        "rules": _RULES,
         "device": config.device,
         "threads": config.threads,
         "engine": config.engine,

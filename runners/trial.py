@@ -34,6 +34,8 @@ WHOLE_LIMIT_S = 20
 """A busy machine may take so long that the start must not wait for it: networks after that run in the first way."""
 CLEARLY_FASTER = 0.95
 """A candidate is taken instead of the first one when it needs less than this share of its time."""
+WORTH_ITS_COST = 0.8
+"""PRECISION=auto takes a lower precision when it needs less than this share of the time of f32, not for a trifle."""
 
 LARGEST_DISAGREEMENT: Mapping[str, float] = {"exact": 0.002, "auto": 0.01, "fast": 0.1}
 """How far a result may lie from the reference's, as a share of the person or crop, for each PRECISION."""
@@ -103,11 +105,20 @@ def _fastest(
             raise ProviderUnavailableError(f"{said}: set BACKEND_TYPE=auto.")
         logger.warning("%s: it is not used", said)
     seconds = _time(loaded, crops)
-    best = min(seconds, key=lambda way: seconds[way])
-    if seconds[best] > CLEARLY_FASTER * seconds[ways[0]]:
-        best = ways[0]
+    best = _taken(seconds, ways[0], WORTH_ITS_COST if config.precision == "auto" else 1)
     compared = ", ".join(f"{_named(way)} {took * 1e3:.1f} ms" for way, took in seconds.items())
     return replace(best, reason=f"{compared} for {len(crops)}")
+
+
+def _taken(seconds: Mapping[NetworkEngine, float], first: NetworkEngine, worth: float) -> NetworkEngine:
+    """The fastest way, if it is enough faster than the first one, and than any in f32 where it is none of these."""
+    best = min(seconds, key=lambda way: seconds[way])
+    whole = [way for way in seconds if way.precision == "f32"]
+    if best not in whole and whole:
+        fastest = min(whole, key=lambda way: seconds[way])
+        if seconds[best] > worth * seconds[fastest]:
+            best = fastest
+    return best if seconds[best] < CLEARLY_FASTER * seconds[first] else first
 
 
 def _time(

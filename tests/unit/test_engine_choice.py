@@ -23,7 +23,7 @@ from runners.choice import (
     record_choices,
     recorded_choices,
 )
-from runners.config import RunnerConfig
+from runners.config import PrecisionSetting, RunnerConfig
 from runners.disagreement import disagreement
 from runners.engines import is_installed
 from runners.errors import ProviderUnavailableError
@@ -213,6 +213,18 @@ class TestTrial:
 
         assert self.choose(config, monkeypatch, slow).engine == "onnxruntime"
 
+    @pytest.mark.parametrize(
+        ("precision", "share", "expected"),
+        [("auto", 0.6, "mixed"), ("auto", 0.9, "f32"), ("fast", 0.9, "mixed"), ("fast", 0.97, "f32")],
+    )
+    def test_auto_takes_a_lower_precision_only_where_it_saves_a_fifth(
+        self, precision: PrecisionSetting, share: float, expected: str
+    ) -> None:
+        first, other, mixed = *self.WAYS, NetworkEngine("body", "openvino", "mixed")
+        worth = runners.trial.WORTH_ITS_COST if precision == "auto" else 1
+        seconds = {first: 1.0, other: 1.0, mixed: share}
+        assert runners.trial._taken(seconds, first, worth).precision == expected
+
     def test_one_that_is_wrong_is_not_taken_however_fast(
         self, config: RunnerConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -267,7 +279,7 @@ class TestWithTheRealNetworks:
     @pytest.mark.skipif(not is_installed("openvino"), reason="OpenVINO is not installed")
     def test_the_service_s_process_holds_no_engine_afterwards(self, store: Path) -> None:
         code = (
-            "import sys; from pathlib import Path; from runners.config import RunnerConfig\n"
+            "import sys; from pathlib import Path; from runners.config import PrecisionSetting, RunnerConfig\n"
             "from runners.preparation import prepare_networks\n"
             "if __name__ == '__main__':\n"
             f"    prepare_networks(RunnerConfig('embedded', 'cpu', 1, Path({str(store)!r}), engine='openvino'))\n"
