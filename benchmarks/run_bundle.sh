@@ -23,7 +23,8 @@ if [ "$packages" = wheels ]; then
     rm -rf environment
     # pip comes from its wheel: some systems have a Python without it.
     "$python" -m venv --without-pip environment
-    environment/bin/python wheels/pip-*.whl/pip install --quiet --no-index --no-cache-dir --no-deps \
+    pip=(wheels/pip-*.whl)
+    environment/bin/python "${pip[0]}/pip" install --quiet --no-index --no-cache-dir --no-deps \
       --disable-pip-version-check --find-links wheels --requirement requirements.txt
     touch environment/complete
   fi
