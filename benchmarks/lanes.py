@@ -21,7 +21,7 @@ from benchmarks.engine_process import Crops, engine_process
 from benchmarks.gpu_use import GpuUse, gpu_use
 from benchmarks.loads import ask_for_people, during
 from benchmarks.network_work import NetworkWork, read_network_work
-from benchmarks.peer import rtmlib_solution
+from benchmarks.rtmlib_solution import rtmlib_solution
 from runners.assembly import assemble, fetch_files, load
 from runners.choice import NetworkName, networks_of
 from wholebody.pipeline import find_people

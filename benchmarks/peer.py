@@ -14,39 +14,10 @@ import cv2
 import numpy as np
 import requests
 from flask import Flask, Response, jsonify, request
-from rtmlib import BodyWithFeet, Wholebody
 
-from adapters.composition import runner_config
-from adapters.settings import load_settings
-from runners.choice import files_of, model_store
+from benchmarks.rtmlib_solution import rtmlib_solution
 
 SCORE = 0.3
-
-
-def rtmlib_solution() -> Any:
-    """Return rtmlib's solution for MODE and DEVICE, on the same files as the service.
-
-    Raises:
-        RuntimeError: It would compute on another device: ONNX Runtime goes over to the CPU with a line in the log.
-    """
-    config = runner_config(load_settings())
-    files = files_of(config.mode)
-    store = model_store(config)
-    detector, pose = (files[name] for name in ("person", "body"))
-    solution = BodyWithFeet if config.mode == "embedded" else Wholebody
-    loaded = solution(
-        det=str(store.ensure(detector)),
-        det_input_size=detector.input_size,
-        pose=str(store.ensure(pose)),
-        pose_input_size=pose.input_size,
-        backend="onnxruntime",
-        device=config.device,
-    )
-    if config.device.startswith("cuda"):
-        for tool in (loaded.det_model, loaded.pose_model):
-            if "CUDAExecutionProvider" not in (active := tool.session.get_providers()):
-                raise RuntimeError(f"rtmlib was to compute with CUDA and has only {', '.join(active)}")
-    return loaded
 
 
 def regions(keypoints: Any, scores: Any, width: int, height: int) -> list[dict[str, Any]]:
