@@ -7,18 +7,22 @@ interpreted when it does, and a scrape only adds up the values, which are read w
 
 import json
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest, mmap_dict, utils
 from prometheus_client.core import Metric
-from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
+
+_read_values: Callable[[str], Iterator[tuple[str, float, float, int]]] = cast(
+    Any, mmap_dict
+).MmapedDict.read_all_values_from_file
+_as_text: Callable[[float], str] = cast(Any, utils).floatToGoString
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -69,11 +73,7 @@ class _File:
             return False
         if used > self._values.nbytes:
             self._map()
-        found = [
-            (key, place)
-            for key, _, _, place in MmapedDict.read_all_values_from_file(str(self._path))
-            if place < used
-        ]
+        found = [(key, place) for key, _, _, place in _read_values(str(self._path)) if place < used]
         self.keys = [key for key, _ in found]
         self._places = np.array([place for _, place in found], np.intp) // _BYTES_OF_A_VALUE
         self._used = used
@@ -115,8 +115,7 @@ class MetricFiles:
         for reduce, values, starts, series in self._sums:
             shown[series] = reduce.reduceat(given[values], starts)
         lines = [
-            f"{text}{floatToGoString(value)}\n"
-            for text, value in zip(self._texts, shown.tolist(), strict=True)
+            f"{text}{_as_text(value)}\n" for text, value in zip(self._texts, shown.tolist(), strict=True)
         ]
         return "".join(lines).encode()
 
@@ -196,7 +195,7 @@ def _histogram(metric: str, found: dict[tuple[str, Labels], list[int]]) -> Itera
         counted: list[int] = []
         for bound in sorted(by_bound):
             counted = counted + by_bound[bound]
-            yield _Series(f"{metric}_bucket", (*labels, ("le", floatToGoString(bound))), np.add, counted)
+            yield _Series(f"{metric}_bucket", (*labels, ("le", _as_text(bound))), np.add, counted)
         yield _Series(f"{metric}_count", labels, np.add, counted)
 
 

@@ -140,6 +140,7 @@ def test_who_cannot_be_served_in_time_is_told_at_once_when_to_come_again(overloa
     assert overload.outcome.statuses.keys() <= {200, 503}
     assert overload.outcome.statuses[503] > overload.outcome.statuses[200]
     assert all(1 <= seconds < 60 for seconds in overload.outcome.retry_after_s)
+    print(f"\nhalf of them within {share(overload.outcome.refused_after_s, 0.5) * 1000:.0f} ms")
     assert share(overload.outcome.refused_after_s, 0.5) < 0.5
 
 
@@ -153,6 +154,7 @@ def test_what_is_answered_from_memory_is_answered_within_100_ms(overload: Overlo
 
 
 def test_the_work_of_callers_who_hang_up_makes_room_at_once(overload: Overload) -> None:
+    print(f"\nnobody waits after {overload.emptied_s:.2f} s")
     assert overload.emptied_s < 5, "several hundred had been waiting"
     # The sixteen in hand may still be in the networks.
     assert overload.next_s < 3 + 2 * 16 / overload.capacity
