@@ -57,35 +57,31 @@ COMMAND_LIMIT_S = 120
 
 
 def locked_requirements(export: str, python: str) -> list[str]:
-    """Return what is to be installed, a line each with its hashes and without markers.
+    """Return what is to be installed, a line each, with its hashes.
+
+    Which patch release of Python the other machine has is not known: what only some of them need keeps its marker.
 
     Args:
         export: What `uv export` prints, with markers and hashes.
         python: Version of the interpreter, such as `3.12`.
     """
-    lines = export.replace("\\\n", " ").splitlines()
     chosen: list[str] = []
-    for line in lines:
-        hashes = re.findall(r"--hash=\S+", line)
+    for line in export.replace("\\\n", " ").splitlines():
         text = line.partition(" --hash")[0].strip()
         if not text or text.startswith("#"):
             continue
         requirement = Requirement(text)
-        if _is_wanted(requirement, python):
-            chosen.append(" ".join([f"{requirement.name}{requirement.specifier}", *hashes]))
+        wanted = {_is_wanted(requirement, python, patch) for patch in (0, 99)}
+        if True in wanted:
+            marker = f" ; {requirement.marker}" if False in wanted else ""
+            hashes = re.findall(r"--hash=\S+", line)
+            chosen.append(" ".join([f"{requirement.name}{requirement.specifier}{marker}", *hashes]))
     return chosen
 
 
-def _is_wanted(requirement: Requirement, python: str) -> bool:
-    if requirement.marker is None:
-        return True
-    # Which patch release the other machine has is not known: what any of them needs goes along.
-    return any(
-        requirement.marker.evaluate(
-            {**MACHINE, "python_version": python, "python_full_version": f"{python}.{patch}"}
-        )
-        for patch in (0, 99)
-    )
+def _is_wanted(requirement: Requirement, python: str, patch: int) -> bool:
+    version = {"python_version": python, "python_full_version": f"{python}.{patch}"}
+    return requirement.marker is None or requirement.marker.evaluate({**MACHINE, **version})
 
 
 def exported(device: str, repository: Path) -> str:
@@ -105,23 +101,19 @@ def exported(device: str, repository: Path) -> str:
     ).stdout
 
 
-def fetch_wheels(requirements: Path, python: str, folder: Path) -> None:
+def fetch_wheels(requirements: Sequence[str], python: str, folder: Path) -> None:
     """Fetch the wheels with pip, which knows this machine's index; each must have one of its hashes."""
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--require-hashes", "--disable-pip-version-check", "--implementation", "cp"]
-    command += [
-        "--python-version",
-        python,
-        *platforms,
-        "--dest",
-        str(folder),
-        "--requirement",
-        str(requirements),
-    ]
+    command += ["--python-version", python, *platforms, "--dest", str(folder)]
     # Beside the bundle, since /tmp is too small for the libraries of CUDA on some machines.
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+        wanted = Path(unfinished) / "requirements.txt"
+        # pip would ask the markers of this interpreter.
+        wanted.write_text("".join(re.sub(r" ; .*?(?= --hash)", "", line) + "\n" for line in requirements))
         environment = os.environ | {"TMPDIR": unfinished}
+        command += ["--requirement", str(wanted)]
         subprocess.run(command, check=True, timeout=FETCH_LIMIT_S, env=environment)
 
 
@@ -215,7 +207,7 @@ def pack(bundle: Path, contents: Contents, repository: Path, store: ModelStore) 
         copy_stand_ins(contents.stand_ins, bundle / "stand-ins")
     if contents.wheels:
         (bundle / "wheels").mkdir()
-        fetch_wheels(bundle / "requirements.txt", contents.python, bundle / "wheels")
+        fetch_wheels(contents.requirements, contents.python, bundle / "wheels")
     told = {
         "commit": commit,
         "device": contents.device,

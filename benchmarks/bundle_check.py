@@ -47,7 +47,8 @@ def main() -> None:
     requirements, device = Path(sys.argv[1]), sys.argv[2]
     for note in notes(device):
         print(f"Note: {note}.")
-    lines = [line for line in requirements.read_text().splitlines() if "==" in line and line[0] != "#"]
+    # Those with a marker are for some patch releases of Python only.
+    lines = [line for line in requirements.read_text().splitlines() if " ; " not in line]
     if missing := missing_packages([line.split()[0] for line in lines]):
         sys.exit(f"This Python ({sys.executable}) lacks {', '.join(missing)}.")
 

@@ -44,9 +44,9 @@ def test_requirements_are_those_of_the_other_machine():
     ]
 
 
-def test_what_only_some_patch_releases_need_goes_along():
+def test_what_only_some_patch_releases_need_keeps_its_marker():
     assert locked_requirements(EXPORT, "3.11") == [
-        "async-timeout==5.0.1 --hash=sha256:aa",
+        'async-timeout==5.0.1 ; python_full_version < "3.11.3" --hash=sha256:aa',
         "numpy==2.4.6 --hash=sha256:cc --hash=sha256:dd",
         "nvidia-cudnn-cu13==9.28.1.4 --hash=sha256:ff",
     ]
