@@ -10,9 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_CODE = str(Path(__file__).resolve().parents[1])
 
 
 class CrashedError(Exception):
@@ -38,7 +41,8 @@ def run_apart(function: Callable[..., Result], *arguments: Any, limit_s: float) 
             [sys.executable, "-c", "from runners.apart import answer; answer()", str(answers.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=[answers.fileno()],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            # BentoML takes the folder of a Bento's code out of the path once the service is loaded.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([_CODE, *filter(None, sys.path)])},
         )
         try:
             child.communicate(pickle.dumps((function, arguments)), timeout=limit_s)

@@ -21,12 +21,16 @@ from runners.batching import (
 )
 from runners.choice import networks_of
 from runners.config import RunnerConfig
+from runners.free_memory import give_back_memory
 from runners.gpus import Claim, gpus_of
 from runners.server_folder import server_folder
 from runners.turns import CpuTurns
 
 BATCH_LIMIT_S = 60
 """A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
+
+GIVE_BACK_INTERVAL_S = 60
+"""How often memory that is free is given back to the system: it takes some milliseconds."""
 
 NICENESS = 5
 """The service itself comes first where CPUs are scarce: it needs little, and probes and annotators wait for it."""
@@ -76,6 +80,8 @@ class Worker:
             self._networks[name] = self._watched(
                 network, batch_size.labels(network=name), seconds.labels(network=name)
             )
+        give_back_memory()  # loading takes about twice of what the networks keep
+        self._gave_back = time.monotonic()
 
     def run(self, name: NetworkName, calls: Sequence[Crops]) -> list[bytes]:
         """Run a network on the crops of several calls; see `run_calls`.
@@ -84,6 +90,9 @@ class Worker:
             An answer for each call, pickled, or BentoML would make dictionaries of the dataclasses in it.
         """
         answers = run_calls(self._networks[name], calls, self._largest_batch(name))
+        if time.monotonic() - self._gave_back > GIVE_BACK_INTERVAL_S:
+            self._gave_back = time.monotonic()
+            give_back_memory()
         return [pickle.dumps(answer) for answer in answers]
 
     def is_alive(self) -> bool:

@@ -4,11 +4,14 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+import runners
 from runners.apart import CrashedError, run_apart
+from runners.cpus import usable_cpus
 from runners.errors import ProviderUnavailableError
 
 
@@ -35,6 +38,14 @@ def long_answer() -> bytes:
 
 def test_what_it_returns_comes_back() -> None:
     assert run_apart(add, 2, 3, limit_s=30) == 5
+
+
+def test_the_code_is_found_where_it_is_no_longer_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a Bento: BentoML takes its folder out of the path once the service is loaded.
+    code = Path(runners.__file__).resolve().parents[1]
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path).resolve() != code])
+    monkeypatch.chdir("/")
+    assert run_apart(usable_cpus, limit_s=30) == usable_cpus()
 
 
 def test_a_long_answer_comes_back_whole() -> None:
