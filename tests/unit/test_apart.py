@@ -1,7 +1,9 @@
 """Functions in processes of their own."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,7 +13,6 @@ import pytest
 
 import runners
 from runners.apart import CrashedError, run_apart
-from runners.cpus import usable_cpus
 from runners.errors import ProviderUnavailableError
 
 
@@ -40,12 +41,28 @@ def test_what_it_returns_comes_back() -> None:
     assert run_apart(add, 2, 3, limit_s=30) == 5
 
 
-def test_the_code_is_found_where_it_is_no_longer_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As in a Bento: BentoML takes its folder out of the path once the service is loaded.
-    code = Path(runners.__file__).resolve().parents[1]
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path).resolve() != code])
-    monkeypatch.chdir("/")
-    assert run_apart(usable_cpus, limit_s=30) == usable_cpus()
+AS_IN_A_BENTO = """
+import inspect, os, sys
+import runners.apart, runners.cpus
+sys.path.remove(os.environ.pop("PYTHONPATH"))
+print(runners.apart.run_apart(inspect.getsourcefile, runners.cpus.usable_cpus, limit_s=30))
+"""
+
+
+def test_it_runs_the_same_code_though_its_folder_is_no_longer_on_the_path(tmp_path: Path) -> None:
+    # BentoML takes the folder of a Bento out of the path once the service is loaded.
+    code = tmp_path / "bento"
+    shutil.copytree(Path(runners.__file__).parent, code / "runners")
+    found = subprocess.run(
+        [sys.executable, "-c", AS_IN_A_BENTO],
+        env=os.environ | {"PYTHONPATH": str(code)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert found.stdout.strip() == str(code / "runners/cpus.py")
 
 
 def test_a_long_answer_comes_back_whole() -> None:
