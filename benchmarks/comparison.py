@@ -34,6 +34,7 @@ from benchmarks.lanes import Lane, Seen, engine_lane, loop_lane, recorded_crops,
 from benchmarks.loads import (
     Running,
     backend,
+    end_orderly,
     free_port,
     percentile_ms,
     picture_names,
@@ -152,34 +153,31 @@ def note(found: Found, lane: str, seen: Seen) -> None:
         found.outside_share[lane] = round(1 - work.total_seconds / sum(latencies), 3)
 
 
-async def people_cost(arguments: argparse.Namespace, engine: str) -> dict[int, PictureCost]:
-    """Cost of a picture as the number of people in it grows: served (8 callers), and of the networks alone."""
-    costs: dict[int, PictureCost] = {}
+async def people_cost(arguments: argparse.Namespace, engine: str, people: int) -> PictureCost:
+    """Cost of a picture with so many people in it: served (8 callers), and of the networks alone."""
     photos, rounds, seconds = arguments.photos, arguments.rounds, arguments.seconds
     names = picture_names(photos)
     files = [photos / name for name in names]
-    for people in PEOPLE:
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
-            environment = {
-                "MODE": "balanced",
-                "DEVICE": arguments.device,
-                **stand_ins.install(arguments.stand_ins, Path(folder), people),
-                **ENGINES[engine],
-            }
-            crops = await recorded_crops(environment, files)
-            alone = processes.enter_context(engine_lane(environment, crops, len(files)))
-            pictures = processes.enter_context(picture_server(photos))
-            server = processes.enter_context(backend(environment))
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(300)) as session:
-                await until_ready(session, server)
-                addresses = [f"{pictures}/{name}" for name in names]
-                served = served_lane(session, server.address, addresses, 8, Seen())
-                await served(min(seconds, WARM_UP_S))
-                await alone(min(seconds, WARM_UP_S))
-                rates = [(await served(seconds), await alone(seconds)) for _ in range(rounds)]
-            costs[people] = picture_cost(rates)
-            print(f"{people} people: {costs[people]}", flush=True)
-    return costs
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
+        environment = {
+            "MODE": "balanced",
+            "DEVICE": arguments.device,
+            **stand_ins.install(arguments.stand_ins, Path(folder), people),
+            **ENGINES[engine],
+        }
+        crops = await recorded_crops(environment, files)
+        alone = processes.enter_context(engine_lane(environment, crops, len(files)))
+        pictures = processes.enter_context(picture_server(photos))
+        server = processes.enter_context(backend(environment))
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(300)) as session:
+            await until_ready(session, server)
+            addresses = [f"{pictures}/{name}" for name in names]
+            served = served_lane(session, server.address, addresses, 8, Seen())
+            await served(min(seconds, WARM_UP_S))
+            await alone(min(seconds, WARM_UP_S))
+            cost = picture_cost([(await served(seconds), await alone(seconds)) for _ in range(rounds)])
+    print(f"{people} people: {cost}", flush=True)
+    return cost
 
 
 async def compare(arguments: argparse.Namespace) -> None:
@@ -204,7 +202,10 @@ async def compare(arguments: argparse.Namespace) -> None:
             results[setting.title] = await measure(setting, engines, arguments.rounds, arguments.seconds)
             write(arguments.out, results, people)
         if "stand-ins" in arguments.networks and arguments.stand_ins is not None:
-            people[engines[0]] = await people_cost(arguments, engines[0])
+            costs = people[engines[0]] = {}
+            for number in PEOPLE:
+                costs[number] = await people_cost(arguments, engines[0], number)
+                write(arguments.out, results, people)
     print("\n" + write(arguments.out, results, people))
 
 
@@ -235,6 +236,7 @@ def main() -> None:
         parser.error("--device must be cpu, cuda or cuda:N")
     if not picture_names(arguments.photos):
         parser.error(f"there is no .jpg or .png in {arguments.photos}")
+    end_orderly()
     asyncio.run(compare(arguments))
 
 

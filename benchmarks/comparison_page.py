@@ -160,8 +160,8 @@ def page(results: Mapping[str, Found], people: Mapping[str, Mapping[int, Picture
         reached = "reached" if costs[most].ratio <= MOST_FOR_PEOPLE else "missed"
         parts.append(
             f"## Cost of a picture as people grow ({engine}, 8 callers)\n\n{people_table(costs)}\n\n"
-            f"The goal, {most} people for at most {100 * (MOST_FOR_PEOPLE - 1):.0f} % more than the networks alone, is "
-            f"{reached}.\n"
+            f"A picture with {most} people costs {costs[most].ratio:.2f} times what the networks alone do; the goal, "
+            f"{MOST_FOR_PEOPLE:.2f} at most, is {reached}.\n"
         )
     return "\n".join(parts)
 

@@ -28,6 +28,15 @@ START_LIMIT_S = 300
 """What an engine has to try or compile, `engine_process.py` did before."""
 
 
+def end_orderly() -> None:
+    """Let this process end its servers when it is terminated, as by a time limit, and not only when it is done."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as listener:

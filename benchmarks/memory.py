@@ -21,7 +21,15 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks import stand_ins
-from benchmarks.loads import ask_for_people, backend, picture_names, picture_server, spread, until_ready
+from benchmarks.loads import (
+    ask_for_people,
+    backend,
+    end_orderly,
+    picture_names,
+    picture_server,
+    spread,
+    until_ready,
+)
 from runners.manifest import MODES
 
 MOST_MIB = 1536.0
@@ -134,6 +142,7 @@ def main() -> None:
         parser.error("--pictures must be at least twice --every, or there is nothing to compare")
     if not picture_names(arguments.photos):
         parser.error(f"there is no .jpg or .png in {arguments.photos}")
+    end_orderly()
     with tempfile.TemporaryDirectory() as folder:
         samples = asyncio.run(measure(arguments, Path(folder)))
     found = verdict(samples)
