@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from adapters.composition import runner_config
 from adapters.settings import load_settings
 from runners.assembly import LoadedNetwork, fetch_files, load
-from runners.batching import MAX_CROPS, MAX_CROPS_ON_CPU, MAX_PICTURES_ON_CPU, Failed, run_calls
+from runners.batching import Failed, largest_batch, run_calls
 from runners.choice import NetworkName
 from runners.preparation import prepare_networks
 
@@ -34,13 +34,6 @@ class _Work:
 
 
 _work: dict[NetworkName, _Work] = {}
-
-
-def largest_batch(name: NetworkName, device: str) -> int:
-    """Return the size of a network's full batches, those of the service's workers."""
-    if device != "cpu":
-        return MAX_CROPS
-    return MAX_PICTURES_ON_CPU if name == "person" else MAX_CROPS_ON_CPU
 
 
 def _start(environment: dict[str, str], crops: dict[NetworkName, Crops]) -> None:

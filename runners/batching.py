@@ -34,6 +34,13 @@ Answer = Sequence[Any] | Failed
 """One result for each crop of a call, or why there are none."""
 
 
+def largest_batch(network: str, device: str) -> int:
+    """Return the size of a network's full batches on a device."""
+    if device != "cpu":
+        return MAX_CROPS
+    return MAX_PICTURES_ON_CPU if network == "person" else MAX_CROPS_ON_CPU
+
+
 def batch_sizes(largest: int) -> list[int]:
     """Return the sizes that batches have, largest first: a few only, since engines set up buffers for each.
 

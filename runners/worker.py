@@ -11,14 +11,7 @@ import numpy as np
 from prometheus_client import Histogram
 
 from runners.assembly import LoadedNetwork, NetworkName, load
-from runners.batching import (
-    MAX_CROPS,
-    MAX_CROPS_ON_CPU,
-    MAX_PICTURES_ON_CPU,
-    Crops,
-    batch_sizes,
-    run_calls,
-)
+from runners.batching import MAX_CROPS, Crops, batch_sizes, largest_batch, run_calls
 from runners.choice import networks_of
 from runners.config import RunnerConfig
 from runners.free_memory import give_back_memory
@@ -63,7 +56,7 @@ class Worker:
         )
         os.nice(NICENESS)  # and the threads of the networks inherit it
         files = networks_of(config)
-        self._on_cpu = config.device == "cpu"
+        self._device = config.device
         self._turns = CpuTurns(server_folder())
         self._under_way: dict[object, float] = {}  # when each batch in the networks began
         self._networks: dict[NetworkName, LoadedNetwork] = {}
@@ -74,7 +67,7 @@ class Worker:
                 continue  # in some modes one network finds all keypoints
             network = load(name, config, self._claim and self._claim.device)
             width, height = files[name].input_size
-            for size in batch_sizes(self._largest_batch(name)):
+            for size in batch_sizes(largest_batch(name, config.device)):
                 with self._turn():
                     network(np.zeros((size, height, width, 3), np.uint8))  # the first run sets up buffers
             self._networks[name] = self._watched(
@@ -89,7 +82,7 @@ class Worker:
         Returns:
             An answer for each call, pickled, or BentoML would make dictionaries of the dataclasses in it.
         """
-        answers = run_calls(self._networks[name], calls, self._largest_batch(name))
+        answers = run_calls(self._networks[name], calls, largest_batch(name, self._device))
         if time.monotonic() - self._gave_back > GIVE_BACK_INTERVAL_S:
             self._gave_back = time.monotonic()
             give_back_memory()
@@ -99,13 +92,8 @@ class Worker:
         """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
         return all(time.monotonic() - began < BATCH_LIMIT_S for began in list(self._under_way.values()))
 
-    def _largest_batch(self, name: NetworkName) -> int:
-        if not self._on_cpu:
-            return MAX_CROPS
-        return MAX_PICTURES_ON_CPU if name == "person" else MAX_CROPS_ON_CPU
-
     def _turn(self) -> AbstractContextManager[None]:
-        return self._turns.taken() if self._on_cpu else nullcontext()
+        return self._turns.taken() if self._device == "cpu" else nullcontext()
 
     def _watched(self, network: LoadedNetwork, batch_size: Any, seconds: Any) -> LoadedNetwork:
         def run(crops: Crops) -> Sequence[Any]:

@@ -5,19 +5,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from benchmarks.bundle import SOURCE, Contents, exported, locked_requirements, pack
 from benchmarks.bundle_check import missing_packages
-from benchmarks.engine_process import largest_batch
 from benchmarks.gpu_use import gpu_use, parsed
 from benchmarks.stand_ins import NAMES
-from runners.choice import NetworkName
 from runners.manifest import MODES
-from runners.worker import Worker
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -178,14 +174,6 @@ def test_the_script_refuses_another_python_than_the_wheels_are_for(tmp_path: Pat
 def test_missing_packages_are_found_and_other_versions_are_told(capsys: pytest.CaptureFixture[str]):
     assert missing_packages(["no-such-package==1.0", "numpy==0.1"]) == ["no-such-package==1.0"]
     assert "numpy is here in version" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("name", get_args(NetworkName))
-def test_the_engine_alone_gets_batches_of_the_sizes_that_the_service_uses(name: NetworkName, device: str):
-    worker: Any = SimpleNamespace(_on_cpu=device == "cpu")
-
-    assert largest_batch(name, device) == Worker._largest_batch(worker, name)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_use_of_gpus_is_read_from_every_whole_line():
