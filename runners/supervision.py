@@ -27,6 +27,8 @@ from circus.process import DEAD_OR_ZOMBIE
 logger = logging.getLogger(__name__)
 
 PROBE_INTERVAL_S = 2.0
+LOADING_INTERVAL_S = 0.5
+"""The same while a worker loads its networks, so that one that hangs right afterwards is known to have lived."""
 PROBE_LIMIT_S = 4.0
 """A worker answers a probe from memory, whatever its networks do; this is for a machine that is far too busy."""
 PROBES_MISSED = 2
@@ -93,7 +95,8 @@ class WatchfulArbiter(_Arbiter):
     async def _probe_runners(self) -> None:
         runners = [watcher for watcher in self.watchers if watcher.name.startswith(_RUNNER_PREFIX)]
         while True:
-            await asyncio.sleep(PROBE_INTERVAL_S)
+            pids = {pid for runner in runners for pid in runner.get_active_pids()}
+            await asyncio.sleep(PROBE_INTERVAL_S if pids <= self._missed.keys() else LOADING_INTERVAL_S)
             await asyncio.gather(*(self._probe(runner) for runner in runners))
             self._forget_ended(runners)
 

@@ -97,6 +97,7 @@ def test_a_runner_that_hangs_is_replaced_and_the_requests_it_had_are_answered(
 ) -> None:
     mortal.predict(new_figure())
     stopped = mortal.worker("pose_runner")
+    grown_up(stopped)  # the supervisor has seen that it lives
     # Two rounds of the supervisor's probes, and the start of a worker.
     limit = max(30, 12 + 2 * mortal.start_s)
     started = time.monotonic()

@@ -25,6 +25,8 @@ SETTLED = 0.2
 """Share of the time after which the queue is as long as it gets."""
 BURST = 6
 """Answers that come at once, after a batch: a count may be off by so many."""
+LEAST_SHARE = 0.75
+"""Refusing takes 1 to 2 ms of a processor each, and holds up networks that use all of them."""
 PROBED: dict[str, bytes | None] = {
     "/health": None,
     "/versions": None,
@@ -133,7 +135,7 @@ def test_nearly_as_much_is_done_as_without_the_crowd(overload: Overload) -> None
         f"{overload.goodput:.1f}/s in the crowd, {overload.capacity:.1f}/s without"
     )
     by_chance = 1 + BURST / overload.crowded[0]
-    assert crowded * by_chance > 0.9 * usual
+    assert crowded * by_chance > LEAST_SHARE * usual
 
 
 def test_who_cannot_be_served_in_time_is_told_at_once_when_to_come_again(overload: Overload) -> None:
