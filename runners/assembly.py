@@ -87,29 +87,30 @@ def model_version(config: RunnerConfig) -> str:
     return f"rtmlib-{mode}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:8]}"
 
 
-def load(name: NetworkName, config: RunnerConfig, device: str | None = None) -> LoadedNetwork:
+def load(name: NetworkName, config: RunnerConfig, device: str | None = None, lanes: int = 1) -> LoadedNetwork:
     """Load a network as `runners.choice` decided for this machine; its file is fetched first if it is missing.
 
     Args:
         name: What it looks for.
         config: Which network that is, and how it runs.
         device: Which of several devices that `config.device` means; None if it means one.
+        lanes: How many callers run it at once, each with its share of the threads.
 
     Raises:
         ModelUnavailableError: The file is not there and cannot be fetched.
         ProviderUnavailableError: The device or the engine is not available.
     """
     placed = config if device is None else replace(config, device=device)
-    return load_as(name, placed, choice_of(name, config))
+    return load_as(name, placed, choice_of(name, config), lanes)
 
 
-def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine) -> LoadedNetwork:
+def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine, lanes: int = 1) -> LoadedNetwork:
     """Load a network in a certain engine and precision; see `load`."""
     store = model_store(config)
     store.ensure(networks_of(config)[name])
     source = _source(name, config, choice)
     found = network_files(source)
-    place = Place(config.device, config.threads, made_folders(store.root)[0])
+    place = Place(config.device, config.threads, made_folders(store.root)[0], lanes)
     if choice.precision != "mixed":
         computed_in: tuple[PartPrecision, ...] = (choice.precision,)
     elif found.prepared and (mixed := mixture(name, source.digest)):

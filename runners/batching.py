@@ -41,6 +41,17 @@ def largest_batch(network: str, device: str) -> int:
     return MAX_PICTURES_ON_CPU if network == "person" else MAX_CROPS_ON_CPU
 
 
+def calls_at_once(network: str, device: str) -> int:
+    """Return how many calls, each with the crops of one picture, go through a network together.
+
+    On a CPU as many as make a full batch of pictures with two people: all of them wait for the last one, and the lanes
+    that are free then have more to do.
+    """
+    if device != "cpu":
+        return 2 * MAX_CROPS
+    return MAX_PICTURES_ON_CPU if network == "person" else MAX_CROPS_ON_CPU // 2
+
+
 def batch_sizes(largest: int) -> list[int]:
     """Return the sizes that batches have, largest first: a few only, since engines set up buffers for each.
 

@@ -1,41 +1,75 @@
 """When calls that wait for a network become a batch: as soon as the network is free.
 
-BentoML's dispatcher holds calls back while it expects others to come, for as long as calls waited lately. After a busy
-minute a caller who comes alone then waits for many seconds, picture after picture, for others who do not come. Batches
-grow with the load without that: while one is in the network, the calls that come form the next.
+BentoML's dispatcher holds calls back while it expects others to come, for as long as calls waited lately: after a busy
+minute a caller who comes alone waits for many seconds, picture after picture, for others who do not come. And while a
+batch is in the network, it looks a thousand times a second whether it has come out, which takes the CPU from the
+network. Neither is needed: while one batch is in the network, the calls that come form the next, which begins when the
+network says that it is free.
 
-There is no setting for it, so the part of the dispatcher that reckons how long to wait is replaced. BentoML is pinned
-to the version this was written for.
+There is no setting for it, so the dispatcher is replaced by one that is derived from it. BentoML is pinned to the
+version this was written for.
 """
 
-from typing import Any, ClassVar
+import asyncio
+from functools import partial
+from typing import Any
 
-from bentoml._internal.marshal import dispatcher
+import _bentoml_impl.server.app as bentoml_app
+from bentoml._internal.marshal.dispatcher import CorkDispatcher, NonBlockSema
+
+_Dispatcher: Any = CorkDispatcher
 
 
-class NeverWaits:
-    """What the dispatcher asks how long a batch takes and how long to wait for it to fill: no time at all.
+class _Places(NonBlockSema):
+    """How many batches may be in the network, which says when one has come out.
 
     Args:
-        max_latency: As the dispatcher gives it, seconds; of no use here.
+        count: How many.
     """
 
-    N_SKIPPED_SAMPLE: ClassVar[int] = 0
-    """Batches of the beginning from which the dispatcher would learn nothing yet."""
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self._freed = asyncio.Event()
 
-    o_a = o_b = wait = 0.0
+    async def take(self) -> None:
+        """Wait for a place and take it."""
+        while not self.acquire():
+            self._freed.clear()
+            await self._freed.wait()
 
-    def __init__(self, max_latency: float) -> None:
-        pass
-
-    def log_outbound(self, n: int, wait: float, duration: float) -> None:
-        """Learn nothing from a batch."""
-
-    def trigger_refresh(self) -> None:
-        """Change nothing."""
+    def release(self) -> None:
+        """Give it back."""
+        super().release()
+        self._freed.set()
 
 
-def dispatch_at_once() -> None:
-    """Let the dispatchers that are made in this process from now on send what waits as soon as the network is free."""
-    replaced: Any = dispatcher
-    replaced.Optimizer = NeverWaits
+class PromptDispatcher(_Dispatcher):
+    """BentoML's dispatcher, which begins a batch when there is a call and the network is free, and at no other time.
+
+    Args:
+        args: As BentoML gives them.
+        batches_at_once: How many batches the network computes at once.
+        kwargs: As BentoML gives them.
+    """
+
+    def __init__(self, *args: Any, batches_at_once: int, **kwargs: Any) -> None:
+        self._places = _Places(batches_at_once)
+        super().__init__(*args, shared_sema=self._places, **kwargs)
+
+    async def controller(self) -> None:
+        """Begin batches, for as long as the worker lives."""
+        while True:
+            async with self._wake_event:
+                await self._wake_event.wait_for(self._queue.__len__)
+            await self._places.take()
+            self._loop.create_task(self.outbound_call(tuple(self._get_inputs())))
+
+
+def dispatch_at_once(batches_at_once: int) -> None:
+    """Let the dispatchers of the services of this process begin batches as soon as the network is free.
+
+    Args:
+        batches_at_once: How many batches each network computes at once.
+    """
+    replaced: Any = bentoml_app
+    replaced.CorkDispatcher = partial(PromptDispatcher, batches_at_once=batches_at_once)

@@ -16,8 +16,9 @@ import aiohttp
 import bentoml
 
 from runners.assembly import NetworkName, assemble, fetch_files
-from runners.batching import Answer, Crops, Failed
+from runners.batching import Answer, Crops, Failed, calls_at_once
 from runners.config import RunnerConfig
+from runners.cpu_lanes import lanes_of
 from runners.dispatch import dispatch_at_once
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 from runners.gpus import gpus_of
@@ -48,7 +49,6 @@ _SERVICE: dict[str, Any] = {
 _batchable = partial(
     bentoml.api,
     batchable=True,
-    max_batch_size=32,
     # BentoML sheds calls whose estimated waiting time is longer than this, and estimates badly. Admission is
     # controlled at the door, so this must never be reached.
     max_latency_ms=600_000,
@@ -61,9 +61,12 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     Before any worker starts, missing files are fetched, and the engines tried, once; each worker then loads its
     networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
     """
-    dispatch_at_once()
-    # On CPUs one worker, whose networks use all threads that there are; else one on each device.
-    kind: dict[str, Any] = _SERVICE | {"workers": len(gpus_of(config.device))}
+    lanes = lanes_of(config)
+    dispatch_at_once(lanes)
+    # On CPUs one worker, with a thread for each lane; else one on each device.
+    kind: dict[str, Any] = _SERVICE | {"workers": len(gpus_of(config.device)), "threads": lanes}
+    picture_calls = partial(_batchable, max_batch_size=calls_at_once("person", config.device))
+    crop_calls = partial(_batchable, max_batch_size=calls_at_once("body", config.device))
 
     @cache
     def prepare() -> None:
@@ -85,7 +88,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
         async def __is_alive__(self) -> bool:
             return self._worker.is_alive()
 
-        @_batchable()
+        @picture_calls()
         def person(self, calls: list[Any]) -> list[Any]:
             return self._worker.run("person", calls)
 
@@ -101,19 +104,19 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
         async def __is_alive__(self) -> bool:
             return self._worker.is_alive()
 
-        @_batchable()
+        @crop_calls()
         def body(self, calls: list[Any]) -> list[Any]:
             return self._worker.run("body", calls)
 
-        @_batchable()
+        @crop_calls()
         def hand(self, calls: list[Any]) -> list[Any]:
             return self._worker.run("hand", calls)
 
-        @_batchable()
+        @crop_calls()
         def face(self, calls: list[Any]) -> list[Any]:
             return self._worker.run("face", calls)
 
-        @_batchable()
+        @crop_calls()
         def face_mesh(self, calls: list[Any]) -> list[Any]:
             return self._worker.run("face_mesh", calls)
 

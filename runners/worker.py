@@ -4,7 +4,9 @@ import os
 import pickle
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,10 @@ from runners.assembly import LoadedNetwork, NetworkName, load
 from runners.batching import MAX_CROPS, Crops, batch_sizes, largest_batch, run_calls
 from runners.choice import networks_of
 from runners.config import RunnerConfig
+from runners.cpu_lanes import CpuLanes, lanes_of
 from runners.free_memory import give_back_memory
 from runners.gpus import Claim, gpus_of
 from runners.server_folder import server_folder
-from runners.turns import CpuTurns
 
 BATCH_LIMIT_S = 60
 """A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
@@ -27,6 +29,19 @@ GIVE_BACK_INTERVAL_S = 60
 
 NICENESS = 5
 """The service itself comes first where CPUs are scarce: it needs little, and probes and annotators wait for it."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A network, loaded for both that can happen to it.
+
+    Attributes:
+        alone: Uses all CPUs.
+        in_lane: Uses those of a lane, and runs in all lanes at once.
+    """
+
+    alone: LoadedNetwork
+    in_lane: LoadedNetwork
 
 
 class Worker:
@@ -57,7 +72,8 @@ class Worker:
         os.nice(NICENESS)  # and the threads of the networks inherit it
         files = networks_of(config)
         self._device = config.device
-        self._turns = CpuTurns(server_folder())
+        self._lanes = lanes_of(config)
+        self._cpus = CpuLanes(server_folder(), self._lanes) if config.device == "cpu" else None
         self._under_way: dict[object, float] = {}  # when each batch in the networks began
         self._networks: dict[NetworkName, LoadedNetwork] = {}
         gpus = gpus_of(config.device)
@@ -65,13 +81,12 @@ class Worker:
         for name in names:
             if name not in files:
                 continue  # in some modes one network finds all keypoints
-            network = load(name, config, self._claim and self._claim.device)
+            loaded = self._load(name, config)
             width, height = files[name].input_size
             for size in batch_sizes(largest_batch(name, config.device)):
-                with self._turn():
-                    network(np.zeros((size, height, width, 3), np.uint8))  # the first run sets up buffers
+                self._set_up(loaded, np.zeros((size, height, width, 3), np.uint8))
             self._networks[name] = self._watched(
-                network, batch_size.labels(network=name), seconds.labels(network=name)
+                loaded, batch_size.labels(network=name), seconds.labels(network=name)
             )
         give_back_memory()  # loading takes about twice of what the networks keep
         self._gave_back = time.monotonic()
@@ -92,18 +107,31 @@ class Worker:
         """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
         return all(time.monotonic() - began < BATCH_LIMIT_S for began in list(self._under_way.values()))
 
-    def _turn(self) -> AbstractContextManager[None]:
-        return self._turns.taken() if self._device == "cpu" else nullcontext()
+    def _load(self, name: NetworkName, config: RunnerConfig) -> _Loaded:
+        alone = load(name, config, self._claim and self._claim.device)
+        return _Loaded(alone, alone if self._lanes == 1 else load(name, config, lanes=self._lanes))
 
-    def _watched(self, network: LoadedNetwork, batch_size: Any, seconds: Any) -> LoadedNetwork:
+    def _set_up(self, network: _Loaded, crops: Crops) -> None:
+        """Run a network once in each way, which sets up its buffers."""
+        with self._place():
+            network.alone(crops)
+            if network.in_lane is not network.alone:
+                with ThreadPoolExecutor(self._lanes) as lanes:
+                    list(lanes.map(network.in_lane, [crops] * self._lanes))
+
+    def _place(self) -> AbstractContextManager[bool]:
+        """Wait for CPUs; tells whether all of them are had."""
+        return self._cpus.taken() if self._cpus else nullcontext(True)
+
+    def _watched(self, network: _Loaded, batch_size: Any, seconds: Any) -> LoadedNetwork:
         def run(crops: Crops) -> Sequence[Any]:
             batch_size.observe(len(crops))
             batch = object()
-            with self._turn():
+            with self._place() as is_alone:
                 self._under_way[batch] = time.monotonic()
                 try:
                     with seconds.time():
-                        return network(crops)
+                        return network.alone(crops) if is_alone else network.in_lane(crops)
                 finally:
                     del self._under_way[batch]
 

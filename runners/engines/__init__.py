@@ -37,15 +37,17 @@ class Place:
         device: `cpu`, `cuda`, `cuda:N`, `gpu`, `gpu:N` (OpenVINO's name for graphics processors) or `mps`.
         threads: Threads of one network, on a CPU.
         cache: Folder for what an engine compiles (TensorRT); None where nothing can be kept.
+        lanes: On a CPU, how many callers run the network at once, each with its share of the threads.
     """
 
     device: str
     threads: int
     cache: Path | None = None
+    lanes: int = 1
 
 
 class LoadedGraph(Protocol):
-    """A loaded network."""
+    """A loaded network, which as many threads may run at once as it has lanes."""
 
     def run(self, *inputs: Array) -> list[Array]:
         """Run the network on a batch and return its outputs; inputs and outputs are in the order of the file."""

@@ -33,7 +33,8 @@ class OnnxRuntimeGraph:
     def __init__(self, file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = place.threads
+        # Of its own besides the callers', who compute as well.
+        options.intra_op_num_threads = place.threads - place.lanes + 1
         options.inter_op_num_threads = 1
         # Runner processes and their networks share the same CPUs: a thread that waits must not burn what another needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -43,20 +44,27 @@ class OpenVinoGraph:
         if device == "CPU":
             options |= {
                 "INFERENCE_NUM_THREADS": place.threads,
+                "NUM_STREAMS": place.lanes,
                 # Several processes run networks: pinned, all of them would sit on the same cores.
                 "ENABLE_CPU_PINNING": False,
                 # The CPUs were counted as the kernel counts them, which is what its limits count too.
                 "ENABLE_HYPER_THREADING": True,
             }
         self._network = _core().compile_model(str(file), device, options)
-        self._request = self._network.create_infer_request()
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(place.lanes):
+            self._requests.put(self._network.create_infer_request())
         self._outputs = len(self._network.outputs)
 
     def run(self, *inputs: Array) -> list[Array]:
         """See `LoadedGraph`."""
-        self._request.infer([np.ascontiguousarray(one) for one in inputs], share_inputs=True)
-        # Copied: the next run writes to the same memory.
-        return [self._request.get_output_tensor(i).data.copy() for i in range(self._outputs)]
+        request = self._requests.get()
+        try:
+            request.infer([np.ascontiguousarray(one) for one in inputs], share_inputs=True)
+            # Copied: the next run writes to the same memory.
+            return [request.get_output_tensor(i).data.copy() for i in range(self._outputs)]
+        finally:
+            self._requests.put(request)
 
 
 def _device(device: str) -> str:

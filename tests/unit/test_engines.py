@@ -1,6 +1,7 @@
 """Engines behind one protocol: the same answers, no silent substitute, no more threads than were given."""
 
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,20 @@ def test_every_engine_computes_in_f32_and_says_so_first(engine: EngineName) -> N
     assert precisions(engine, "cpu")[0] == "f32"
 
 
+@pytest.mark.parametrize("engine", [one for one in ENGINES if one.values != ("opencv",)])
+def test_lanes_run_at_once_and_none_gets_what_is_anothers(engine: EngineName, network: Path) -> None:
+    lanes = 3
+    batches = [batch(size) for size in range(1, lanes + 1)]
+    alone = load_graph([network], engine, ["f32"], CPU)
+    expected = [alone.run(one) for one in batches]
+    graph = load_graph([network], engine, ["f32"], Place("cpu", lanes, lanes=lanes))
+    with ThreadPoolExecutor(lanes) as callers:
+        found = list(callers.map(graph.run, batches * 50))
+    for outputs, wanted in zip(found, expected * 50, strict=True):
+        for output, one in zip(outputs, wanted, strict=True):
+            assert np.allclose(output, one, atol=1e-5)
+
+
 @OPENVINO
 class TestOpenVino:
     def test_bf16_is_offered_only_by_cpus_with_instructions_for_it(self) -> None:
@@ -139,6 +154,11 @@ class TestOpenVino:
         assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
         assert compiled.get_property("ENABLE_CPU_PINNING") is False
         assert compiled.get_property("NUM_STREAMS") == 1
+
+    def test_each_lane_has_its_share_of_the_threads(self, network: Path) -> None:
+        graph: Any = load_graph([network], "openvino", ["f32"], Place("cpu", 2, lanes=2))
+        assert graph._network.get_property("INFERENCE_NUM_THREADS") == 2
+        assert graph._network.get_property("NUM_STREAMS") == 2
 
     def test_f32_is_f32_also_where_bf16_would_be_the_default(self, network: Path) -> None:
         graph: Any = load_graph([network], "openvino", ["f32"], CPU)
