@@ -7,7 +7,7 @@ Lanes, for the embedded networks and for stand-ins of the balanced ones (`stand_
 - `peer`: Flask around rtmlib with its defaults (`peer.py`), 1, 8 and 32 callers;
 - `loop`: rtmlib in a bare loop in one process, nothing else;
 - `engine`: the networks alone, on the crops that these pictures lead to, in batches of the sizes that the service's
-  workers use, with all CPUs;
+  workers use, in all CPU lanes at once;
 - `service`: as users start it, 1, 8 and 32 callers, for each engine and precision.
 
 They take turns, several rounds each, since a machine may be faster in one minute than in the next: what counts are the

@@ -1,11 +1,12 @@
 """The networks alone, in a process of their own: engines set things up for a whole process, and must not share one."""
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from adapters.composition import runner_config
 from adapters.settings import load_settings
 from runners.assembly import LoadedNetwork, fetch_files, load
-from runners.batching import Failed, largest_batch, run_calls
+from runners.batching import MAX_CROPS, Failed, largest_batch, run_calls
 from runners.choice import NetworkName
+from runners.cpu_lanes import lanes_of
 from runners.preparation import prepare_networks
 
 Crops = NDArray[np.uint8]
@@ -27,34 +29,54 @@ TURN_LIMIT_S = 600
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Batch:
+    """A full batch, and the network that it is for."""
+
     network: LoadedNetwork
     crops: Crops
-    largest: int
+    place: float  # among the batches of all networks, so that a part of them has its share of each network
 
 
-_work: dict[NetworkName, _Work] = {}
+_batches: list[_Batch] = []
+_lanes = 1
 
 
 def _start(environment: dict[str, str], crops: dict[NetworkName, Crops]) -> None:
+    global _lanes  # noqa: PLW0603 - one for this process
     os.environ.update(environment)
     config = runner_config(load_settings())
     fetch_files(config)
     prepare_networks(config)  # as the service does, or nothing would have been decided yet
+    _lanes = lanes_of(config)
     for name, own in crops.items():
-        _work[name] = _Work(load(name, config), own, largest_batch(name, config.device))
+        network = load(name, config, lanes=_lanes)
+        size = largest_batch(name, config.device)
+        starts = range(0, len(own), size)
+        _batches.extend(
+            _Batch(network, own[start : start + size], (start + size / 2) / len(own)) for start in starts
+        )
+    _batches.sort(key=lambda batch: batch.place)
 
 
 def _run(seconds: float) -> float:
-    """Run all networks on all crops, again and again; return how often per second."""
-    started, rounds = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        for name, work in _work.items():
-            (answer,) = run_calls(work.network, [work.crops], work.largest)
+    """Run all networks on all crops, again and again, in all lanes at once; return how often per second."""
+    ends = time.perf_counter() + seconds
+    turns = itertools.cycle(_batches)
+
+    def lane() -> int:
+        batches = 0
+        while time.perf_counter() < ends:
+            batch = next(turns)
+            (answer,) = run_calls(batch.network, [batch.crops], MAX_CROPS)
             if isinstance(answer, Failed):
-                raise RuntimeError(f"The {name} network failed: {answer.reason}")
-        rounds += 1
-    return rounds / (time.perf_counter() - started)
+                raise RuntimeError(f"A network failed: {answer.reason}")
+            batches += 1
+        return batches
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(_lanes) as lanes:
+        done = sum(lanes.map(lambda _: lane(), range(_lanes)))
+    return done / len(_batches) / (time.perf_counter() - started)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ async def recorded_crops(environment: Mapping[str, str], files: Sequence[Path]) 
 def engine_lane(
     environment: Mapping[str, str], crops: Mapping[NetworkName, Crops], pictures: int
 ) -> Generator[Lane]:
-    """The networks alone, one after the other, in full batches.
+    """The networks alone, in full batches, as many at once as there are lanes on the CPUs.
 
     Args:
         environment: The service's settings.

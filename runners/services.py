@@ -10,10 +10,11 @@ import pickle
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp
 import bentoml
+from bentoml.validators import ContentType
 
 from runners.assembly import NetworkName, assemble, fetch_files
 from runners.batching import Answer, Crops, Failed, calls_at_once
@@ -45,6 +46,9 @@ _SERVICE: dict[str, Any] = {
     "logging": {"access": {"enabled": False}},
 }
 
+
+Answers = Annotated[list[Any], ContentType("application/json")]
+"""What a runner's method returns. With its media type, or BentoML would find it out from a schema at each call."""
 
 _batchable = partial(
     bentoml.api,
@@ -89,7 +93,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
             return self._worker.is_alive()
 
         @picture_calls()
-        def person(self, calls: list[Any]) -> list[Any]:
+        def person(self, calls: list[Any]) -> Answers:
             return self._worker.run("person", calls)
 
     @bentoml.service(name="pose_runner", **kind)
@@ -105,19 +109,19 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
             return self._worker.is_alive()
 
         @crop_calls()
-        def body(self, calls: list[Any]) -> list[Any]:
+        def body(self, calls: list[Any]) -> Answers:
             return self._worker.run("body", calls)
 
         @crop_calls()
-        def hand(self, calls: list[Any]) -> list[Any]:
+        def hand(self, calls: list[Any]) -> Answers:
             return self._worker.run("hand", calls)
 
         @crop_calls()
-        def face(self, calls: list[Any]) -> list[Any]:
+        def face(self, calls: list[Any]) -> Answers:
             return self._worker.run("face", calls)
 
         @crop_calls()
-        def face_mesh(self, calls: list[Any]) -> list[Any]:
+        def face_mesh(self, calls: list[Any]) -> Answers:
             return self._worker.run("face_mesh", calls)
 
     return DetectorRunner, PoseRunner

@@ -8,11 +8,14 @@ import logging
 import sys
 import uuid
 from http import HTTPStatus
+from typing import Any
 
 import h11
 import uvicorn.protocols.http.auto
+from bentoml._internal.context import server_context
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters import metrics
 from adapters.http.errors import error_response
@@ -114,6 +117,13 @@ class ServerProtocol(H11Protocol):
         logger.info(Event("answered", _SENTENCES[status], status=status.value))
 
 
+def protocol_of_this_process(*arguments: Any, **options: Any) -> asyncio.Protocol:
+    """Return what serves a connection: the service has callers that are not to be trusted, a runner has the service."""
+    serves_callers = server_context.service_type != "service"
+    return (ServerProtocol if serves_callers else HttpToolsProtocol)(*arguments, **options)
+
+
 def use_server_protocol() -> None:
-    """Let Uvicorn, which BentoML starts without a way to say so, use this protocol in this process."""
-    uvicorn.protocols.http.auto.AutoHTTPProtocol = ServerProtocol
+    """Let Uvicorn, which BentoML starts without a way to say so, use these protocols in this process."""
+    replaced: Any = uvicorn.protocols.http.auto
+    replaced.AutoHTTPProtocol = protocol_of_this_process

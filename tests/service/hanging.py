@@ -14,9 +14,9 @@ _trigger = Path(os.environ["HANG_ONCE"])
 
 
 def load(
-    name: worker.NetworkName, config: worker.RunnerConfig, device: str | None = None
+    name: worker.NetworkName, config: worker.RunnerConfig, device: str | None = None, lanes: int = 1
 ) -> worker.LoadedNetwork:
-    network = _load(name, config, device)
+    network = _load(name, config, device, lanes)
 
     def run(crops: worker.Crops) -> Sequence[Any]:
         if name == "body" and _trigger.exists():

@@ -25,8 +25,8 @@ SETTLED = 0.2
 """Share of the time after which the queue is as long as it gets."""
 BURST = 6
 """Answers that come at once, after a batch: a count may be off by so many."""
-LEAST_SHARE = 0.65
-"""Refusing takes 1 to 2 ms of a processor each, and holds up networks that use all of them."""
+LEAST_SHARE = 0.9
+"""Of what is done without the crowd."""
 PROBED: dict[str, bytes | None] = {
     "/health": None,
     "/versions": None,

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 import uvicorn
+from bentoml._internal.context import server_context
 from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from adapters.http import server_protocol
 from adapters.http.server_protocol import ServerProtocol, use_server_protocol
@@ -175,11 +178,19 @@ async def test_a_websocket_is_not_opened(port: int) -> None:
     assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
-def test_servers_that_are_started_afterwards_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "protocol"),
+    [("entry_service", ServerProtocol), (None, ServerProtocol), ("service", HttpToolsProtocol)],
+)
+async def test_callers_are_served_by_it_and_the_service_by_its_runners_with_the_fastest_one(
+    kind: Any, protocol: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from uvicorn.protocols.http import auto
 
     monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
+    monkeypatch.setattr(server_context, "service_type", kind)
     use_server_protocol()
     config = uvicorn.Config(app, log_config=None)
     config.load()
-    assert config.http_protocol_class is ServerProtocol
+    made: Any = config.http_protocol_class
+    assert type(made(config, ServerState(), {})) is protocol
