@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from adapters.composition import runner_config
 from adapters.settings import load_settings
 from runners.assembly import LoadedNetwork, fetch_files, load
-from runners.batching import MAX_CROPS, Failed, largest_batch, run_calls
+from runners.batch_sizes import MAX_CROPS, largest_batch
+from runners.batching import Failed, run_calls
 from runners.choice import NetworkName
 from runners.cpu_lanes import lanes_of
 from runners.preparation import prepare_networks

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runners.batch_sizes import largest_batch
 from runners.choice import (
     NetworkEngine,
     NetworkName,
@@ -110,7 +111,13 @@ def load_as(name: NetworkName, config: RunnerConfig, choice: NetworkEngine, lane
     store.ensure(networks_of(config)[name])
     source = _source(name, config, choice)
     found = network_files(source)
-    place = Place(config.device, config.threads, made_folders(store.root)[0], lanes)
+    place = Place(
+        config.device,
+        config.threads,
+        made_folders(store.root)[0],
+        lanes,
+        one_by_one=largest_batch(name, config.device) == 1,
+    )
     if choice.precision != "mixed":
         computed_in: tuple[PartPrecision, ...] = (choice.precision,)
     elif found.prepared and (mixed := mixture(name, source.digest)):

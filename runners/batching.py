@@ -10,17 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runners.assembly import LoadedNetwork
+from runners.batch_sizes import MAX_CROPS, batch_sizes
 
 logger = logging.getLogger(__name__)
 
 Crops = NDArray[np.uint8]
-
-MAX_CROPS = 16
-"""Largest batch of a network on a GPU, a power of two: more gains little speed and costs memory."""
-MAX_CROPS_ON_CPU = 8
-"""The same on a CPU, where batches save calls and no arithmetic."""
-MAX_PICTURES_ON_CPU = 2
-"""Largest batch of the detector on a CPU: whole pictures take ten times a crop's memory."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +26,6 @@ class Failed:
 
 Answer = Sequence[Any] | Failed
 """One result for each crop of a call, or why there are none."""
-
-
-def largest_batch(network: str, device: str) -> int:
-    """Return the size of a network's full batches on a device."""
-    if device != "cpu":
-        return MAX_CROPS
-    return MAX_PICTURES_ON_CPU if network == "person" else MAX_CROPS_ON_CPU
-
-
-def calls_at_once(network: str, device: str) -> int:
-    """Return how many calls, each with the crops of one picture, go through a network together.
-
-    On a CPU as many as make a full batch of pictures with two people: all of them wait for the last one, and the lanes
-    that are free then have more to do.
-    """
-    if device != "cpu":
-        return 2 * MAX_CROPS
-    return MAX_PICTURES_ON_CPU if network == "person" else MAX_CROPS_ON_CPU // 2
-
-
-def batch_sizes(largest: int) -> list[int]:
-    """Return the sizes that batches have, largest first: a few only, since engines set up buffers for each.
-
-    With every size up to the largest, a server's memory would go on growing for as long as there is one that did not
-    happen before.
-
-    Args:
-        largest: A power of two.
-    """
-    return [2**power for power in reversed(range(largest.bit_length()))]
 
 
 def run_calls(network: LoadedNetwork, calls: Sequence[Crops], largest: int = MAX_CROPS) -> list[Answer]:

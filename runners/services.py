@@ -17,7 +17,8 @@ import bentoml
 from bentoml.validators import ContentType
 
 from runners.assembly import NetworkName, assemble, fetch_files
-from runners.batching import Answer, Crops, Failed, calls_at_once
+from runners.batch_sizes import calls_at_once
+from runners.batching import Answer, Crops, Failed
 from runners.config import RunnerConfig
 from runners.cpu_lanes import lanes_of
 from runners.dispatch import dispatch_at_once

@@ -13,7 +13,8 @@ import numpy as np
 from prometheus_client import Histogram
 
 from runners.assembly import LoadedNetwork, NetworkName, load
-from runners.batching import MAX_CROPS, Crops, batch_sizes, largest_batch, run_calls
+from runners.batch_sizes import MAX_CROPS, batch_sizes, largest_batch
+from runners.batching import Crops, run_calls
 from runners.choice import networks_of
 from runners.config import RunnerConfig
 from runners.cpu_lanes import CpuLanes, lanes_of

@@ -38,12 +38,14 @@ class Place:
         threads: Threads of one network, on a CPU.
         cache: Folder for what an engine compiles (TensorRT); None where nothing can be kept.
         lanes: On a CPU, how many callers run the network at once, each with its share of the threads.
+        one_by_one: Whether all batches are of one picture, which an engine may set itself up for.
     """
 
     device: str
     threads: int
     cache: Path | None = None
     lanes: int = 1
+    one_by_one: bool = False
 
 
 class LoadedGraph(Protocol):

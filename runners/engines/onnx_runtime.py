@@ -1,12 +1,14 @@
 """ONNX Runtime: on CPUs, NVIDIA GPUs (CUDA, TensorRT) and Apple's processors (CoreML)."""
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from runners.batch_sizes import MAX_CROPS
 from runners.engines import Array, EngineName, PartPrecision, Place
 from runners.errors import ProviderUnavailableError
 
@@ -19,7 +21,14 @@ _PROVIDERS = {
 }
 _TENSORRT = "TensorrtExecutionProvider"
 _ERRORS_ONLY = 3
-_LARGEST_BATCH = 16  # of a network: see batching.MAX_CROPS, which TensorRT has to know when it compiles
+_AS_REQUESTED = 1  # by default memory is taken in powers of two
+
+
+@cache
+def _share_memory() -> None:
+    """Let all networks of this process compute in the same memory, which else each would keep for itself."""
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"arena_extend_strategy": _AS_REQUESTED}))
 
 
 class OnnxRuntimeGraph:
@@ -38,6 +47,11 @@ class OnnxRuntimeGraph:
         options.inter_op_num_threads = 1
         # Runner processes and their networks share the same CPUs: a thread that waits must not burn what another needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if place.device == "cpu":
+            _share_memory()
+            options.add_session_config_entry("session.use_env_allocators", "1")
+            # Plans of where what lies, one for each size of a batch, keep a block of memory each.
+            options.enable_mem_pattern = False
         providers = _providers(file, engine, precision, place)
         wanted = providers[0][0]
         if wanted not in ort.get_available_providers():
@@ -82,7 +96,7 @@ def _tensorrt_options(file: Path, precision: PartPrecision, place: Place) -> dic
     options = {"trt_fp16_enable": "1" if precision == "f16" else "0"}
     if isinstance(described.shape[0], str):
         sizes = "x".join(str(size) for size in described.shape[1:])
-        for bound, batch in (("min", 1), ("opt", 4), ("max", _LARGEST_BATCH)):
+        for bound, batch in (("min", 1), ("opt", 4), ("max", MAX_CROPS)):
             options[f"trt_profile_{bound}_shapes"] = f"{described.name}:{batch}x{sizes}"
     if place.cache is not None:
         options |= {

@@ -50,7 +50,10 @@ class OpenVinoGraph:
                 # The CPUs were counted as the kernel counts them, which is what its limits count too.
                 "ENABLE_HYPER_THREADING": True,
             }
-        self._network = _core().compile_model(str(file), device, options)
+        model = _core().read_model(str(file))
+        if place.one_by_one:  # of a known size, a network is a tenth faster and takes a tenth less memory
+            model.reshape({one: [1, *one.partial_shape[1:]] for one in model.inputs})
+        self._network = _core().compile_model(model, device, options)
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(place.lanes):
             self._requests.put(self._network.create_infer_request())

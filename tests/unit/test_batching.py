@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from runners.batching import (
+from runners.batch_sizes import (
+    FEWEST_CALLS,
     MAX_CROPS,
     MAX_CROPS_ON_CPU,
     MAX_PICTURES_ON_CPU,
-    Failed,
     batch_sizes,
-    run_calls,
+    calls_at_once,
+    largest_batch,
 )
+from runners.batching import Failed, run_calls
 
 Crops = NDArray[np.uint8]
 unhurried = settings(deadline=None)  # the machine may be busy with something else
@@ -112,3 +114,9 @@ class TestFailures:
         (record,) = caplog.records
         assert "(2, 3, 2, 3)" in record.getMessage()
         assert record.exc_info is not None
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1", "mps"])
+@pytest.mark.parametrize("network", ["person", "body"])
+def test_as_many_calls_come_together_as_fill_a_batch(network: str, device: str) -> None:
+    assert calls_at_once(network, device) >= max(FEWEST_CALLS, largest_batch(network, device))

@@ -160,6 +160,13 @@ class TestOpenVino:
         assert graph._network.get_property("INFERENCE_NUM_THREADS") == 2
         assert graph._network.get_property("NUM_STREAMS") == 2
 
+    def test_one_that_gets_one_picture_at_a_time_is_set_up_for_that(self, network: Path) -> None:
+        graph: Any = load_graph([network], "openvino", ["f32"], Place("cpu", 1, one_by_one=True))
+        assert list(graph._network.inputs[0].shape) == [1, 3, 8, 8]
+        expected = load_graph([network], "openvino", ["f32"], CPU).run(batch(1))
+        for output, one in zip(graph.run(batch(1)), expected, strict=True):
+            assert np.allclose(output, one, atol=1e-6)
+
     def test_f32_is_f32_also_where_bf16_would_be_the_default(self, network: Path) -> None:
         graph: Any = load_graph([network], "openvino", ["f32"], CPU)
         assert graph._network.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
