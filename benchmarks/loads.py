@@ -143,9 +143,10 @@ async def ask_for_people(session: aiohttp.ClientSession, address: str, picture: 
     started = time.perf_counter()
     async with session.post(f"{address}/predict", json=body) as answer:
         said = await answer.text()
+        took_s = time.perf_counter() - started
         if answer.status != 200 or json.loads(said)["results"][0] == []:
             raise RuntimeError(f"{address} answered {answer.status}: {said[:300]}")
-    return time.perf_counter() - started
+    return took_s
 
 
 async def until_ready(session: aiohttp.ClientSession, server: Running, path: str = "/readyz") -> float:
