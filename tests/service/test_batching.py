@@ -12,6 +12,8 @@ from tests.service.server import Server, boxes
 
 CALLERS = 16
 ROUNDS = 3
+IN_COMPANY = 0.25
+"""Share of the crops and calls, at least, that come in a batch with others. Lanes take in what would wait for more."""
 
 
 def batches(server: Server) -> dict[str, float]:
@@ -91,7 +93,7 @@ def test_the_network_runs_on_the_crops_of_several_requests_at_once(load: dict[st
 
     assert seen["crops"] == CALLERS * ROUNDS, "one person in each picture"
     assert seen["all"] > seen["single"], "batches above 1"
-    assert seen["crops"] / seen["all"] > 1.5
+    assert 1 - seen["single"] / seen["crops"] > IN_COMPANY
 
 
 def test_bentoml_puts_the_calls_together(load: dict[str, Any]) -> None:
@@ -99,7 +101,7 @@ def test_bentoml_puts_the_calls_together(load: dict[str, Any]) -> None:
 
     assert seen["calls"] == CALLERS * ROUNDS
     assert seen["calls all"] > seen["calls single"]
-    assert seen["calls"] / seen["calls all"] > 1.5
+    assert 1 - seen["calls single"] / seen["calls"] > IN_COMPANY
 
 
 def test_health_is_answered_within_label_studios_second_meanwhile(load: dict[str, Any]) -> None:
