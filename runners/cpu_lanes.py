@@ -15,8 +15,8 @@ from pathlib import Path
 
 from runners.config import RunnerConfig
 
-MOST_LANES = 4
-"""On many CPUs a lane has several: as many pictures as that are often in hand, many more seldom."""
+MOST_LANES = 2
+"""On more CPUs a lane has several. More lanes would leave CPUs idle where there are fewer batches than lanes."""
 
 UNTOLD_S = 0.05
 """A process that is killed in its lane tells nobody that the lane is free: it is looked for after so many seconds."""

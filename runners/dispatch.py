@@ -1,21 +1,24 @@
-"""When calls that wait for a network become a batch: as soon as the network is free.
+"""When calls that wait for a network become a batch: as soon as one of its lanes is free.
 
 BentoML's dispatcher holds calls back while it expects others to come, for as long as calls waited lately: after a busy
 minute a caller who comes alone waits for many seconds, picture after picture, for others who do not come. And while a
 batch is in the network, it looks a thousand times a second whether it has come out, which takes the CPU from the
-network. Neither is needed: while one batch is in the network, the calls that come form the next, which begins when the
-network says that it is free.
+network. Neither is needed: while as many batches are in the network as it has lanes, the calls that come form the next,
+which begins when one of them comes out.
 
 There is no setting for it, so the dispatcher is replaced by one that is derived from it. BentoML is pinned to the
 version this was written for.
 """
 
 import asyncio
+import logging
 from functools import partial
 from typing import Any
 
 import _bentoml_impl.server.app as bentoml_app
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, NonBlockSema
+
+logger = logging.getLogger(__name__)
 
 _Dispatcher: Any = CorkDispatcher
 
@@ -62,7 +65,13 @@ class PromptDispatcher(_Dispatcher):
             async with self._wake_event:
                 await self._wake_event.wait_for(self._queue.__len__)
             await self._places.take()
-            self._loop.create_task(self.outbound_call(tuple(self._get_inputs())))
+            try:
+                calls = tuple(self._get_inputs())
+            except Exception:  # of one call that cannot be counted; the others must not wait for ever
+                logger.exception("A batch could not be put together")
+                self._places.release()
+                continue
+            self._loop.create_task(self.outbound_call(calls))
 
 
 def dispatch_at_once(batches_at_once: int) -> None:

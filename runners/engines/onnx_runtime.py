@@ -42,8 +42,8 @@ class OnnxRuntimeGraph:
     def __init__(self, file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        # Of its own besides the callers', who compute as well.
-        options.intra_op_num_threads = place.threads - place.lanes + 1
+        # Those of one lane, the caller's among them: another network, in another process, may have the other lane.
+        options.intra_op_num_threads = max(1, place.threads // place.lanes)
         options.inter_op_num_threads = 1
         # Runner processes and their networks share the same CPUs: a thread that waits must not burn what another needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -144,11 +144,11 @@ def test_a_session_is_made_for_the_device_with_the_given_threads_that_do_not_spi
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
-@pytest.mark.parametrize(("threads", "lanes", "own"), [(1, 1, 1), (2, 2, 1), (8, 4, 5)])
-def test_threads_of_all_lanes_together_are_as_many_as_there_are_cpus(
+@pytest.mark.parametrize(("threads", "lanes", "own"), [(1, 1, 1), (2, 2, 1), (8, 2, 4), (3, 2, 1)])
+def test_networks_in_different_lanes_have_no_more_threads_together_than_there_are_cpus(
     network: Path, monkeypatch: pytest.MonkeyPatch, threads: int, lanes: int, own: int
 ) -> None:
-    """Each caller computes as well: of a pool's threads, one is the caller of a single lane."""
+    """Each network has a pool of its own, of which the caller is one thread."""
     made: list[Any] = []
     sessions = onnxruntime.InferenceSession
 
@@ -159,7 +159,7 @@ def test_threads_of_all_lanes_together_are_as_many_as_there_are_cpus(
     monkeypatch.setattr(onnxruntime, "InferenceSession", recorded)
     OnnxRuntimeGraph(network, "onnxruntime", "f32", Place("cpu", threads, lanes=lanes))
     assert made[0].intra_op_num_threads == own
-    assert (own - 1) + lanes == threads
+    assert lanes * made[0].intra_op_num_threads <= threads
 
 
 def test_a_file_that_is_no_network_is_not_taken_for_a_missing_device(tmp_path: Path) -> None:
