@@ -7,7 +7,7 @@ MAX_CROPS_ON_CPU = 4
 MAX_PICTURES_ON_CPU = 1
 """Largest batch of the detector on a CPU: whole pictures take ten times a crop's memory, and two gain nothing."""
 FEWEST_CALLS = 2
-"""BentoML takes no less for the most calls that it puts together."""
+"""BentoML lets no less be said for the most calls that it puts together; it stands for one call at a time."""
 
 
 def largest_batch(network: str, device: str) -> int:

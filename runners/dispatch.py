@@ -18,6 +18,8 @@ from typing import Any
 import _bentoml_impl.server.app as bentoml_app
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, NonBlockSema
 
+from runners.batch_sizes import FEWEST_CALLS
+
 logger = logging.getLogger(__name__)
 
 _Dispatcher: Any = CorkDispatcher
@@ -58,6 +60,10 @@ class PromptDispatcher(_Dispatcher):
     def __init__(self, *args: Any, batches_at_once: int, **kwargs: Any) -> None:
         self._places = _Places(batches_at_once)
         super().__init__(*args, shared_sema=self._places, **kwargs)
+        if self.max_batch_size == FEWEST_CALLS:
+            self.max_batch_size = (
+                1  # or one call would wait in a lane for another that the other lane could take
+            )
 
     async def controller(self) -> None:
         """Begin batches, for as long as the worker lives."""

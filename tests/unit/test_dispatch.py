@@ -8,6 +8,7 @@ from typing import Any
 import _bentoml_impl.server.app as bentoml_app
 import pytest
 
+from runners.batch_sizes import FEWEST_CALLS
 from runners.config import RunnerConfig
 from runners.dispatch import PromptDispatcher
 from runners.services import runner_services
@@ -38,6 +39,11 @@ def network() -> Network:
 
 def refuse() -> int:
     raise AssertionError("nothing is shed")
+
+
+@pytest.fixture(autouse=True)
+def bentomls_own_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bentoml_app, "CorkDispatcher", bentoml_app.CorkDispatcher)
 
 
 def dispatcher_of(threads: int, most_calls: int = 32) -> Any:
@@ -129,4 +135,31 @@ async def test_a_batch_that_fails_makes_room_for_the_next(dispatched: PromptDisp
     with pytest.raises(ValueError, match="no such crop"):
         await ask(0)
     assert await ask(1) == 1
+    dispatched.shutdown()
+
+
+async def test_where_calls_go_one_by_one_each_takes_the_next_free_lane(network: Network) -> None:
+    dispatched = dispatcher_of(threads=2, most_calls=FEWEST_CALLS)
+    await crowd(dispatched(network), 8)
+    assert set(network.batches) == {1}
+    assert network.most_at_once == 2
+    dispatched.shutdown()
+
+
+async def test_a_batch_that_cannot_be_put_together_does_not_end_the_others(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatched = dispatcher_of(threads=1)
+    put_together, attempts = dispatched._get_inputs, list[int]()
+
+    def fails_once() -> Any:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ValueError("no such call")
+        return put_together()
+
+    monkeypatch.setattr(dispatched, "_get_inputs", fails_once)
+    async with asyncio.timeout(5):
+        assert await dispatched(network)(7) == 7
+    assert len(attempts) == 2
     dispatched.shutdown()
