@@ -15,10 +15,12 @@ from adapters.cli.label_studio_access import label_studio_access
 from adapters.coco.document import PictureOfTask
 from adapters.coco.picture_names import PictureFields
 from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, Work, read_export, tasks_of
-from adapters.label_studio.annotations import AnnotatedPicture, LabelMeanings, Warn, read_people
+from adapters.label_studio.annotations import AnnotatedPicture, picture_sizes, read_people
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
+from adapters.label_studio.drawn_regions import Warn
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_tree import LabelConfigError
+from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.settings import SettingsError, load_settings
 
 _WARNINGS_SHOWN = 20
@@ -94,7 +96,9 @@ class AnnotatedProject:
             picture
             for task in self.tasks
             for annotation in task.chosen_annotations(every=every)
-            for picture in self._drawn(task, annotation, annotation.id, warnings)
+            for picture in self._drawn(
+                task, annotation, warnings, annotation.id, task.prediction_of(annotation)
+            )
         ]
 
     def predicted(self, warnings: Warnings, model_version: str | None) -> list[PictureOfTask]:
@@ -107,7 +111,7 @@ class AnnotatedProject:
             picture
             for task in self.tasks
             if (prediction := task.latest_prediction(model_version)) is not None
-            for picture in self._drawn(task, prediction, None, warnings)
+            for picture in self._drawn(task, prediction, warnings)
         ]
 
     def model_versions(self, model_version: str | None) -> list[str]:
@@ -116,10 +120,16 @@ class AnnotatedProject:
         return sorted({one.model_version or "unknown" for one in latest if one is not None})
 
     def _drawn(
-        self, task: AnnotatedTask, work: Work, annotation: int | None, warnings: Warnings
+        self,
+        task: AnnotatedTask,
+        work: Work,
+        warnings: Warnings,
+        annotation: int | None = None,
+        made_from: Work | None = None,
     ) -> Iterator[PictureOfTask]:
         warn = warnings.about(task.id)
-        for picture in self._with_empty(task, read_people(work.result, self.meanings, warn), warn):
+        drawn = read_people(work.result, self.meanings, warn, made_from and made_from.result)
+        for picture in self._with_empty(task, drawn, warn):
             address = self.pictures.address(task.data, picture.image, picture.frame)
             yield PictureOfTask(task.id, annotation, address, picture)
 
@@ -129,9 +139,9 @@ class AnnotatedProject:
         """Add the task's pictures on which others drew something, and this one nothing: nobody is in them."""
         others = [*task.annotations, *(one for one in task.predictions if isinstance(one, Work))]
         sizes = {
-            (picture.image, picture.frame): picture.size
+            picture: size
             for other in others
-            for picture in read_people(other.result, self.meanings, lambda _: None)
+            for picture, size in picture_sizes(other.result, self.meanings).items()
         }
         there = {(picture.image, picture.frame) for picture in drawn}
         empty = [AnnotatedPicture(*key, size, ()) for key, size in sizes.items() if key not in there]

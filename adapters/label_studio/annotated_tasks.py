@@ -79,6 +79,23 @@ class AnnotatedTask(BaseModel):
             return made
         return [max(made, key=lambda one: (one.ground_truth, one.updated_at or one.created_at, one.id))]
 
+    def prediction_of(self, annotation: Work, model_version: str | None = None) -> Work | None:
+        """Return the prediction that an annotation was made from: the latest, where Label Studio does not say which.
+
+        Args:
+            annotation: One of this task.
+            model_version: Of this version only, if one is named.
+
+        Returns:
+            None if there is none, or the export names it by its id only.
+        """
+        made = [one for one in self.predictions if isinstance(one, Work)]
+        if model_version is not None:
+            made = [one for one in made if one.model_version == model_version]
+        if annotation.parent_prediction is not None:
+            return next((one for one in made if one.id == annotation.parent_prediction), None)
+        return max(made, key=lambda one: (one.created_at, one.id), default=None)
+
     def latest_prediction(self, model_version: str | None) -> Work | None:
         """Return the latest prediction, of one model version if one is named.
 

@@ -9,6 +9,7 @@ is dropped.
 import asyncio
 import contextlib
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ from adapters.label_studio import correction_metrics as metrics
 from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, tasks_of
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
 from adapters.label_studio.corrections import Comparison, Outcome, compare
+from adapters.label_studio.label_config import LabelConfigError, parse_label_config
+from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.schemas import WebhookRequest
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,8 @@ PAUSE_S = 0.2
 _LIMIT_S = 15.0
 _SETTLING_S = 0.5  # Label Studio may send the webhook before others can read the annotation
 _REMEMBERED = 10_000
+_CONFIGS_KEPT = 100
+_CONFIG_KEPT_S = 300.0  # seconds; nobody renames labels while people annotate
 # Seconds. A replica does not know what others have counted, or itself before a restart: what was changed long ago is
 # not counted again. Not less, since Label Studio's clock may differ from ours.
 _OLD_S = 3600.0
@@ -93,6 +98,7 @@ class CorrectionWatch:
         self._waiting: OrderedDict[Submitted, None] = OrderedDict()
         self._more = asyncio.Event()
         self._counted: OrderedDict[tuple[int, str], None] = OrderedDict()
+        self._known: OrderedDict[int, tuple[float, LabelMeanings]] = OrderedDict()
 
     def note(self, body: WebhookRequest) -> None:
         """Take note of a webhook; returns at once."""
@@ -124,6 +130,7 @@ class CorrectionWatch:
         try:
             async with asyncio.timeout(_LIMIT_S):
                 task = await self._task(named)
+                meanings = LabelMeanings() if task is None else await self._meanings(named.project)
         except (LabelStudioApiError, TasksError, TimeoutError) as error:
             self._count(Comparison(Outcome.FAILED))
             said = f"Label Studio took more than {_LIMIT_S:g} s" if isinstance(error, TimeoutError) else error
@@ -145,11 +152,27 @@ class CorrectionWatch:
         if len(self._counted) > _REMEMBERED:
             self._counted.popitem(last=False)
         # Reading some hundred regions takes milliseconds, and a hostile annotation more: not on the event loop.
-        self._count(await asyncio.to_thread(compare, task, annotation, self._model_version))
+        self._count(await asyncio.to_thread(compare, task, annotation, self._model_version, meanings))
 
     async def _task(self, named: Submitted) -> AnnotatedTask | None:
         items = [item async for item in self._api.annotated_tasks(named.project, ids=[named.task])]
         return next((task for task in tasks_of(items) if task.id == named.task), None)
+
+    async def _meanings(self, project: int) -> LabelMeanings:
+        """Return what the labels of a project mean, as its label config said at most some minutes ago."""
+        known = self._known.get(project)
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        config = (await self._api.project(project)).label_config
+        try:
+            meanings = LabelMeanings.of(parse_label_config(config))
+        except LabelConfigError:
+            meanings = LabelMeanings()  # by their spelling
+        self._known.pop(project, None)
+        self._known[project] = (time.monotonic() + _CONFIG_KEPT_S, meanings)
+        if len(self._known) > _CONFIGS_KEPT:
+            self._known.popitem(last=False)
+        return meanings
 
     def _count(self, comparison: Comparison) -> None:
         metrics.annotations_compared_total().labels(outcome=comparison.outcome).inc()

@@ -1,22 +1,23 @@
 """What an annotator changed in a prediction: keypoint by keypoint, and whether in its boxes.
 
+Both are read as for export, so that what counts as corrected is what is exported as corrected.
+
 Observed with Label Studio 1.23.2: a region that is accepted from a prediction keeps its id, whether it is moved or
 not; one that is drawn anew gets another. Key frames of a clip that are not touched come back as they were predicted.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from adapters.label_studio.annotated_tasks import AnnotatedTask, Work
+from adapters.label_studio.annotations import UNSEEN, AnnotatedPerson, AnnotatedPicture, read_people
 from adapters.label_studio.box_changes import boxes_changed, read_boxes
-from adapters.label_studio.drawn_regions import (
-    DrawnRegion,
-    predicted_point,
-    read_region,
-    with_bones_as_points,
-)
+from adapters.label_studio.drawn_regions import read_region
+from adapters.label_studio.label_meanings import LabelMeanings
 from wholebody.schema import KEYPOINTS, Part
 
 UNMOVED = 1e-4
@@ -29,7 +30,8 @@ REMOVED = 1.0
 class Outcome(StrEnum):
     """What came of an annotation.
 
-    `ACCEPTED`: every keypoint and box is where it was predicted. `CORRECTED`: some were moved, removed or added.
+    `ACCEPTED`: every keypoint and box is where it was predicted. `CORRECTED`: some were moved, removed, added,
+    relabelled or marked as occluded.
     `SKIPPED`: the annotator skipped the task. `NOT_PREDICTED`: it was not made from a prediction of the present model
     version. `GONE`: the annotation is not there (any more). `OLD`: it was not changed just now, so the webhook is not
     Label Studio's. `FAILED`: Label Studio could not be asked. `DROPPED`: too many annotations came at once.
@@ -51,98 +53,83 @@ class Comparison:
 
     Attributes:
         outcome: What came of it.
-        distances: Part and distance of every predicted keypoint, in diagonals of the person's box: 0 or almost where it
-            was left alone, `REMOVED` where it was removed.
+        distances: Part and distance of every predicted keypoint, from where it was predicted to where the annotation
+            has this keypoint of this person, in diagonals of the person's box: 0 or almost where it was left alone,
+            `REMOVED` where the annotation does not have it.
     """
 
     outcome: Outcome
     distances: tuple[tuple[Part, float], ...] = ()
 
 
-def compare(task: AnnotatedTask, annotation: Work, model_version: str) -> Comparison:
+def compare(task: AnnotatedTask, annotation: Work, model_version: str, meanings: LabelMeanings) -> Comparison:
     """Compare an annotation of a task with the prediction that it was made from.
 
     Args:
         task: The task, its predictions in full.
         annotation: The annotation.
         model_version: Predictions of other versions, and of other models, are none of ours.
+        meanings: What the labels of the project stand for.
     """
     if annotation.was_cancelled:
         return Comparison(Outcome.SKIPPED)
-    prediction = _prediction(task, annotation, model_version)
+    prediction = task.prediction_of(annotation, model_version)
     if prediction is None:
         return Comparison(Outcome.NOT_PREDICTED)
-    kept = {region.id: region for region in _regions(annotation.result)}
-    predicted = _regions(prediction.result)
-    boxes, boxes_now = read_boxes(prediction.result), read_boxes(annotation.result)
-    ids = {region.id for region in predicted} | boxes.keys()
-    if annotation.parent_prediction is None and not ids & (kept.keys() | boxes_now.keys()):
+    ids, ids_now = _ids(prediction.result), _ids(annotation.result)
+    if annotation.parent_prediction is None and not ids & ids_now:
         return Comparison(Outcome.NOT_PREDICTED)  # made by hand, from nothing
-    diagonals = _diagonals(predicted)
-    distances: list[tuple[Part, float]] = []
-    for region in predicted:
-        person, index = predicted_point(region.id)
-        if region.type != "keypointlabels" or person is None or index is None:
-            continue
-        now = kept.get(region.id)
-        moved = REMOVED if now is None else _pixels_between(region, now) / diagonals[person]
-        distances.append((KEYPOINTS[index].part, moved))
-    added = any(region.type == "keypointlabels" and region.id not in ids for region in kept.values())
-    changed = (
-        added
-        or any(distance > UNMOVED for _, distance in distances)
-        or not _vertices(annotation.result) <= _vertices(prediction.result)
-        or boxes_changed(boxes, boxes_now)
+    predicted = _people(read_people(prediction.result, meanings, _ignore))
+    people = _people(read_people(annotation.result, meanings, _ignore, prediction.result))
+    distances = tuple(
+        distance for name, person in predicted.items() for distance in _distances(person, people.get(name))
     )
-    return Comparison(Outcome.CORRECTED if changed else Outcome.ACCEPTED, tuple(distances))
+    changed = (
+        any(distance > UNMOVED for _, distance in distances)
+        or any(_added_to(predicted.get(name), person) for name, person in people.items())
+        or not _vertices(annotation.result) <= _vertices(prediction.result)
+        or boxes_changed(read_boxes(prediction.result), read_boxes(annotation.result))
+    )
+    return Comparison(Outcome.CORRECTED if changed else Outcome.ACCEPTED, distances)
 
 
-def _prediction(task: AnnotatedTask, annotation: Work, model_version: str) -> Work | None:
-    ours = [one for one in task.predictions if isinstance(one, Work) and one.model_version == model_version]
-    if annotation.parent_prediction is not None:
-        return next((one for one in ours if one.id == annotation.parent_prediction), None)
-    return max(ours, key=lambda one: (one.created_at, one.id), default=None)
+def _ignore(_: str) -> None:
+    """What is left out of an annotation is said where it is exported."""
 
 
-def _regions(result: Sequence[object]) -> list[DrawnRegion]:
-    read = (read_region(item, lambda _: None) for item in result)
-    drawn = [region for region in read if region is not None and region.original_width is not None]
-    return with_bones_as_points(drawn, lambda _: None)
+def _ids(result: Sequence[object]) -> set[str]:
+    """Return the ids of all regions and vertices that can be read."""
+    read = (read_region(item, _ignore) for item in result)
+    return {region.id for region in read if region is not None} | _vertices(result)
 
 
 def _vertices(result: Sequence[object]) -> set[str]:
     """The ids of all vertices of bones; those that were drawn by hand say nothing of a keypoint."""
-    read = (read_region(item, lambda _: None) for item in result)
+    read = (read_region(item, _ignore) for item in result)
     return {vertex.id for region in read if region is not None for vertex in region.value.vertices}
 
 
-def _pixels(region: DrawnRegion) -> tuple[float, float, float, float]:
-    """Left, top, width and height in pixels."""
-    assert region.original_width is not None
-    assert region.original_height is not None
-    across, down = region.original_width / 100, region.original_height / 100
-    value = region.value
-    return value.x * across, value.y * down, value.width * across, value.height * down
+def _people(pictures: Sequence[AnnotatedPicture]) -> dict[tuple[str, int | None, str], AnnotatedPerson]:
+    """Return people by what tells them apart: Image tag, frame, and name."""
+    return {
+        (picture.image, picture.frame, person.name): person
+        for picture in pictures
+        for person in picture.people
+    }
 
 
-def _pixels_between(region: DrawnRegion, other: DrawnRegion) -> float:
-    (x, y, *_), (other_x, other_y, *_) = _pixels(region), _pixels(other)
-    return math.hypot(x - other_x, y - other_y)
+def _distances(predicted: AnnotatedPerson, now: AnnotatedPerson | None) -> Iterator[tuple[Part, float]]:
+    """Part and distance of each keypoint of a predicted person, in diagonals of their box."""
+    diagonal = max(math.dist(predicted.box[:2], predicted.box[2:]), 1.0)
+    for index in np.flatnonzero(predicted.visibility):
+        distance = REMOVED
+        if now is not None and now.visibility[index]:
+            distance = math.dist(predicted.keypoints[index], now.keypoints[index]) / diagonal
+        yield KEYPOINTS[index].part, distance
 
 
-def _diagonals(predicted: Iterable[DrawnRegion]) -> dict[str, float]:
-    """By person: the diagonal of their box, or of their points where the project wants no boxes, in pixels."""
-    boxes: dict[str, float] = {}
-    points: dict[str, list[tuple[float, float]]] = {}
-    for region in predicted:
-        x, y, width, height = _pixels(region)
-        if region.type == "rectanglelabels":
-            boxes[region.id.removesuffix("-box")] = math.hypot(width, height)
-        elif region.type == "keypointlabels" and (person := predicted_point(region.id)[0]) is not None:
-            points.setdefault(person, []).append((x, y))
-    return {person: max(boxes.get(person) or _spread(places), 1.0) for person, places in points.items()}
-
-
-def _spread(places: Sequence[tuple[float, float]]) -> float:
-    across, down = zip(*places, strict=True)
-    return math.hypot(max(across) - min(across), max(down) - min(down))
+def _added_to(predicted: AnnotatedPerson | None, now: AnnotatedPerson) -> bool:
+    """Tell whether a person was added, or anything to them: a keypoint, or that one is occluded."""
+    if predicted is None:
+        return True
+    return bool(((now.visibility != UNSEEN) & (now.visibility != predicted.visibility)).any())

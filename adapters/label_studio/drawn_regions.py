@@ -1,16 +1,18 @@
-"""The regions of an annotation or a prediction as they were drawn: read one by one, bones taken apart into points."""
+"""The regions of an annotation or a prediction as they were drawn, read one by one, and what their ids say."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.label_studio.label_names import one_line
-from wholebody.schema import KEYPOINTS, keypoint_index
+from wholebody.schema import keypoint_index
 
 # Ids of predicted points: p0-nose; in interactive use a8f3-p0-nose; p0-nose-2 where two tags have the keypoint.
-_PREDICTED_ID = re.compile(r"(.*?\bp\d+)-(.+?)(?:-\d+)?")
+_PREDICTED_ID = re.compile(r"(.*\bp\d+)-(.+?)(?:-\d+)?")
+_OF_PICTURE = re.compile(r"(i\d+-)?(f\d+-)?p\d+")
+_BOX = "-box"
 _MAX_SIZE = 1_000_000  # pixels; larger pictures do not exist
 
 Warn: TypeAlias = Callable[[str], None]
@@ -22,6 +24,10 @@ def _null_as_empty(value: object) -> object:
 
 def _as_text(value: object) -> object:
     return "" if value is None else value
+
+
+def _text_or_nothing(value: object) -> object:
+    return value if isinstance(value, str) else ""
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -46,12 +52,16 @@ class _Value(BaseModel):
     rotation: Finite = 0.0
     keypointlabels: list[str] = Field(default_factory=list[str])
     rectanglelabels: list[str] = Field(default_factory=list[str])
+    vectorlabels: list[str] = Field(default_factory=list[str])
     choices: list[str] = Field(default_factory=list[str])
     vertices: list[_Vertex] = Field(default_factory=list[_Vertex])
 
 
 class DrawnRegion(BaseModel):
-    """A region of an annotation or a prediction; positions and sizes in percent of the picture."""
+    """A region of an annotation or a prediction; positions and sizes in percent of the picture.
+
+    Its `origin` is "prediction-changed" where Label Studio saw a predicted region change; "" where it says nothing.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -64,6 +74,7 @@ class DrawnRegion(BaseModel):
     original_height: Pixels | None = None
     image_rotation: Annotated[Finite, BeforeValidator(lambda value: value or 0)] = 0.0
     item_index: int | None = None
+    origin: Annotated[str, BeforeValidator(_text_or_nothing)] = ""
     score: Finite | None = None
     meta: Annotated[dict[str, Any], BeforeValidator(_null_as_empty)] = Field(default_factory=dict[str, Any])
     value: _Value
@@ -71,6 +82,8 @@ class DrawnRegion(BaseModel):
     @property
     def labels(self) -> list[str]:
         """Its labels."""
+        if self.type == "vectorlabels":
+            return self.value.vectorlabels
         return self.value.keypointlabels if self.type == "keypointlabels" else self.value.rectanglelabels
 
 
@@ -107,39 +120,17 @@ def predicted_point(region_id: str) -> tuple[str | None, int | None]:
     return (match[1], keypoint_index(match[2])) if match else (None, None)
 
 
-def with_bones_as_points(regions: Sequence[DrawnRegion], warn: Warn) -> list[DrawnRegion]:
-    """Take bones apart: a predicted vertex says by its id whose it is and which keypoint, and becomes a point.
+def predicted_box(person: str) -> str:
+    """Return the id of a predicted person's box: "p0-box" for "p0"."""
+    return person + _BOX
 
-    Each keypoint of a person is taken once: as a point where there is one, otherwise from the first line that it is
-    in. Lines without a predicted vertex are somebody's own and stay as they are.
 
-    Args:
-        regions: Those of one annotation or prediction.
-        warn: Takes a sentence about vertices that were added by hand, which do not say what they are.
-    """
-    taken = {region.id for region in regions if region.type == "keypointlabels"}
-    apart: list[DrawnRegion] = []
-    for region in regions:
-        vertices = region.value.vertices if region.type == "vectorlabels" else []
-        indices = {vertex.id: predicted_point(vertex.id)[1] for vertex in vertices}
-        if not any(index is not None for index in indices.values()):
-            apart.append(region)
-            continue
-        for vertex in vertices:
-            index = indices[vertex.id]
-            if index is None or vertex.id in taken:
-                continue
-            taken.add(vertex.id)
-            value = _Value(x=vertex.x, y=vertex.y, keypointlabels=[KEYPOINTS[index].name])
-            apart.append(
-                region.model_copy(update={"id": vertex.id, "type": "keypointlabels", "value": value})
-            )
-        added = sum(indices[vertex.id] is None for vertex in vertices)
-        if added:
-            warn(
-                one_line(
-                    f"{added} vertices of {region.id!r} were added by hand, which does not say which keypoints they "
-                    "are; they are left out"
-                )
-            )
-    return apart
+def person_of_box(region_id: str) -> str | None:
+    """Return the person that the id of a predicted box names ("p0"); None if it is no such id."""
+    match = _PREDICTED_ID.fullmatch(region_id)
+    return match[1] if match and match[2] == _BOX[1:] else None
+
+
+def is_of_picture(person: str | None) -> bool:
+    """Tell whether a person was predicted with a whole picture, and not as the answer to a smart tool."""
+    return person is not None and _OF_PICTURE.fullmatch(person) is not None

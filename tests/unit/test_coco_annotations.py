@@ -11,11 +11,11 @@ from adapters.label_studio.annotations import (
     VISIBLE,
     AnnotatedPerson,
     AnnotatedPicture,
-    LabelMeanings,
     read_people,
 )
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
 from tests.unit.drawn_regions import HEIGHT, WIDTH, bones, box, occluded, point
 from wholebody.person import Person
@@ -156,7 +156,7 @@ class TestWhatALabelMeans:
         )
 
         assert not picture.people[0].visibility.any()
-        assert said == ["a point with the label 'Auge', which stands for several keypoints, is left out"]
+        assert said == ["1 points labelled 'Auge', which stands for several keypoints, are left out"]
 
     def test_boxes_of_other_things_are_no_people(self, meanings: LabelMeanings) -> None:
         assert people(box("a", label="ball"), meanings=meanings) == ()
@@ -172,7 +172,7 @@ class TestWhatALabelMeans:
     def test_a_label_that_is_none_of_ours_is_named(self) -> None:
         _, said = read(box("a"), point("1", 20, 30, "tail", parentID="a"))
 
-        assert said == ["points labelled 'tail' are none of our keypoints"]
+        assert said == ["1 points labelled 'tail' are none of our keypoints"]
 
 
 class TestVisibility:

@@ -12,7 +12,8 @@ from pycocotools.coco import COCO
 
 from adapters.coco.document import PictureOfTask, coco_document
 from adapters.coco.picture_names import PictureFields, file_names
-from adapters.label_studio.annotations import LabelMeanings, read_people
+from adapters.label_studio.annotations import read_people
+from adapters.label_studio.label_meanings import LabelMeanings
 from tests.unit.drawn_regions import HEIGHT, WIDTH, box, occluded, point
 from wholebody.schema import KEYPOINT_COUNT
 

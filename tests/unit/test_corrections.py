@@ -20,6 +20,7 @@ from adapters.label_studio.api import LabelStudioApi, Patience
 from adapters.label_studio.correction_watch import CorrectionWatch, Submitted, correction_watch, submitted
 from adapters.label_studio.corrections import REMOVED, Comparison, Outcome, compare
 from adapters.label_studio.credentials import Credentials
+from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.schemas import WebhookRequest
 from tests.unit.drawn_regions import bones, box, point, task
 from wholebody.schema import Part
@@ -40,7 +41,7 @@ def compared(annotated: list[Any], predicted: list[Any] = PREDICTED, **more: Any
     version = more.pop("version", VERSION)
     predictions = [{"id": 9, "result": predicted, "model_version": version}]
     (one,) = tasks_of([task(annotations=[annotation], predictions=predictions)])
-    return compare(one, one.annotations[0], VERSION)
+    return compare(one, one.annotations[0], VERSION, LabelMeanings())
 
 
 def moved(region: dict[str, Any], x: float) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class TestOneAnnotation:
         annotation = {"id": 5, "result": [moved(points[0], 25), points[1]], "parent_prediction": 9}
         (one,) = tasks_of([task(annotations=[annotation], predictions=predictions)])
 
-        (_, distance), _ = compare(one, one.annotations[0], VERSION).distances
+        (_, distance), _ = compare(one, one.annotations[0], VERSION, LabelMeanings()).distances
 
         assert distance == pytest.approx(50 / (50**2 + 100**2) ** 0.5)
 
@@ -252,6 +253,8 @@ class Site:
     asked: int = 0
     status: int = 200
     busy: Callable[[], Any] | None = None
+    label_config: str = '<View><Image name="image" value="$image"/></View>'
+    configs_read: int = 0
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
@@ -261,11 +264,17 @@ class Site:
         found = [self.tasks[number] for number in wanted if number in self.tasks]
         return web.json_response({"tasks": found, "total": len(found)}, status=self.status)
 
+    async def project(self, request: web.Request) -> web.Response:
+        self.configs_read += 1
+        number = int(request.match_info["number"])
+        return web.json_response({"id": number, "title": "x", "label_config": self.label_config})
+
 
 @asynccontextmanager
 async def running(site: Site) -> AsyncGenerator[CorrectionWatch]:
     application = web.Application()
     application.router.add_get("/api/tasks", site.answer)
+    application.router.add_get("/api/projects/{number}", site.project)
     runner = web.AppRunner(application)
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,0 +1,125 @@
+"""Which of several points counts where a keypoint was drawn more than once for one person.
+
+What an annotator did goes before what was predicted: a relabelled point first, then one that was moved or added. A hand
+of bones is taken whole, or not at all: half of one and half of another is no hand.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias
+
+from adapters.label_studio.drawn_points import DrawnPoint
+from adapters.label_studio.drawn_regions import Warn
+from adapters.label_studio.gathering import Gathered
+from adapters.label_studio.label_names import listed, one_line
+from wholebody.schema import KEYPOINTS, Part
+
+_HANDS = (Part.LEFT_HAND, Part.RIGHT_HAND)
+_Hand: TypeAlias = tuple[str | None, Part]
+_NAMED = 3  # keypoints named in a sentence
+
+
+class _Done(IntEnum):
+    """What an annotator did with a point, the decisive last."""
+
+    NOTHING = 0
+    PLACED = 1
+    RELABELLED = 2
+
+
+_IN_WORDS = {
+    _Done.NOTHING: "was left as predicted",
+    _Done.PLACED: "was moved or added by hand",
+    _Done.RELABELLED: "was relabelled",
+}
+
+
+class _Worth(NamedTuple):
+    """What decides between two points, the first difference first."""
+
+    done: _Done
+    is_point: bool
+    order: int
+
+
+def without_doubles(one: Gathered, warn: Warn) -> dict[int, DrawnPoint]:
+    """Return the point that counts for each keypoint of a person, by the keypoint's index.
+
+    Args:
+        one: The person.
+        warn: Takes a sentence about what does not count.
+    """
+    chosen: dict[int, tuple[_Worth, DrawnPoint]] = {}
+    doubles: defaultdict[str, list[int]] = defaultdict(list)
+    for order, point in enumerate(_without_second_hands(one, warn)):
+        this = (_Worth(_done(one, point), not point.in_bones, order), point)
+        other = chosen.setdefault(point.index, this)
+        if other is this:
+            continue
+        better, worse = (this, other) if this[0] > other[0] else (other, this)
+        chosen[point.index] = better
+        if better[1].id != worse[1].id:  # the same vertex may be in two lines
+            doubles[_reason(better[0], worse[0])].append(point.index)
+    for reason, indices in doubles.items():
+        _say_doubles(indices, reason, warn)
+    return {index: point for index, (_, point) in chosen.items()}
+
+
+def _done(one: Gathered, point: DrawnPoint) -> _Done:
+    if point.relabelled:
+        return _Done.RELABELLED
+    return _Done.PLACED if point.moved or one.added(point) else _Done.NOTHING
+
+
+def _reason(better: _Worth, worse: _Worth) -> str:
+    if better.done != worse.done:
+        return f"the one that {_IN_WORDS[better.done]} counts"
+    return "the later one counts" if better.is_point == worse.is_point else "the point counts, not the vertex"
+
+
+def _say_doubles(indices: Sequence[int], reason: str, warn: Warn) -> None:
+    names = [KEYPOINTS[index].name for index in dict.fromkeys(indices)]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    was = "was" if len(names) == 1 else "were"
+    warn(one_line(f"{listed(names[:_NAMED])}{more} {was} drawn twice for one person; {reason}"))
+
+
+def _without_second_hands(one: Gathered, warn: Warn) -> list[DrawnPoint]:
+    """Leave out hands of bones that share keypoints with a hand of bones of the same side that is worth more.
+
+    That is what a swap leaves behind when only one of the two hands was relabelled.
+    """
+    hands: defaultdict[Part, defaultdict[_Hand, list[DrawnPoint]]] = defaultdict(lambda: defaultdict(list))
+    worth: dict[int, _Worth] = {}
+    for order, point in enumerate(one.points):
+        part = KEYPOINTS[point.index].part
+        if point.in_bones and point.named is not None and part in _HANDS:
+            hands[part][point.owner, KEYPOINTS[point.named].part].append(point)
+            worth[id(point)] = _Worth(_done(one, point), False, order)
+    gone: set[int] = set()
+    for part, drawn in hands.items():
+        best_first = sorted(
+            ((max(worth[id(point)] for point in hand), hand) for hand in drawn.values()),
+            key=lambda each: each[0],
+            reverse=True,
+        )
+        best, kept = best_first[0]
+        indices = {point.index for point in kept}
+        for other, hand in best_first[1:]:
+            if any(point.index in indices for point in hand):
+                gone |= {id(point) for point in hand}
+                _say_second_hand(one, part, best.done, other.done, warn)
+    return [point for point in one.points if id(point) not in gone]
+
+
+def _say_second_hand(one: Gathered, part: Part, kept: _Done, left_out: _Done, warn: Warn) -> None:
+    which = ("later one", "earlier one")
+    if kept != left_out:
+        which = (f"one that {_IN_WORDS[kept]}", f"one that {_IN_WORDS[left_out]}")
+    warn(
+        one_line(
+            f"{one.title} has two {part.value.replace('_', ' ')}s: the {which[0]} is kept, the {which[1]} is left out. "
+            "Relabel that one, too, or delete it"
+        )
+    )
