@@ -75,7 +75,7 @@ _FACE_TWINS = (
     (48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67),
 )
 # fmt: on
-_FINGERS = ("thumb", "index", "middle", "ring", "little")
+FINGERS = ("thumb", "index", "middle", "ring", "little")
 _MMPOSE_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 _MEDIAPIPE_FINGERS = ("thumb", "index_finger", "middle_finger", "ring_finger", "pinky")
 _FINGER_JOINTS = ("mcp", "pip", "dip", "tip")
@@ -141,11 +141,11 @@ def _hand_rows(part: Part) -> list[Keypoint]:
         joints = _THUMB_JOINTS if finger == 0 else _FINGER_JOINTS
         spellings = {
             f"{side}_hand_{i}",
-            f"{side}_{_FINGERS[finger]}_{joint + 1}",
+            f"{side}_{FINGERS[finger]}_{joint + 1}",
             f"{side}_{_MMPOSE_FINGERS[finger]}{joint + 1}",
             f"{side}_{_MEDIAPIPE_FINGERS[finger]}_{joints[joint]}",
         }
-        name = f"{side}_{_FINGERS[finger]}_{i}"
+        name = f"{side}_{FINGERS[finger]}_{i}"
         rows.append(
             Keypoint(
                 start + i, name, part, twin_start + i, _HAND_SIGMAS[i], tuple(sorted(spellings - {name}))

@@ -13,16 +13,19 @@ def label_config(
     parts: Annotated[
         str, typer.Option(help=f"What to annotate, separated by commas: {_CHOICES}.")
     ] = Selection.WHOLE.value,
-    skeleton: Annotated[
-        bool, typer.Option("--skeleton", help="Bones as lines instead of single points.")
+    points: Annotated[
+        bool, typer.Option("--points", help="Points one by one, with boxes, instead of bones by part.")
     ] = False,
+    skeleton: Annotated[bool, typer.Option("--skeleton", hidden=True)] = False,
     frames: Annotated[
         bool,
         typer.Option("--frames", help="For tasks with a list of pictures, under 'frames' in their data."),
     ] = False,
 ) -> None:
     """Print a label config to paste into a project under Settings > Labeling Interface > Code."""
-    typer.echo(label_config_template(_selections(parts), skeleton=skeleton, frames=frames), nl=False)
+    if points and skeleton:
+        raise typer.BadParameter("it is about bones.", param_hint="--points")
+    typer.echo(label_config_template(_selections(parts), skeleton=not points, frames=frames), nl=False)
 
 
 def _selections(parts: str) -> list[Selection]:

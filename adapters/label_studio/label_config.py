@@ -16,6 +16,7 @@ from adapters.label_studio.label_config_controls import (
     KeypointControl,
     KeypointLabel,
     LabelConfig,
+    PartLabel,
     SkeletonControl,
     SkeletonLabel,
 )
@@ -37,11 +38,12 @@ from adapters.label_studio.label_names import (
     means_person,
     nearest_keypoint_names,
     nearest_tree_names,
+    parts_of,
     trees_meant,
 )
 from adapters.label_studio.task_value import TaskValue
 from wholebody.bone_trees import Tree
-from wholebody.schema import KEYPOINT_COUNT, keypoint_index
+from wholebody.schema import KEYPOINT_COUNT, Part, keypoint_index
 
 __all__ = [
     "BoxControl",
@@ -58,7 +60,7 @@ __all__ = [
 _CONFIGS_KEPT = 32
 _MAX_POINT_SIZE = 1_000.0  # pixels
 Ours = TypeVar("Ours", int, Tree)
-Owned = TypeVar("Owned", ControlTag, KeypointControl, SkeletonControl)
+Owned = TypeVar("Owned", ControlTag, KeypointControl, SkeletonControl, PartLabel)
 _KINDS = ("KeyPointLabels", "VectorLabels", "RectangleLabels")
 
 
@@ -90,16 +92,23 @@ class _Reading:
         filled = [tag for tag in tags if not tag.skipped]
         keypoints = [(tag, self._keypoint_control(tag)) for tag in filled if tag.kind == "KeyPointLabels"]
         skeletons = [(tag, self._skeleton_control(tag)) for tag in filled if tag.kind == "VectorLabels"]
-        tags_of, keypoints_of, skeletons_of = (
+        tags_of, keypoints_of, skeletons_of, part_labels_of = (
             _by_object((tag, tag) for tag in tags),
             _by_object((tag, control) for tag, control in keypoints if control.labels),
             _by_object((tag, control) for tag, control in skeletons if control.labels),
+            _by_object((tag, label) for tag, _ in keypoints for label in _part_labels(tag)),
         )
         images: list[ImageControls] = []
         for name, value, shows_frames in shown:
             box = self._box(name, [*keypoints_of[name], *skeletons_of[name]], tags_of[name])
             image = ImageControls(
-                name, value, tuple(keypoints_of[name]), box, tuple(skeletons_of[name]), shows_frames
+                name,
+                value,
+                tuple(keypoints_of[name]),
+                box,
+                tuple(skeletons_of[name]),
+                shows_frames,
+                tuple(part_labels_of[name]),
             )
             if self._can_be_filled(image, tags_of[name]):
                 images.append(image)
@@ -174,7 +183,7 @@ class _Reading:
 
     def _keypoint_control(self, tag: ControlTag) -> KeypointControl:
         found = self._labels(tag, _keypoints_meant, nearest_keypoint_names, "keypoint")
-        if tag.labels and not found:
+        if tag.labels and not found and not _part_labels(tag):
             self._complaints.add(f"No label of {tag.title} stands for a keypoint of ours.")
         number = self._complaints.number
         return KeypointControl(
@@ -237,6 +246,8 @@ class _Reading:
                 for name in predicted_values(attributes)
                 if not meant({}, name) and not means_person(name)
             ]
+            if not ours and _asks_for(tag, attributes):
+                continue
             if not ours:
                 # What was to be predicted says more about what is meant than what it is called.
                 self._complaints.add_unknown(tag, label, partial(nearest, [*unknown, label][0]))
@@ -311,3 +322,20 @@ def _trees_meant(attributes: Attributes, label: str) -> list[Tree]:
         if trees:
             return [tree for tree in Tree if tree in trees]
     return []
+
+
+def _asks_for(tag: ControlTag, attributes: Attributes) -> frozenset[Part]:
+    """Return the parts that a click with a label of a smart KeyPointLabels tag asks for; none if it is a keypoint."""
+    label = name_of(attributes)
+    if tag.kind != "KeyPointLabels" or not is_yes(tag.attributes.get("smart", "")) or not label:
+        return frozenset()
+    return frozenset() if _keypoints_meant(attributes, label) else parts_of(_trees_meant(attributes, label))
+
+
+def _part_labels(tag: ControlTag) -> list[PartLabel]:
+    """Find the labels of a tag that ask for parts instead of standing for a keypoint."""
+    return [
+        PartLabel(tag.name, name_of(attributes), parts)
+        for attributes in tag.labels
+        if (parts := _asks_for(tag, attributes))
+    ]

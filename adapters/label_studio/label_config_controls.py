@@ -6,6 +6,7 @@ from adapters.label_studio.label_config_video import VideoControls
 from adapters.label_studio.label_names import UnknownLabel
 from adapters.label_studio.task_value import TaskValue
 from wholebody.bone_trees import Tree
+from wholebody.schema import Part
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,21 @@ class SkeletonControl:
 
 
 @dataclass(frozen=True)
+class PartLabel:
+    """A label of a smart KeyPointLabels tag that asks for parts of a person.
+
+    Attributes:
+        control: Name of the tag.
+        label: Name of the label in the project.
+        parts: What a click with this label asks for.
+    """
+
+    control: str
+    label: str
+    parts: frozenset[Part]
+
+
+@dataclass(frozen=True)
 class BoxControl:
     """The RectangleLabels tag that people's boxes go to.
 
@@ -104,6 +120,7 @@ class ImageControls:
         box: Where people's boxes go to, or None if the project wants none.
         skeletons: The VectorLabels tags of this image that have a label of ours.
         shows_frames: Whether it shows a list of pictures, one at a time (`valueList`).
+        part_labels: Labels of its smart KeyPointLabels tags that ask for parts.
     """
 
     name: str
@@ -112,6 +129,7 @@ class ImageControls:
     box: BoxControl | None
     skeletons: tuple[SkeletonControl, ...] = ()
     shows_frames: bool = False
+    part_labels: tuple[PartLabel, ...] = ()
 
 
 @dataclass(frozen=True)

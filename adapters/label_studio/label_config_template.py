@@ -1,10 +1,22 @@
-"""Label configs to paste into a project: our keypoints with colours by part and side, and people's boxes."""
+"""Label configs to paste into a project, made for correcting: bones by part, or points one by one.
 
-from collections.abc import Sequence
+What the editor of Label Studio 1.23.2 does with them decided their form:
+
+- Bones come without boxes. A box catches every click and drag inside it, also over parts that are added later; without
+  one, a smart tool needs no Ctrl, and the parts of a person hang on the bones of their body.
+- Labels stand above the picture, or they are below the fold of a laptop's screen. Their row has a fixed height: what
+  shows only while a region is selected would move the picture under the mouse.
+- The smart keypoint is the first tag, so that the key of the smart tools (M) chooses it; then comes the rectangle,
+  because the tool of the first other tag is chosen at first, and the vector tool would add vertices at stray clicks.
+- Every label has a hotkey, if only a blank one: to labels without, Label Studio gives its own tools' letters.
+"""
+
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from wholebody.bone_trees import Tree
-from wholebody.schema import KEYPOINTS, PART_RANGES, Keypoint, Part
+from wholebody.palette import BOX_COLOUR, keypoint_colour, tree_colour
+from wholebody.schema import FINGERS, KEYPOINTS, PART_RANGES, Keypoint, Part
 
 
 class Selection(StrEnum):
@@ -44,27 +56,42 @@ _TREES: dict[Selection, Sequence[Tree]] = {
     Selection.RIGHT_HAND: (Tree.RIGHT_HAND,),
 }
 
-# Warm on the person's left, cold on their right, so that swapped sides are seen at once.
-_LEFT_COLOURS = {Part.BODY: "#ff7f0e", Part.FEET: "#d62728", Part.FACE: "#ffbb33", Part.LEFT_HAND: "#e6007a"}
-_RIGHT_COLOURS = {
-    Part.BODY: "#1f77b4",
-    Part.FEET: "#17becf",
-    Part.FACE: "#6fa8dc",
-    Part.RIGHT_HAND: "#5b2be0",
+# Keys that are none of Label Studio's own (its keymap.json: B E H K M O P R U V W and brackets), nor the browser's.
+_NO_KEY = " "
+_OCCLUDED_KEY, _PERSON_KEY = "x", "q"
+_TREE_KEYS = {
+    Tree.BODY: "1",
+    Tree.BODY_WITHOUT_FEET: "1",
+    Tree.UPPER_BODY: "1",
+    Tree.LEFT_HAND: "2",
+    Tree.RIGHT_HAND: "3",
+    Tree.FACE: "4",
+    Tree.FEET: "5",
 }
-_MIDDLE_COLOURS = {Part.BODY: "#2ca02c", Part.FACE: "#9acd32"}
-_BOX_COLOUR = "#8c8c8c"
-_TREE_COLOURS = {
-    Tree.BODY: _MIDDLE_COLOURS[Part.BODY],
-    Tree.BODY_WITHOUT_FEET: _MIDDLE_COLOURS[Part.BODY],
-    Tree.FEET: _LEFT_COLOURS[Part.FEET],
-    Tree.UPPER_BODY: _MIDDLE_COLOURS[Part.BODY],
-    Tree.LEFT_HAND: _LEFT_COLOURS[Part.LEFT_HAND],
-    Tree.RIGHT_HAND: _RIGHT_COLOURS[Part.RIGHT_HAND],
-    Tree.FACE: _LEFT_COLOURS[Part.FACE],
+# Left and right lie as on the picture of somebody who faces the camera: their left hand is on the right.
+_ADD_KEYS = {Part.RIGHT_HAND: "a", Part.BODY: "s", Part.LEFT_HAND: "d", Part.FACE: "f", Part.FEET: "g"}
+_POINT_KEYS = {
+    "nose": "1",
+    "left_shoulder": "2",
+    "right_shoulder": "3",
+    "left_elbow": "4",
+    "right_elbow": "5",
+    "left_wrist": "6",
+    "right_wrist": "7",
+    "left_wrist_0": "8",
+    "right_wrist_0": "9",
+    **{f"left_{finger}_{4 * n}": f"alt+{n}" for n, finger in enumerate(FINGERS, start=1)},
+    **{f"right_{finger}_{4 * n}": f"alt+{(5 + n) % 10}" for n, finger in enumerate(FINGERS, start=1)},
 }
-# Half of the face markup lies on each side; left is where the person's own left is.
-_LEFT_FACE = frozenset((*range(9, 17), *range(22, 27), 34, 35, *range(42, 48), *range(52, 57), 63, 64, 65))
+
+_ROW = "display: flex; flex-wrap: wrap; align-items: center; gap: 0 1.5em; min-height: 3.5em"
+"""Choices that show only while something is selected must not change the height of their row."""
+_PARTS_SIDE_BY_SIDE = (
+    ".ant-collapse { display: flex; flex-wrap: wrap } "
+    ".ant-collapse-item-active { flex-basis: 100% } "
+    ".ant-collapse-content-box { max-height: 11em; overflow: auto }"
+)
+"""Folded groups need one line above the picture, and an open one never more than a quarter of a laptop's screen."""
 
 
 def label_config_template(
@@ -72,38 +99,87 @@ def label_config_template(
 ) -> str:
     """Return a label config for the chosen keypoints, ready to paste under Settings > Labeling Interface > Code.
 
-    Every Label of a keypoint has the keypoint's index in COCO-WholeBody order as `model_index`, which Label Studio's
-    YOLO and COCO exports need. The tags for boxes and keypoints are smart tools: a rectangle drawn with the magic wand
-    gives the keypoints of the person in it, a keypoint those of the person under it. There are no hotkeys of our own:
-    Label Studio gives its own to the first labels, and 133 labels have more names than there are keys.
+    The tags `add` and `person` are smart tools: a click with a label of `add` gives this part of the person under it, a
+    rectangle drawn with the magic wand the person in it. Every Label of a keypoint has the keypoint's index in
+    COCO-WholeBody order as `model_index`, which Label Studio's YOLO and COCO exports need.
 
     Args:
         selections: What to include; parts that are named twice appear once.
-        skeleton: Bones as lines instead of single keypoints.
+        skeleton: Bones by part, without boxes, instead of single keypoints under people's boxes.
         frames: For tasks with a list of pictures, under `frames`, instead of one, under `image`.
     """
     value = 'valueList="$frames"' if frames else 'value="$image"'
-    return "\n".join(
-        (
-            "<View>",
-            f'  <Image name="image" {value} zoom="true" zoomControl="true"/>',
-            '  <RectangleLabels name="person" toName="image" smart="true" opacity="0.1">',
-            f'    <Label value="person" background="{_BOX_COLOUR}"/>',
-            "  </RectangleLabels>",
-            *(_bones(selections) if skeleton else _keypoints(selections)),
-            "</View>",
-            "",
-        )
-    )
+    indices = sorted({index for selection in selections for index in _INDICES[selection]})
+    parts = [part for part in Part if any(KEYPOINTS[index].part is part for index in indices)]
+    lines = [
+        "<View>",
+        f'  <View style="{_ROW}">',
+        *_indented(_adding(parts), 4),
+        *(_indented(_bones(selections), 4) if skeleton else []),
+        *_indented(_OCCLUDED, 4),
+        "  </View>",
+        *([] if skeleton else _indented(_points(parts, indices), 2)),
+        f'  <Image name="image" {value} zoom="true" zoomControl="true"/>',
+        "</View>",
+        "",
+    ]
+    return "\n".join(lines)
 
 
-def _keypoints(selections: Sequence[Selection]) -> list[str]:
-    chosen = sorted({index for selection in selections for index in _INDICES[selection]})
+_OCCLUDED = (
+    '<Choices name="visibility" toName="image" perRegion="true" choice="multiple" layout="inline">',
+    f'  <Choice value="occluded" hotkey="{_OCCLUDED_KEY}"/>',
+    "</Choices>",
+)
+
+
+def _indented(lines: Iterable[str], spaces: int) -> list[str]:
+    return [" " * spaces + line for line in lines]
+
+
+def _adding(parts: Sequence[Part]) -> list[str]:
+    """The smart tools: a label for each part that can be missing, and one for whole people."""
     labels = (
-        f'    <Label value="{keypoint.name}" model_index="{keypoint.index}" background="{colour(keypoint)}"/>'
-        for keypoint in (KEYPOINTS[index] for index in chosen)
+        f'  <Label value="add {part.value}" predicted_values="{part.value}" hotkey="{key}" '
+        f'background="{_part_colour(part)}"/>'
+        for part, key in _ADD_KEYS.items()
+        if part in parts
     )
-    return ['  <KeyPointLabels name="keypoints" toName="image" smart="true">', *labels, "  </KeyPointLabels>"]
+    return [
+        '<KeyPointLabels name="add" toName="image" smart="true" smartOnly="true">',
+        *labels,
+        "</KeyPointLabels>",
+        '<RectangleLabels name="person" toName="image" smart="true" opacity="0.1">',
+        f'  <Label value="person" hotkey="{_PERSON_KEY}" background="{BOX_COLOUR}"/>',
+        "</RectangleLabels>",
+    ]
+
+
+def _part_colour(part: Part) -> str:
+    return tree_colour(Tree(part.value))
+
+
+def _points(parts: Sequence[Part], indices: Sequence[int]) -> list[str]:
+    """Points one by one: a foldable group for each part, one of them open at a time."""
+    lines = [f"<Style>{_PARTS_SIDE_BY_SIDE}</Style>", "<Collapse>"]
+    for part in parts:
+        labels = (_point_label(KEYPOINTS[index]) for index in indices if KEYPOINTS[index].part is part)
+        lines += [
+            f'  <Panel value="{part.value}">',
+            f'    <KeyPointLabels name="{part.value}" toName="image">',
+            *_indented(labels, 6),
+            "    </KeyPointLabels>",
+            "  </Panel>",
+        ]
+    return [*lines, "</Collapse>"]
+
+
+def _point_label(keypoint: Keypoint) -> str:
+    key = _POINT_KEYS.get(keypoint.name, _NO_KEY)
+    return (
+        f'<Label value="{keypoint.name}" model_index="{keypoint.index}" hotkey="{key}" '
+        f'background="{keypoint_colour(keypoint.index)}"/>'
+    )
 
 
 def _bones(selections: Sequence[Selection]) -> list[str]:
@@ -115,24 +191,14 @@ def _bones(selections: Sequence[Selection]) -> list[str]:
     if chosen & {Tree.BODY, Tree.BODY_WITHOUT_FEET}:
         chosen.discard(Tree.UPPER_BODY)
     labels = (
-        f'    <Label value="{tree.value}" background="{_TREE_COLOURS[tree]}"/>'
+        f'  <Label value="{tree.value}" hotkey="{_TREE_KEYS[tree]}" background="{tree_colour(tree)}"/>'
         for tree in Tree
         if tree in chosen
     )
-    tag = '<VectorLabels name="skeleton" toName="image" skeleton="true" closable="false" strokeWidth="2" opacity="1">'
-    return [f"  {tag}", *labels, "  </VectorLabels>"]
-
-
-def colour(keypoint: Keypoint) -> str:
-    """Return the colour of a keypoint as #rrggbb: by its part, and by its side of the body."""
-    side = _side(keypoint)
-    colours = {"left": _LEFT_COLOURS, "right": _RIGHT_COLOURS, "middle": _MIDDLE_COLOURS}[side]
-    return colours[keypoint.part]
-
-
-def _side(keypoint: Keypoint) -> str:
-    if keypoint.twin == keypoint.index:
-        return "middle"
-    if keypoint.part is Part.FACE:
-        return "left" if keypoint.index - PART_RANGES[Part.FACE].start in _LEFT_FACE else "right"
-    return "left" if keypoint.name.startswith("left_") else "right"
+    return [
+        # Curved vertices are those that an annotator marked as hidden: Shift and a click switch.
+        '<VectorLabels name="skeleton" toName="image" skeleton="true" closable="false" curves="true" '
+        'strokeWidth="2" opacity="1" model_add_bboxes="false">',
+        *labels,
+        "</VectorLabels>",
+    ]

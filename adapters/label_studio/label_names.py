@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from wholebody.bone_trees import Tree
-from wholebody.schema import KEYPOINTS, normalised
+from wholebody.schema import KEYPOINTS, Part, normalised
 
 _PERSON = frozenset({"person", "persons", "people", "human", "humans", "pedestrian", "signer"})
 _BODY_PARTS = frozenset(
@@ -80,6 +80,22 @@ def nearest_keypoint_names(label: str) -> tuple[str, ...]:
 def trees_meant(name: str) -> frozenset[Tree]:
     """Return the parts of the skeleton that a name stands for, whatever its case and separators; none if unknown."""
     return _TREES_BY_SPELLING.get(normalised(name), ("", frozenset[Tree]()))[1]
+
+
+_PARTS = {
+    Tree.BODY: frozenset((Part.BODY, Part.FEET)),
+    Tree.BODY_WITHOUT_FEET: frozenset((Part.BODY,)),
+    Tree.FEET: frozenset((Part.FEET,)),
+    Tree.UPPER_BODY: frozenset((Part.BODY,)),
+    Tree.LEFT_HAND: frozenset((Part.LEFT_HAND,)),
+    Tree.RIGHT_HAND: frozenset((Part.RIGHT_HAND,)),
+    Tree.FACE: frozenset((Part.FACE,)),
+}
+
+
+def parts_of(trees: Iterable[Tree]) -> frozenset[Part]:
+    """Return the parts whose keypoints some parts of the skeleton join."""
+    return frozenset(part for tree in trees for part in _PARTS[tree])
 
 
 def nearest_tree_names(label: str) -> tuple[str, ...]:
