@@ -20,6 +20,7 @@ from adapters.frames import FrameFailure, described, over_frames
 from adapters.label_studio.label_config import ImageControls, LabelConfig, parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.label_config_video import VideoControls
+from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.predictions import PeopleInImage, Prediction, Thresholds, prediction
 from adapters.label_studio.prompts import (
     PointPrompt,
@@ -28,11 +29,9 @@ from adapters.label_studio.prompts import (
     drawn_on,
     drawn_prompts,
     is_interactive,
-    labelled_as,
-    meant_person,
-    wanted_part,
 )
 from adapters.label_studio.schemas import PredictRequest, Task
+from adapters.label_studio.shown_people import shown_people, shown_result
 from adapters.label_studio.task_value import TaskDataError
 from adapters.label_studio.video_regions import PeopleInVideo
 from adapters.log_lines import Event
@@ -40,14 +39,13 @@ from adapters.people_in_pictures import FindPeople, PeopleInPictures
 from adapters.pictures.errors import PictureError
 from adapters.pictures.source import PictureSource
 from adapters.prediction_cache.cache import PredictionCache
-from adapters.prediction_cache.entries import prompt_box
 from adapters.request_context import request_id
+from adapters.smart_tools import Canvas, SmartTools
 from adapters.status import Status
 from adapters.task_progress import TaskProgress, following, timed_stage
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
 from wholebody.estimation import NetworkError
-from wholebody.schema import Part
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +130,7 @@ class Predictor:
         self._status = status
         self._admission = admission
         self._smart_drawings = SmartDrawings()
+        self._smart_tools = SmartTools(self._people, thresholds.keypoint)
 
     async def predict(self, request: PredictRequest, time_budget_s: float = TIME_BUDGET_S) -> list[Slot]:
         """Predict all tasks of a request: one slot for each, in their order.
@@ -375,24 +374,22 @@ class Predictor:
         drawn = drawn_prompts(context, (fetched.size.width, fetched.size.height))
         assert drawn is not None, "something was drawn, or we would not be here"
         version = self._status.model_version
+
+        def on_page() -> Canvas:
+            result = shown_result(errand.task, version)
+            shown = shown_people(result, LabelMeanings.of(errand.job.config), image.name, frame)
+            return Canvas(image, frame, fetched, shown, version)
+
+        # Thousands of regions take a moment to read: not on the event loop.
+        canvas = await asyncio.to_thread(on_page)
         if isinstance(drawn.last, PointPrompt):
-            found = await self._people.find(fetched, version)
-            meant = meant_person(found.people, drawn)
-            people = [] if meant is None else [found.people[meant]]
-            picture = PeopleInImage(image, people, found.size, frame, drawn.last.id_prefix)
-            return self._prediction([picture], only=wanted_part(drawn.last, image))
-        pictures: list[PeopleInImage] = []
-        for box in self._smart_drawings.waiting_boxes(f"{errand.job.project} {errand.task.id}", drawn):
-            found = await self._people.find(fetched, version, prompt_box(*box.box))
-            # The networks see somebody in every box; with no keypoint to show, it is empty.
-            people = [one for one in found.people if one.scores.max() >= self._thresholds.keypoint]
-            pictures.append(PeopleInImage(labelled_as(image, box), people, found.size, frame, box.id_prefix))
-        return self._prediction(pictures)
+            return self._prediction([await self._smart_tools.on_point(canvas, drawn)])
+        waiting = self._smart_drawings.waiting_boxes(f"{errand.job.project} {errand.task.id}", drawn)
+        return self._prediction([await self._smart_tools.on_box(canvas, box) for box in waiting])
 
     def _prediction(
         self,
         found: Sequence[PeopleInImage],
-        only: Part | None = None,
         videos: Sequence[PeopleInVideo] = (),
     ) -> Prediction:
         with timed_stage("format"):
@@ -400,6 +397,5 @@ class Predictor:
                 found,
                 model_version=self._status.model_version,
                 thresholds=self._thresholds,
-                only=only,
                 videos=videos,
             )

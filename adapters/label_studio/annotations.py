@@ -8,7 +8,7 @@ choice is called "occluded", or from a note with this word. (The eye in the regi
 annotator's view; it is not stored.)
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -24,7 +24,7 @@ from adapters.label_studio.drawn_regions import DrawnRegion, Warn, read_region
 from adapters.label_studio.gathering import Gathered, PictureRegions, gather
 from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.label_names import one_line
-from wholebody.schema import KEYPOINT_COUNT
+from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, Part
 
 UNSEEN, OCCLUDED, VISIBLE = 0, 1, 2
 """COCO's visibility flags: not annotated; annotated and hidden; annotated and visible."""
@@ -40,6 +40,7 @@ class AnnotatedPerson:
     Attributes:
         name: Id of their box; of a predicted person, that of the predicted box, also where it is not there; "" for
             points that belong to no box. Unique in the picture.
+        handle: Id of the region that other regions of theirs are nested under: their box, or the bones of their body.
         box: x1, y1, x2, y2 in pixels, shape (4,), float64: round the drawn box, which may be turned, and within the
             picture; round the points where no box was drawn.
         keypoints: x, y in pixels, shape (133, 2), float64; 0, 0 where not annotated.
@@ -49,6 +50,7 @@ class AnnotatedPerson:
     """
 
     name: str
+    handle: str
     box: NDArray[np.float64]
     keypoints: NDArray[np.float64]
     visibility: NDArray[np.uint8]
@@ -161,11 +163,11 @@ def _read_picture(
         reader.meanings,
         warn,
     )
-    people = (_person(one, size, warn) for one in united(gather(regions), regions))
+    people = (_person(one, size, ids, warn) for one in united(gather(regions), regions))
     return AnnotatedPicture(*picture, size, tuple(person for person in people if person is not None))
 
 
-def _person(one: Gathered, size: Size, warn: Warn) -> AnnotatedPerson | None:
+def _person(one: Gathered, size: Size, ids: set[str], warn: Warn) -> AnnotatedPerson | None:
     keypoints, visibility = np.zeros((KEYPOINT_COUNT, 2)), np.zeros(KEYPOINT_COUNT, np.uint8)
     points = without_doubles(one, warn)
     for index, point in points.items():
@@ -179,7 +181,18 @@ def _person(one: Gathered, size: Size, warn: Warn) -> AnnotatedPerson | None:
     of_box = 1.0 if one.box is None or one.box.score is None else one.box.score
     scores = [1.0 if point.score is None else point.score for point in points.values()]
     score = of_box * (sum(scores) / len(scores) if scores else 1.0)
-    return AnnotatedPerson(one.name, box, keypoints, visibility, score)
+    return AnnotatedPerson(one.name, _handle(one, ids), box, keypoints, visibility, score)
+
+
+def _handle(one: Gathered, ids: set[str]) -> str:
+    """Return the region that most of a person's others hang on; without any, one of a body or else the first."""
+    if one.box is not None:
+        return one.box.id
+    parents = Counter(point.parent for point in one.points if point.parent in ids)
+    if parents:
+        return parents.most_common(1)[0][0]
+    body = (point.region for point in one.points if KEYPOINTS[point.index].part is Part.BODY)
+    return next(body, one.points[0].region)
 
 
 def _round_points(points: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -55,6 +55,7 @@ class DrawnPoint:
 
     Attributes:
         id: Of the region, or of the vertex.
+        region: Id of the region that it is, or is a vertex of.
         index: Which keypoint it is.
         x: Percent of the picture.
         y: Percent of the picture.
@@ -68,6 +69,7 @@ class DrawnPoint:
     """
 
     id: str
+    region: str
     index: int
     x: float
     y: float
@@ -192,6 +194,7 @@ class PointReader:
         owner, named = predicted_as
         return DrawnPoint(
             name,
+            region.id,
             index,
             *at,
             region.parent,

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from adapters.label_studio.box_geometry import Size, holding, holds, pixels
 from adapters.label_studio.drawn_points import DrawnPoint, Predicted
-from adapters.label_studio.drawn_regions import DrawnRegion, Warn, person_of_box, predicted_box
+from adapters.label_studio.drawn_regions import (
+    DrawnRegion,
+    Warn,
+    person_of_box,
+    predicted_box,
+    predicted_point,
+)
 from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.label_names import one_line
 from wholebody.schema import FACE_START, KEYPOINTS, PART_RANGES, Part, keypoint_index
@@ -123,7 +129,8 @@ class _Gathering:
             if top not in self._picture.ids and person_of_box(top) is not None:
                 self._deleted.add(top)
             elif top not in self.people:
-                top = "" if point.owner is None else predicted_box(point.owner)
+                owner = self._owner_above(point.parent) or point.owner
+                top = "" if owner is None else predicted_box(owner)
             if top in self.people:
                 self.people[top].points.append(point)
             elif top:
@@ -146,6 +153,16 @@ class _Gathering:
             above = self._tops[above]
         self._tops |= dict.fromkeys(path, above)
         return above
+
+    def _owner_above(self, parent: str) -> str | None:
+        """Return the predicted person whose region a point is nested under, where people come without boxes."""
+        above, seen = parent, set[str]()
+        while above in self._picture.parents and above not in seen:
+            seen.add(above)
+            top, above = above, self._picture.parents[above]
+            if (owner := predicted_point(top)[0]) is not None:
+                return owner
+        return None
 
     def without_boxes(self, orphans: Iterable[Gathered]) -> None:
         """Decide about people without a box.

@@ -6,6 +6,7 @@ names no region leaves the keypoints loose, at the top of the tree.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -46,6 +47,9 @@ _POINT_WIDTHS: dict[Part, float] = {
     Part.FACE: 0.003,
 }
 _NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
+_ANY = re.compile("")
+_BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)?$")
+_FINE_BONES = re.compile(r"-bones-(?:left_hand|right_hand|face_\w+)(?:-\d+)?$")
 _DECIMALS = 4  # of a percentage: a hundredth of a pixel in a picture 10,000 pixels wide
 
 
@@ -76,6 +80,8 @@ class PeopleInImage:
         frame: Position of the picture in the tag's list of frames, from 0; None where the tag shows one picture.
         id_prefix: Put before every id. Answers for interactive use need one of their own, because their regions join
             others in the task.
+        asked: Where somebody asked for parts: only these are sent, whatever their score, since somebody saw them.
+        joins: The person on the page whom the parts are for, or None: they then come with a box of their own.
     """
 
     image: ImageControls
@@ -83,6 +89,24 @@ class PeopleInImage:
     size: Size
     frame: int | None = None
     id_prefix: str = ""
+    asked: frozenset[Part] | None = None
+    joins: "Joins | None" = None
+
+
+@dataclass(frozen=True)
+class Joins:
+    """A person on the annotator's page who gets more regions.
+
+    Attributes:
+        handle: Id of the region that their others are nested under.
+        person: Their name in ids, such as "p0".
+        number: Makes the new ids differ from those that are there. It follows them, so that they still say whose they
+            are.
+    """
+
+    handle: str
+    person: str
+    number: int
 
 
 def prediction(
@@ -90,7 +114,6 @@ def prediction(
     *,
     model_version: str,
     thresholds: Thresholds,
-    only: Part | None = None,
     videos: Sequence[PeopleInVideo] = (),
 ) -> Prediction:
     """Write what was found in a task's pictures as one prediction.
@@ -99,15 +122,15 @@ def prediction(
     keypoint outside the picture is left out, not moved to its border: a point on the border would claim to have
     been seen there. Scores are clamped to 0..1.
 
-    A project without RectangleLabels gets keypoints and bones without `parentID`. They can still be told apart: ids
-    begin with `p0-`, `p1-`, ..., and each carries its person's name as a note.
+    Without boxes, the parts of a person are nested under the bones of their body; where there are none, they are at the
+    top. People can always be told apart: ids begin with `p0-`, `p1-`, ..., and what is at the top has the name as a
+    note.
 
     Args:
         found: The pictures of the task: one per Image tag, or several frames of one, each at most once under one
             `id_prefix`.
         model_version: The version that /setup answers.
         thresholds: Lowest scores where the label config sets none.
-        only: Send the keypoints and bones of this part only.
         videos: The clips of the task, one per Video tag.
 
     Returns:
@@ -119,14 +142,14 @@ def prediction(
     confidences: list[float] = []
     positions: dict[str, int] = {}
     for picture in found:
-        drawing = _Drawing(picture, thresholds, only)
+        drawing = _Drawing(picture, thresholds)
         position = positions.setdefault(picture.image.name, len(positions))
         prefix = picture.id_prefix
         prefix += f"i{position}-" if position else ""
         prefix += "" if picture.frame is None else f"f{picture.frame}-"
         sent = 0
         for person in picture.people:
-            of_person = _regions(drawing, person, f"{prefix}p{sent}", note=f"p{sent}")
+            of_person = _regions(drawing, person, _Ids.of(picture.joins, f"{prefix}p{sent}"), note=f"p{sent}")
             if of_person:
                 sent += 1
                 regions += of_person
@@ -137,7 +160,22 @@ def prediction(
         regions += boxes
         confidences += [box["score"] for box in boxes]
     score = sum(confidences) / len(confidences) if confidences else 0.0
+    # Stable: within a rank, regions stay in the order of their people.
+    regions.sort(key=_rank)
     return {"model_version": model_version, "score": round(score, _DECIMALS), "result": regions}
+
+
+def _rank(region: Region | VideoRegion) -> int:
+    """Position of a region in the result: Label Studio's editor draws the first one topmost.
+
+    A box catches the mouse on its whole area, a bone on 10 pixels to each side. So points come before bones, bones of
+    hands and faces, which lie close together, before those of bodies, and boxes last.
+    """
+    if region["type"] == "keypointlabels":
+        return 0
+    if region["type"] != "vectorlabels":
+        return 3
+    return 1 if _FINE_BONES.search(region["id"]) else 2
 
 
 @dataclass(frozen=True)
@@ -146,7 +184,33 @@ class _Drawing:
 
     picture: PeopleInImage
     thresholds: Thresholds
-    only: Part | None
+
+    def wants(self, index: int) -> bool:
+        """Tell whether a keypoint may be sent."""
+        return self.picture.asked is None or KEYPOINTS[index].part in self.picture.asked
+
+    def threshold(self, *set_in_config: float | None) -> float:
+        """Return the lowest score of a keypoint, by the first threshold that the label config sets."""
+        return 0.0 if self.picture.asked is not None else _first(*set_in_config, self.thresholds.keypoint)
+
+    def wants_person(self, score: float, set_in_config: float | None) -> bool:
+        """Tell whether the keypoints of a person with this score are sent."""
+        return self.picture.asked is not None or score >= _first(set_in_config, self.thresholds.person)
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """Ids of one person's regions: their name comes first, so that exports know whose each region is."""
+
+    person: str
+    ending: str = ""
+
+    @classmethod
+    def of(cls, joins: Joins | None, person: str) -> "_Ids":
+        return cls(person) if joins is None else cls(joins.person, f"-{joins.number}")
+
+    def named(self, name: str) -> str:
+        return f"{self.person}-{name}{self.ending}"
 
 
 def _confidence(regions: Sequence[Region]) -> float:
@@ -179,37 +243,53 @@ def _clipped(person: Person, size: Size) -> _Box | None:
     return _Box(x1, y1, x2 - x1, y2 - y1) if x2 - x1 > thinnest_x and y2 - y1 > thinnest_y else None
 
 
-def _regions(drawing: _Drawing, person: Person, person_id: str, note: str) -> list[Region]:
-    image = drawing.picture.image
+def _regions(drawing: _Drawing, person: Person, ids: _Ids, note: str) -> list[Region]:
+    image, joins = drawing.picture.image, drawing.picture.joins
     box = _clipped(person, drawing.picture.size)
     score = _unit(person.box_score)
     if box is None or score is None:
         return []
     boxes: list[Region] = []
-    if image.box is not None and score >= _box_threshold(image, drawing.thresholds):
+    if image.box is not None and joins is None and score >= _box_threshold(image, drawing.thresholds):
         value = _box_value(box, drawing.picture.size, image.box.label)
         boxes.append(_region(drawing, "rectanglelabels", image.box.name, "box", score=score, value=value))
     inside: list[Region] = []
     for control in image.keypoints:
-        if score >= _first(control.person_threshold, drawing.thresholds.person):
+        if drawing.wants_person(score, control.person_threshold):
             widths = _point_widths(control, person, drawing.picture.size[0])
             regions = (_keypoint_region(drawing, person, control, label, widths) for label in control.labels)
             inside += [region for region in regions if region is not None]
     for control in image.skeletons:
-        if score >= _first(control.person_threshold, drawing.thresholds.person):
+        if drawing.wants_person(score, control.person_threshold):
             for label in control.labels:
-                inside += _bone_regions(drawing, person, control, label, person_id)
-    if drawing.only is not None and not inside:
+                inside += _bone_regions(drawing, person, control, label, ids)
+    if drawing.picture.asked is not None and not inside:
         return []
-    meta: RegionMeta = {"text": [note], "uncertainty": _uncertainty(drawing, person)}
+    regions = [*boxes, *inside]
     taken: set[str] = set()
-    for region in (*boxes, *inside):
-        region["id"] = _free_id(f"{person_id}-{region['id']}", taken)
-        if boxes and region is not boxes[0]:
-            region["parentID"] = boxes[0]["id"]
+    for region in regions:
+        region["id"] = _free_id(ids.named(region["id"]), taken)
+    _nest(regions, joins, {"text": [note], "uncertainty": _uncertainty(drawing, person)})
+    return regions
+
+
+def _nest(regions: Sequence[Region], joins: Joins | None, meta: RegionMeta) -> None:
+    """Nest a person's regions under one, and write what belongs to the person there, or on all where there is none."""
+    handle = joins.handle if joins is not None else _handle_among(regions)
+    for region in regions:
+        if handle is not None and region["id"] != handle:
+            region["parentID"] = handle
         else:
             region["meta"] = meta
-    return [*boxes, *inside]
+
+
+def _handle_among(regions: Sequence[Region]) -> str | None:
+    """Return the id of the region that the others of a person are nested under: the box, or the bones of the body."""
+    for kind, wanted in (("rectanglelabels", _ANY), ("vectorlabels", _BODY_BONES)):
+        for region in regions:
+            if region["type"] == kind and wanted.search(region["id"]):
+                return region["id"]
+    return None
 
 
 def _region(  # noqa: PLR0913 - the parts of a region
@@ -239,14 +319,14 @@ def _uncertainty(drawing: _Drawing, person: Person) -> float:
     asked: dict[int, float] = {}
     for control in image.keypoints:
         for label in control.labels:
-            if drawing.only in (None, KEYPOINTS[label.index].part):
+            if drawing.wants(label.index):
                 threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
                 asked.setdefault(label.index, threshold)
     for control in image.skeletons:
         for label in control.labels:
             threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
             for index in _keypoints_of(label.tree):
-                if drawing.only in (None, KEYPOINTS[index].part):
+                if drawing.wants(index):
                     asked.setdefault(index, threshold)
     scored = [(float(person.scores[index]), threshold) for index, threshold in asked.items()]
     return round(uncertainty(scored or [(person.box_score, _box_threshold(image, thresholds))]), _DECIMALS)
@@ -285,9 +365,9 @@ def _keypoint_region(
 ) -> Region | None:
     """Write one keypoint, or None if it is not to be sent."""
     keypoint = KEYPOINTS[label.index]
-    threshold = _first(label.threshold, control.keypoint_threshold, drawing.thresholds.keypoint)
+    threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
     place = _place(drawing, person, label.index, threshold)
-    if place is None or drawing.only not in (None, keypoint.part):
+    if place is None or not drawing.wants(label.index):
         return None
     x, y, score = place
     value: KeypointValue = {
@@ -322,26 +402,25 @@ def _keypoints_of(tree: Tree) -> tuple[int, ...]:
 
 
 def _bone_regions(
-    drawing: _Drawing, person: Person, control: SkeletonControl, label: SkeletonLabel, person_id: str
+    drawing: _Drawing, person: Person, control: SkeletonControl, label: SkeletonLabel, ids: _Ids
 ) -> list[Region]:
     """Write the lines of a part of the skeleton.
 
     Label Studio's editor hangs every vertex without a parent, except the first, on the one before it: what does not
     hang together must be regions of its own.
     """
-    threshold = _first(label.threshold, control.keypoint_threshold, drawing.thresholds.keypoint)
+    threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
     places = {
         index: place
         for index in _keypoints_of(label.tree)
-        if drawing.only in (None, KEYPOINTS[index].part)
-        and (place := _place(drawing, person, index, threshold)) is not None
+        if drawing.wants(index) and (place := _place(drawing, person, index, threshold)) is not None
     }
     regions: list[Region] = []
     for line in (line for line in LINES if line.tree is label.tree):
         for tree in grown(line, places):
             value: BonesValue = {
                 "closed": False,
-                "vertices": [_vertex(vertex, places[vertex.index], person_id) for vertex in tree],
+                "vertices": [_vertex(vertex, places[vertex.index], ids) for vertex in tree],
                 "vectorlabels": [label.label],
             }
             score = round(sum(places[vertex.index][2] for vertex in tree) / len(tree), _DECIMALS)
@@ -350,10 +429,10 @@ def _bone_regions(
     return regions
 
 
-def _vertex(vertex: Vertex, place: tuple[float, float, float], person_id: str) -> VertexValue:
+def _vertex(vertex: Vertex, place: tuple[float, float, float], ids: _Ids) -> VertexValue:
     x, y, _ = place
-    parent = None if vertex.parent is None else f"{person_id}-{KEYPOINTS[vertex.parent].name}"
-    name = f"{person_id}-{KEYPOINTS[vertex.index].name}"
+    parent = None if vertex.parent is None else ids.named(KEYPOINTS[vertex.parent].name)
+    name = ids.named(KEYPOINTS[vertex.index].name)
     return {"id": name, "x": x, "y": y, "isBezier": False, "prevPointId": parent}
 
 

@@ -30,6 +30,7 @@ _MAX_REGIONS_READ = 20_000
 _MAX_EARLIER = 1_000
 _MAX_WAITING = 50  # drawings answered at once; nobody draws more before accepting any
 _MAX_REMEMBERED = 10_000
+_SEARCHED_PARTS = frozenset((Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE))
 _MARGIN = 0.1  # of a box's sides: how far outside a person's box they can still be pointed at
 # Shoulders and hips crosswise, so that a point on the trunk is near a line.
 _TRUNK = ((5, 12), (6, 11))
@@ -311,18 +312,20 @@ def labelled_as(image: ImageControls, drawn: BoxPrompt) -> ImageControls:
     return replace(image, box=replace(image.box, label=drawn.label))
 
 
-def wanted_part(prompt: BoxPrompt | PointPrompt, image: ImageControls) -> Part | None:
-    """Return the hand that is meant when a point was set with the label of a hand's keypoint, else None.
+def wanted_parts(prompt: PointPrompt, image: ImageControls) -> frozenset[Part] | None:
+    """Return the parts that are meant by the label that a point was set with; None for the whole person.
 
-    Whoever chooses the label of a finger and clicks wants this hand; with any other label, the whole person.
+    Whoever chooses the label of a finger and clicks wants this hand, and with that of a point of the face, the face. A
+    label of the body says nothing: bodies are what people are clicked on.
     """
-    if isinstance(prompt, BoxPrompt):
-        return None
+    for label in image.part_labels:
+        if (label.control, label.label) == (prompt.from_name, prompt.label):
+            return label.parts
     for control in image.keypoints:
         for label in control.labels:
             part = KEYPOINTS[label.index].part
-            if label.label == prompt.label and part in {Part.LEFT_HAND, Part.RIGHT_HAND}:
-                return part
+            if label.label == prompt.label and part in _SEARCHED_PARTS:
+                return frozenset((part,))
     return None
 
 

@@ -37,8 +37,18 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
+def _objects_only(value: object) -> object:
+    """Pass over what is none of Label Studio's: predictions may be numbers, and nothing here is needed to predict."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] - JSON
+
+
+Works = Annotated[
+    list[dict[str, Any]], BeforeValidator(_objects_only, json_schema_input_type=list[Any] | None)
+]
+
+
 class Task(_Body):
-    """A task: its id and its data. Its predictions, annotations and drafts are not needed here."""
+    """A task: its id, its data, and for smart tools what people and models made of it."""
 
     id: Identifier | None = Field(None, examples=[7])
     data: JsonObject = Field(
@@ -46,6 +56,11 @@ class Task(_Body):
         examples=[{"image": "https://example.com/photo.jpg"}],
         description="The task's data.",
     )
+    drafts: Works = Field(
+        default_factory=list[dict[str, Any]], description="Read when a smart tool was used."
+    )
+    annotations: Works = Field(default_factory=list[dict[str, Any]], description="Likewise.")
+    predictions: Works = Field(default_factory=list[dict[str, Any]], description="Likewise.")
 
 
 class PredictParams(_Body):

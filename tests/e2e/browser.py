@@ -33,6 +33,10 @@ FLAGS = (
 WIDTH, HEIGHT = 1280, 800
 CALL_LIMIT_S = 30
 
+# As the DevTools protocol counts them, and the key codes that pages see.
+MODIFIERS = {"alt": 1, "ctrl": 2, "shift": 8}
+KEY_CODES = {"Backspace": 8, "Enter": 13, "Escape": 27}
+
 Point = tuple[float, float]
 
 # The element of a selector that is seen and, if a text is asked for, says just that.
@@ -152,28 +156,36 @@ class Browser:
         """Move the mouse there."""
         self._mouse("mouseMoved", point)
 
-    def click_at(self, point: Point, *, alt: bool = False) -> None:
-        self._mouse("mouseMoved", point, alt=alt)
-        self._mouse("mousePressed", point, alt=alt)
-        self._mouse("mouseReleased", point, alt=alt)
+    def click_at(self, point: Point, *, holding: str = "") -> None:
+        """Click, while a modifier key (`MODIFIERS`) is held down."""
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self._mouse(kind, point, holding=holding)
 
-    def drag(self, start: Point, end: Point, steps: int = 8) -> None:
+    def press(self, key: str, *, holding: str = "") -> None:
+        """Press and release a key: a letter, a digit, or a name such as `Backspace`."""
+        code = KEY_CODES.get(key) or ord(key.upper())
+        event = {"key": key, "windowsVirtualKeyCode": code, "modifiers": MODIFIERS.get(holding, 0)}
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", {"type": kind, **event})
+
+    def drag(self, start: Point, end: Point, steps: int = 8, *, holding: str = "") -> None:
         """Press at one point, move in steps, let go at another."""
-        self._mouse("mouseMoved", start)
-        self._mouse("mousePressed", start)
+        self._mouse("mouseMoved", start, holding=holding)
+        self._mouse("mousePressed", start, holding=holding)
         for step in range(1, steps + 1):
             share = step / steps
             self._mouse(
                 "mouseMoved",
                 (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])),
                 buttons=1,
+                holding=holding,
             )
             time.sleep(0.02)
-        self._mouse("mouseReleased", end)
+        self._mouse("mouseReleased", end, holding=holding)
 
-    def _mouse(self, kind: str, point: Point, *, buttons: int = 0, alt: bool = False) -> None:
+    def _mouse(self, kind: str, point: Point, *, buttons: int = 0, holding: str = "") -> None:
         event: dict[str, Any] = {"type": kind, "x": point[0], "y": point[1], "buttons": buttons}
-        event["modifiers"] = int(alt)
+        event["modifiers"] = MODIFIERS.get(holding, 0)
         if kind != "mouseMoved":
             event |= {"button": "left", "clickCount": 1, "buttons": int(kind == "mousePressed")}
         self.call("Input.dispatchMouseEvent", event)

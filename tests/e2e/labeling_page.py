@@ -128,8 +128,8 @@ class LabelingPage:
         """Draw with the mouse from corner to corner, in percent of the picture."""
         self.browser.drag(self.place(corner), self.place(opposite))
 
-    def click(self, point: Point, *, alt: bool = False) -> None:
-        self.browser.click_at(self.place(point), alt=alt)
+    def click(self, point: Point, *, holding: str = "") -> None:
+        self.browser.click_at(self.place(point), holding=holding)
 
     def suggestions(self) -> int:
         """Wait for suggestions, and return how many there are."""

@@ -135,7 +135,7 @@ def test_a_negative_point_beside_a_positive_one_leaves_the_person_of_the_positiv
     page.click(first["nose"])
     page.suggestions()
     page.choose("key-point-tool", "nose")
-    page.click(second["nose"], alt=True)
+    page.click(second["nose"], holding="alt")
     _wait_for_requests(backend, page, 2)
     page.suggestions()
     page.accept_suggestions()

@@ -56,14 +56,12 @@ def predicted(
     xml: str = WHOLE,
     size: tuple[int, int] = (400, 400),
     thresholds: Thresholds = ALL,
-    *,
-    only: Part | None = None,
     **place: Any,
 ) -> dict[str, Any]:
     (image,) = parse_label_config(xml).images
     found = PeopleInImage(image, people, size, **place)
     return json.loads(
-        json.dumps(prediction([found], model_version="v1", thresholds=thresholds, only=only), allow_nan=False)
+        json.dumps(prediction([found], model_version="v1", thresholds=thresholds), allow_nan=False)
     )
 
 
@@ -72,7 +70,7 @@ def names(answer: dict[str, Any]) -> list[str]:
 
 
 def test_a_person_is_a_box_with_keypoints_under_it() -> None:
-    box, nose = predicted([person()])["result"]
+    nose, box = predicted([person()])["result"]
 
     assert box == {
         "id": "p0-box",
@@ -118,7 +116,7 @@ def test_people_are_numbered() -> None:
 
 
 def test_a_box_is_clipped_to_the_picture() -> None:
-    (box, *_) = predicted([person(box=(-50, -10, 200, 1000))])["result"]
+    (*_, box) = predicted([person(box=(-50, -10, 200, 1000))])["result"]
 
     assert box["value"] | {"rectanglelabels": 0} == {
         "x": 0, "y": 0, "width": 50, "height": 100, "rotation": 0, "rectanglelabels": 0,
@@ -137,7 +135,7 @@ def test_a_box_is_clipped_to_the_picture() -> None:
     ],
 )
 def test_a_person_without_a_box_in_the_picture_is_left_out(box: tuple[float, float, float, float]) -> None:
-    assert names(predicted([person(box=box), person()])) == ["p0-box", "p0-nose"]
+    assert names(predicted([person(box=box), person()])) == ["p0-nose", "p0-box"]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +183,7 @@ def test_the_label_configs_thresholds_go_before() -> None:
     xml = config_with('model_score_threshold="0.3" model_point_threshold="0.1"')
     low = person(score=0.4, keypoints={"nose": (150, 80, 0.2)})
 
-    assert names(predicted([low], xml, thresholds=Thresholds(0.5, 0.5))) == ["p0-box", "p0-nose"]
+    assert names(predicted([low], xml, thresholds=Thresholds(0.5, 0.5))) == ["p0-nose", "p0-box"]
 
 
 def test_a_labels_own_threshold_goes_before_its_tags() -> None:
@@ -193,7 +191,7 @@ def test_a_labels_own_threshold_goes_before_its_tags() -> None:
     xml = config_with('model_point_threshold="0.9"', labels=labels)
     points = {"nose": (150.0, 80.0, 0.5), "left_eye": (150.0, 80.0, 0.5)}
 
-    assert names(predicted([person(keypoints=points)], xml)) == ["p0-box", "p0-nose"]
+    assert names(predicted([person(keypoints=points)], xml)) == ["p0-nose", "p0-box"]
 
 
 def test_keypoints_stay_loose_where_only_their_box_is_below_its_threshold() -> None:
@@ -301,7 +299,7 @@ ARM = {"left_shoulder": (200, 100, 0.9), "left_elbow": (240, 160, 0.8), "left_wr
 
 class TestBones:
     def test_a_line_is_a_tree_under_the_persons_box(self) -> None:
-        box, arm = predicted([person(keypoints=ARM)], skeleton_config())["result"]
+        arm, box = predicted([person(keypoints=ARM)], skeleton_config())["result"]
 
         assert box["id"] == "p0-box"
         assert arm == {
@@ -348,9 +346,9 @@ class TestBones:
         answer = predicted([person(keypoints=both)], skeleton_config(), thresholds=Thresholds(0, 0.3))
 
         assert [
-            [vertex["id"] for vertex in region["value"]["vertices"]] for region in answer["result"][1:]
+            [vertex["id"] for vertex in region["value"]["vertices"]] for region in answer["result"][:-1]
         ] == [["p0-left_elbow", "p0-left_wrist"], ["p0-left_hip", "p0-left_knee"]]
-        assert names(answer) == ["p0-box", "p0-bones-body", "p0-bones-body-2"]
+        assert names(answer) == ["p0-bones-body", "p0-bones-body-2", "p0-box"]
 
     @pytest.mark.parametrize(
         ("labels", "attributes", "lines"),
@@ -361,7 +359,7 @@ class TestBones:
         ],
     )
     def test_the_label_configs_thresholds_hold(self, labels: str, attributes: str, lines: int) -> None:
-        regions = predicted([person(keypoints=ARM)], skeleton_config(labels, attributes))["result"][1:]
+        regions = predicted([person(keypoints=ARM)], skeleton_config(labels, attributes))["result"][:-1]
 
         assert sum(len(region["value"]["vertices"]) for region in regions) == lines
 
@@ -369,8 +367,7 @@ class TestBones:
         everything = {k.name: (100 + k.index, 100 + k.index, 0.9) for k in KEYPOINTS}
         answer = predicted([person(keypoints=everything)], skeleton_config('<Label value="skeleton"/>'))
 
-        assert [(r["id"], len(r["value"]["vertices"])) for r in answer["result"][1:]] == [
-            ("p0-bones-body", 23),
+        assert [(r["id"], len(r["value"]["vertices"])) for r in answer["result"][:-1]] == [
             ("p0-bones-left_hand", 21),
             ("p0-bones-right_hand", 21),
             ("p0-bones-face_jaw", 17),
@@ -382,6 +379,7 @@ class TestBones:
             ("p0-bones-face_left_eye", 6),
             ("p0-bones-face_lips", 12),
             ("p0-bones-face_inner_lips", 8),
+            ("p0-bones-body", 23),
         ]
         assert answer["score"] == 0.9
 
@@ -390,10 +388,10 @@ class TestBones:
             f"{side}_{name}": (9, 9, 0.9) for side in ("left", "right") for name in ("wrist_0", "thumb_1")
         }
         answer = predicted(
-            [person(keypoints=hands)], skeleton_config('<Label value="hands"/>'), only=Part.LEFT_HAND
+            [person(keypoints=hands)], skeleton_config('<Label value="hands"/>'), asked=frozenset({Part.LEFT_HAND})
         )
 
-        assert names(answer) == ["p0-box", "p0-bones-left_hand"]
+        assert names(answer) == ["p0-bones-left_hand", "p0-box"]
 
     def test_without_a_box_each_line_has_the_persons_note(self) -> None:
         xml = skeleton_config(attributes='model_add_bboxes="false"')
@@ -408,7 +406,7 @@ class TestUncertainty:
     def of(scores: Sequence[float], threshold: float = 0.4) -> float:
         labels = "".join(f'<Label value="face_{n}"/>' for n in range(len(scores)))
         keypoints = {f"face_{n}": (5.0, 5.0, score) for n, score in enumerate(scores)}
-        (box, *_) = predicted(
+        (*_, box) = predicted(
             [person(keypoints=keypoints)], config_with(labels=labels), thresholds=Thresholds(0, threshold)
         )["result"]
         return box["meta"]["uncertainty"]
@@ -430,11 +428,11 @@ class TestUncertainty:
 def test_a_single_hand_can_be_asked_for() -> None:
     both = person(keypoints={"nose": (1, 1, 0.9), "left_thumb_1": (2, 2, 0.9), "right_thumb_1": (3, 3, 0.9)})
 
-    assert names(predicted([both], only=Part.LEFT_HAND)) == ["p0-box", "p0-left_thumb_1"]
+    assert names(predicted([both], asked=frozenset({Part.LEFT_HAND}))) == ["p0-left_thumb_1", "p0-box"]
 
 
 def test_a_person_without_the_hand_that_was_asked_for_is_left_out() -> None:
-    assert predicted([person()], only=Part.LEFT_HAND)["result"] == []
+    assert predicted([person()], asked=frozenset({Part.LEFT_HAND}))["result"] == []
 
 
 def test_a_points_size_in_pixels_can_be_set() -> None:

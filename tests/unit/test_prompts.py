@@ -23,7 +23,7 @@ from adapters.label_studio.prompts import (
     is_interactive,
     meant_person,
     select_person,
-    wanted_part,
+    wanted_parts,
 )
 from wholebody.person import Person
 from wholebody.schema import Part
@@ -381,15 +381,25 @@ def test_only_negative_points_mean_nobody() -> None:
     assert meant_person([standing(200)], Drawn(point(200, 200, positive=False))) is None
 
 
-def test_the_label_of_a_finger_asks_for_this_hand_and_any_other_for_the_whole_person() -> None:
+def test_the_label_of_a_finger_or_of_a_part_asks_for_this_part_and_any_other_for_the_whole_person() -> None:
     (image,) = parse_label_config(
         '<View><Image name="image" value="$image"/><KeyPointLabels name="keypoints" toName="image">'
-        '<Label value="nose"/><Label value="left_hand_0"/></KeyPointLabels></View>'
+        '<Label value="nose"/><Label value="left_hand_0"/><Label value="face_3"/></KeyPointLabels>'
+        '<KeyPointLabels name="add" toName="image" smart="true"><Label value="body"/>'
+        '<Label value="right one" predicted_values="right_hand"/></KeyPointLabels></View>'
     ).images
 
-    assert wanted_part(drawn(keypoint(1, 1, "left_hand_0")).last, image) is Part.LEFT_HAND
-    assert wanted_part(drawn(keypoint(1, 1, "nose")).last, image) is None
-    assert wanted_part(drawn(rectangle(1, 1, 9, 9)).last, image) is None
+    def wanted(label: str, tag: str = "keypoints") -> frozenset[Part] | None:
+        point = drawn(keypoint(1, 1, label, from_name=tag)).last
+        assert isinstance(point, PointPrompt)
+        return wanted_parts(point, image)
+
+    assert wanted("left_hand_0") == {Part.LEFT_HAND}
+    assert wanted("face_3") == {Part.FACE}
+    assert wanted("nose") is None
+    assert wanted("right one", tag="add") == {Part.RIGHT_HAND}
+    assert wanted("body", tag="add") == {Part.BODY, Part.FEET}
+    assert wanted("right one") is None, "a label of another tag"
 
 
 def test_a_point_that_was_accepted_earlier_says_nothing_about_what_is_meant_now() -> None:

@@ -1,0 +1,224 @@
+"""Answers smart tools: who was pointed at, and what of them the annotator's page lacks.
+
+A click or a rectangle inside somebody who is on the page gives the missing part to that person. Elsewhere it gives a
+new person. A part that the networks missed in the whole picture is looked for where the annotator pointed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+import numpy as np
+
+from adapters.label_studio.label_config import ImageControls
+from adapters.label_studio.predictions import Joins, PeopleInImage
+from adapters.label_studio.prompts import (
+    BoxPrompt,
+    Drawn,
+    PointPrompt,
+    labelled_as,
+    meant_person,
+    wanted_parts,
+)
+from adapters.label_studio.shown_people import ShownPerson, shown_as, shown_at
+from adapters.people_in_pictures import FetchedPicture, PeopleInPictures
+from adapters.prediction_cache.entries import prompt_box
+from wholebody.bone_trees import LINES
+from wholebody.estimation import Floats
+from wholebody.person import Person
+from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, PART_RANGES, Part
+
+SEARCHED = (Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE)
+"""Parts that have networks of their own, and so can be looked for at one place."""
+
+_STARTS = {Part.LEFT_HAND: 9, Part.RIGHT_HAND: 10, Part.FACE: 0}
+"""The body's keypoint where a part is expected: wrists and nose, in COCO order."""
+
+_WITHIN = 0.8
+"""Share of a rectangle that lies in somebody's box, for it to be drawn inside of them."""
+_PART_OF_BOX = 0.4
+"""Largest share of somebody's box that a rectangle round one part has; larger ones are drawn round people."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The picture that was drawn on, and what is on it.
+
+    Attributes:
+        image: The Image tag.
+        frame: Position in its list of frames, or None where it shows one picture.
+        picture: The picture.
+        shown: The people on the page.
+        model_version: Under which found people are kept.
+    """
+
+    image: ImageControls
+    frame: int | None
+    picture: FetchedPicture
+    shown: Sequence[ShownPerson]
+    model_version: str
+
+    @property
+    def asked_for(self) -> frozenset[Part]:
+        """The parts that the project wants."""
+        points = {label.index for control in self.image.keypoints for label in control.labels}
+        trees = {label.tree for control in self.image.skeletons for label in control.labels}
+        bones = {index for line in LINES if line.tree in trees for bone in line.bones for index in bone}
+        return frozenset(KEYPOINTS[index].part for index in points | bones)
+
+
+class SmartTools:
+    """Answers drawings.
+
+    Args:
+        people: Finds people and parts in pictures.
+        keypoint_threshold: Lowest score of a keypoint for somebody to be in a drawn box.
+    """
+
+    def __init__(self, people: PeopleInPictures, keypoint_threshold: float) -> None:
+        self._people = people
+        self._keypoint_threshold = keypoint_threshold
+
+    async def on_point(self, canvas: Canvas, drawn: Drawn) -> PeopleInImage:
+        """Answer a smart keypoint with the person under it, or with what the page lacks of them.
+
+        Args:
+            canvas: What it was drawn on.
+            drawn: The keypoint, and those before it.
+        """
+        point = drawn.last
+        assert isinstance(point, PointPrompt)
+        found = await self._people.find(canvas.picture, canvas.model_version)
+        meant = meant_person(found.people, drawn)
+        person = None if meant is None else found.people[meant]
+        asked = wanted_parts(point, canvas.image)
+        shown = _on_page(canvas, person, (point.x, point.y)) if point.positive else None
+        lacking = canvas.asked_for - shown.parts if shown is not None else frozenset[Part]()
+        parts = asked or lacking
+        if asked is not None:
+            person = await self._completed(canvas, person or (shown and shown.person), asked, point)
+        if shown is None or not parts or person is None:
+            return _answer(canvas, point, person, asked)
+        return _answer(canvas, point, person, parts, shown)
+
+    async def on_box(self, canvas: Canvas, box: BoxPrompt) -> PeopleInImage:
+        """Answer a smart rectangle with the person in it, or with the part of somebody that it is drawn round."""
+        around = _drawn_inside(canvas, box)
+        if around is not None:
+            part = _part_in(around, canvas, box)
+            if part is not None:
+                person = await self._completed(canvas, around.person, frozenset((part,)), box)
+                return _answer(canvas, box, person, frozenset((part,)), around)
+        found = await self._people.find(canvas.picture, canvas.model_version, prompt_box(*box.box))
+        # The networks see somebody in every box; with no keypoint to show, it is empty.
+        people = [one for one in found.people if one.scores.max() >= self._keypoint_threshold]
+        size = canvas.picture.size
+        return PeopleInImage(
+            labelled_as(canvas.image, box), people, (size.width, size.height), canvas.frame, box.id_prefix
+        )
+
+    async def _completed(
+        self, canvas: Canvas, person: Person | None, parts: frozenset[Part], prompt: PointPrompt | BoxPrompt
+    ) -> Person | None:
+        """Return a person with the parts that somebody pointed at, where they can be seen."""
+        centre, reach = _centre(prompt)
+        for part in SEARCHED:
+            if part not in parts or (person is not None and _has(person, part, centre)):
+                continue
+            found = await self._people.find_part(canvas.picture, person, part, centre, reach)
+            if found is not None:
+                person = _with_part(person, part, *found)
+        return person
+
+
+def _centre(prompt: PointPrompt | BoxPrompt) -> tuple[tuple[float, float], float | None]:
+    """Return the place that was pointed at in pixels, and half the side of the square that was drawn round it."""
+    if isinstance(prompt, PointPrompt):
+        return (prompt.x, prompt.y), None
+    x1, y1, x2, y2 = prompt.box
+    return ((x1 + x2) / 2, (y1 + y2) / 2), max(x2 - x1, y2 - y1) / 2
+
+
+def _has(person: Person, part: Part, at: tuple[float, float]) -> bool:
+    """Tell whether a part was found at a place: its points are round it, or nearly."""
+    where = list(PART_RANGES[part])
+    points = person.keypoints[where][person.scores[where] > 0]
+    if not len(points):
+        return False
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = max(float((high - low).max()) / 2, 1.0)
+    return bool(np.all(low - margin <= at) and np.all(at <= high + margin))
+
+
+def _with_part(person: Person | None, part: Part, points: Floats, scores: Floats) -> Person:
+    where = list(PART_RANGES[part])
+    if person is None:
+        box = np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32)
+        empty = np.zeros(KEYPOINT_COUNT, np.float32)
+        person = Person(box, 1.0, np.zeros((KEYPOINT_COUNT, 2), np.float32), empty)
+    keypoints, all_scores = person.keypoints.copy(), person.scores.copy()
+    keypoints[where], all_scores[where] = points, scores
+    return replace(person, keypoints=keypoints, scores=all_scores)
+
+
+def _on_page(canvas: Canvas, person: Person | None, at: tuple[float, float]) -> ShownPerson | None:
+    found = shown_as(canvas.shown, person) if person is not None else None
+    return found or (shown_at(canvas.shown, *at) if person is None else None)
+
+
+def _drawn_inside(canvas: Canvas, box: BoxPrompt) -> ShownPerson | None:
+    """Return the person on the page in whose box a much smaller rectangle was drawn; of several the smallest."""
+    x1, y1, x2, y2 = box.box
+    area = (x2 - x1) * (y2 - y1)
+    best: tuple[float, ShownPerson] | None = None
+    for one in canvas.shown:
+        left, top, right, bottom = (float(edge) for edge in one.person.box)
+        shared = max(min(x2, right) - max(x1, left), 0) * max(min(y2, bottom) - max(y1, top), 0)
+        size = (right - left) * (bottom - top)
+        if shared >= _WITHIN * area and area <= _PART_OF_BOX * size and (best is None or size < best[0]):
+            best = (size, one)
+    return None if best is None else best[1]
+
+
+def _part_in(shown: ShownPerson, canvas: Canvas, box: BoxPrompt) -> Part | None:
+    """Return the part that a rectangle is drawn round: of the missing ones, else of all, the one expected nearest."""
+    centre, reach = _centre(box)
+    assert reach is not None
+    wanted = [part for part in SEARCHED if part in canvas.asked_for]
+    for parts in ([part for part in wanted if part not in shown.parts], wanted):
+        distances = {
+            part: float(np.hypot(*(shown.person.keypoints[start] - centre)))
+            for part in parts
+            if shown.person.scores[start := _STARTS[part]] > 0
+        }
+        # A wrist lies at the edge of a rectangle round the hand, or a little outside.
+        near = {part: distance for part, distance in distances.items() if distance <= 2 * reach}
+        if near:
+            return min(near, key=lambda part: near[part])
+        unknown = [part for part in parts if part not in distances]
+        if len(unknown) == 1:
+            return unknown[0]
+    return None
+
+
+def _answer(
+    canvas: Canvas,
+    prompt: PointPrompt | BoxPrompt,
+    person: Person | None,
+    parts: frozenset[Part] | None,
+    shown: ShownPerson | None = None,
+) -> PeopleInImage:
+    size = canvas.picture.size
+    joins = None
+    if shown is not None:
+        name = shown.name or f"{prompt.id_prefix}p0"
+        joins = Joins(shown.handle, name, crc32(prompt.region_id.encode()))
+    return PeopleInImage(
+        canvas.image,
+        [] if person is None else [person],
+        (size.width, size.height),
+        canvas.frame,
+        prompt.id_prefix,
+        parts,
+        joins,
+    )
