@@ -59,7 +59,8 @@ def without_doubles(one: Gathered, warn: Warn) -> dict[int, DrawnPoint]:
             continue
         better, worse = (this, other) if this[0] > other[0] else (other, this)
         chosen[point.index] = better
-        if better[1].id != worse[1].id:  # the same vertex may be in two lines
+        # The same vertex may be in two lines, and a smart tool gives the same point again.
+        if better[1].id != worse[1].id and (better[1].x, better[1].y) != (worse[1].x, worse[1].y):
             doubles[_reason(better[0], worse[0])].append(point.index)
     for reason, indices in doubles.items():
         _say_doubles(indices, reason, warn)

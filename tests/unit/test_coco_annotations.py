@@ -1,5 +1,6 @@
 """What annotators drew becomes people: whose point is whose, where it is, and whether it can be seen."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -332,3 +333,88 @@ class TestBones:
         assert said == [
             "regions of type 'vectorlabels' are neither points nor boxes of people; they are left out"
         ]
+
+    def test_lines_drawn_by_hand_under_a_label_of_ours_are_left_out_and_said_so(self) -> None:
+        (picture,), said = read(box(), bones("line", ("a", 20, 30), ("b", 21, 29), label="left_hand"))
+
+        assert not picture.people[0].visibility.any()
+        assert said == [
+            "2 vertices of 'line' were added by hand, which does not say which keypoints they are; they are left out"
+        ]
+
+
+class TestLabelsOfBones:
+    CONFIG = """<View><Image name="image" value="$image"/>
+      <VectorLabels name="skeleton" toName="image" skeleton="true">
+        <Label value="linke Hand" predicted_values="left_hand"/>
+        <Label value="rechte Hand" predicted_values="right_hand"/>
+        <Label value="skeleton"/></VectorLabels></View>"""
+    LEFT, RIGHT = keypoint_index("left_thumb_4"), keypoint_index("right_thumb_4")
+
+    def hand(self, label: str, meanings: LabelMeanings) -> list[int]:
+        line = bones("line", ("p0-left_thumb_4", 20, 30), label=label, parentID="p0-box")
+        (person,) = people(box(), line, meanings=meanings)
+        return np.flatnonzero(person.visibility).tolist()
+
+    def test_mean_what_the_label_config_says(self) -> None:
+        meanings = LabelMeanings.of(parse_label_config(self.CONFIG))
+
+        assert self.hand("linke Hand", meanings) == [self.LEFT]
+        assert self.hand("rechte Hand", meanings) == [self.RIGHT]
+
+    @pytest.mark.parametrize("label", ["skeleton", "hand", "Hands", "left_hand", "something else"])
+    def test_that_cover_a_vertex_or_nothing_leave_it_as_it_was_predicted(self, label: str) -> None:
+        assert self.hand(label, LabelMeanings.of(parse_label_config(self.CONFIG))) == [self.LEFT]
+
+    def test_without_a_label_config_are_recognised_by_their_spelling(self) -> None:
+        assert self.hand("Right hand", LabelMeanings()) == [self.RIGHT]
+        assert self.hand("rechte Hand", LabelMeanings()) == [self.LEFT]
+
+    def test_a_point_of_a_label_for_a_whole_hand_is_the_twin_of_what_it_was_predicted_as(self) -> None:
+        meanings = LabelMeanings({("keypoints", "right"): tuple(range(112, 133))})
+
+        (person,) = people(
+            box(), point("p0-left_thumb_4", 20, 30, "right", parentID="p0-box"), meanings=meanings
+        )
+
+        assert np.flatnonzero(person.visibility).tolist() == [self.RIGHT]
+
+
+class TestHostileAnnotations:
+    """20,000 regions in whatever shape take about a second."""
+
+    COUNT = 20_000
+
+    @pytest.mark.parametrize("name", ["boxes", "same boxes", "chain", "people", "orphans", "loose", "bones"])
+    def test_take_bounded_time(self, name: str) -> None:
+        half, number = self.COUNT // 2, range(self.COUNT)
+        regions = {
+            "boxes": lambda: [box(f"b{n}", x=n % 90) for n in number],
+            "same boxes": lambda: [
+                region
+                for n in range(900)
+                for region in (
+                    box(f"b{n}"),
+                    *(point(f"x{n}-{k}", 20, 30, parentID=f"b{n}") for k in range(20)),
+                )
+            ],
+            "chain": lambda: [box(), *(point(f"x{n}", 20, 30, parentID=f"x{n + 1}") for n in number)],
+            "people": lambda: [point(f"p{n}-nose", n % 90, 30) for n in number],
+            "orphans": lambda: [
+                *(point(f"p{n}-nose", n % 90, 30, parentID=f"p{n}-box") for n in range(half)),
+                *(box(f"b{n}", x=n % 60) for n in range(900)),
+            ],
+            "loose": lambda: [
+                *(box(f"b{n}", x=n % 60) for n in range(900)),
+                *(point(f"x{n}", n % 90, 30) for n in range(self.COUNT - 900)),
+            ],
+            "bones": lambda: [
+                bones(f"a{n}", *((f"p{n}-left_thumb_{k}", 20, 30) for k in range(1, 5)), label="right_hand")
+                for n in range(self.COUNT // 4)
+            ],
+        }[name]()
+        started = time.process_time()
+
+        read(*regions)
+
+        assert time.process_time() - started < 4
