@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from adapters.label_studio.box_geometry import agreement, upright
-from adapters.label_studio.drawn_regions import is_of_picture, person_of_box
+from adapters.label_studio.drawn_regions import person_of_box
 from adapters.label_studio.gathering import MOST_BOXES, Gathered, PictureRegions
 from adapters.label_studio.label_names import one_line
 
@@ -27,7 +27,7 @@ def united(people: Sequence[Gathered], picture: PictureRegions) -> list[Gathered
     so.
     """
     boxed = [one for one in people if one.box is not None]
-    if len(boxed) > MOST_BOXES or all(_is_predicted(one, picture) for one in boxed):
+    if len(boxed) > MOST_BOXES or all(picture.was_predicted(one) for one in boxed):
         return list(people)
     gone: set[str] = set()
     for one, added in _agreeing(boxed, picture):
@@ -65,17 +65,10 @@ def _agreeing(boxed: Sequence[Gathered], picture: PictureRegions) -> Iterator[tu
         return
     table = np.stack([edges for _, edges in placed])
     for position, (added, edges) in enumerate(placed):
-        if _is_predicted(added, picture):
+        if picture.was_predicted(added):
             continue
         agreeing: list[int] = np.flatnonzero(agreement(edges, table) >= SAME_BOX)[:_MOST_TWINS].tolist()
         for other in agreeing:
             one = placed[other][0]
-            if other < position or (other > position and _is_predicted(one, picture)):
+            if other < position or (other > position and picture.was_predicted(one)):
                 yield one, added
-
-
-def _is_predicted(one: Gathered, picture: PictureRegions) -> bool:
-    """Tell whether somebody is of the prediction that the annotation was made from, as far as that is known."""
-    if picture.predicted is not None:
-        return one.name in picture.predicted.boxes
-    return is_of_picture(person_of_box(one.name))

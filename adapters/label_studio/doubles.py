@@ -91,6 +91,8 @@ def _without_second_hands(one: Gathered, warn: Warn) -> list[DrawnPoint]:
 
     That is what a swap leaves behind when only one of the two hands was relabelled.
     """
+    if not any(point.in_bones for point in one.points):
+        return one.points
     hands: defaultdict[Part, defaultdict[_Hand, list[DrawnPoint]]] = defaultdict(lambda: defaultdict(list))
     worth: dict[int, _Worth] = {}
     for order, point in enumerate(one.points):

@@ -7,6 +7,7 @@ only where the label leaves it open.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from adapters.label_studio.drawn_regions import DrawnRegion, Warn, predicted_point, read_region
@@ -15,6 +16,7 @@ from adapters.label_studio.label_names import one_line
 from wholebody.schema import normalised
 
 _OCCLUSION_WORDS = frozenset({"occluded", "occlusion", "hidden", "invisible", "notvisible"})
+_LONGEST = 32  # letters of a word that may be one of these
 _UNMOVED = 0.005  # percent of the picture: predictions have four decimals, and editors round
 _CHANGED = "prediction-changed"
 
@@ -101,7 +103,12 @@ def _says_occluded(region: DrawnRegion) -> bool:
     notes = region.meta.get("text")
     words = cast("list[object]", notes) if isinstance(notes, list) else [notes]
     said = [*words, *region.value.choices, *region.value.keypointlabels, *region.value.vectorlabels]
-    return any(isinstance(word, str) and normalised(word) in _OCCLUSION_WORDS for word in said)
+    return any(isinstance(word, str) and len(word) <= _LONGEST and _is_occlusion(word) for word in said)
+
+
+@lru_cache(maxsize=1_000)  # asked for each label of each region
+def _is_occlusion(word: str) -> bool:
+    return normalised(word) in _OCCLUSION_WORDS
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from adapters.label_studio.drawn_points import DrawnPoint, Predicted
 from adapters.label_studio.drawn_regions import (
     DrawnRegion,
     Warn,
+    is_of_picture,
     person_of_box,
     predicted_box,
     predicted_point,
@@ -24,7 +25,7 @@ from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.label_names import one_line
 from wholebody.schema import FACE_START, KEYPOINTS, PART_RANGES, Part, keypoint_index
 
-MOST_BOXES = 1_000
+MOST_BOXES = 500
 """Above so many boxes in a picture, nothing is decided by place: nobody draws them, and it would take too long."""
 
 _FEWEST_OF_A_PART = 5  # loose points that are taken for a part of somebody's body
@@ -94,6 +95,12 @@ class PictureRegions:
         return (
             bool(one.points) or one.box is None or self.meanings.is_person(one.box.from_name, one.box.labels)
         )
+
+    def was_predicted(self, one: Gathered) -> bool:
+        """Tell whether somebody is of the prediction that the annotation was made from, as far as that is known."""
+        if self.predicted is not None:
+            return one.name in self.predicted.boxes
+        return is_of_picture(person_of_box(one.name))
 
     def places(self, points: Sequence[DrawnPoint]) -> NDArray[np.float64]:
         """Return x, y of points in pixels, shape (n, 2)."""
@@ -185,9 +192,8 @@ class _Gathering:
 
     def _is_added_part(self, one: Gathered) -> bool:
         """Tell whether all is one part, and not of a person that was predicted with the picture."""
-        predicted = self._picture.predicted
-        known = predicted is not None and one.name in predicted.boxes
-        return not known and len({KEYPOINTS[point.index].part for point in one.points}) == 1
+        parts = {KEYPOINTS[point.index].part for point in one.points}
+        return len(parts) == 1 and not self._picture.was_predicted(one)
 
     def _decide(self, one: Gathered, new: Gathered | None) -> None:
         if new is not None:

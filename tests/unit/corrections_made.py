@@ -204,11 +204,6 @@ def drawn_by_hand(suggestion: Regions, *, under: str = "") -> Regions:
     ]
 
 
-def boxes_last(regions: Regions) -> Regions:
-    """The same regions in another order."""
-    return sorted(copy.deepcopy(regions), key=lambda region: region["type"] == "rectanglelabels")
-
-
 def with_swapped_hands(someone: Person) -> Person:
     """The person whose left hand is where this one's right hand is, and the reverse."""
     twins = [keypoint.twin if "hand" in keypoint.part else keypoint.index for keypoint in KEYPOINTS]

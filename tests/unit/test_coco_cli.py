@@ -144,6 +144,42 @@ def test_what_is_left_out_is_said(folder: Path) -> None:
     assert "coco.json: 1 pictures, 1 people" in result.stderr
 
 
+class TestWhatAnAnnotatorDeleted:
+    """The prediction is in the export, as through the API, or named by its number, as in Export > JSON."""
+
+    @pytest.mark.parametrize("made_from", [9, predicted(regions(), 9)], ids=["number", "in full"])
+    def test_is_not_exported_and_the_task_is_named(self, folder: Path, made_from: Any) -> None:
+        without_box = task(7, annotations=[made(regions()[1:], parent_prediction=9)], predictions=[made_from])
+        (folder / "export.json").write_text(json.dumps([without_box]), "utf-8")
+
+        result = run("export-coco", "coco.json", "--export", "export.json")
+
+        assert "Task 7: the box of p0 was deleted, so the 4 points that remain" in result.stderr
+        assert "coco.json: 1 pictures, 0 people" in result.stderr
+
+    def test_is_kept_where_a_point_was_moved_from_the_prediction_that_it_was_made_from(
+        self, folder: Path
+    ) -> None:
+        made_from, later = predicted(regions(), 9), predicted(regions(25), 10, created_at="2026-02-02")
+        moved = task(annotations=[made(regions(25)[1:], parent_prediction=9)], predictions=[made_from, later])
+
+        (someone,) = exported(folder, moved)["annotations"]
+
+        assert someone["keypoints"][0] == 250
+
+    def test_is_invented_by_the_prediction(self, folder: Path) -> None:
+        removed = task(
+            7, annotations=[made(regions()[1:], parent_prediction=9)], predictions=[predicted(regions(), 9)]
+        )
+        (folder / "export.json").write_text(json.dumps([removed]), "utf-8")
+
+        result = run("evaluate", "--export", "export.json", "--json", "figures.json")
+
+        assert "Task 7: the box of p0 was deleted" in result.stderr
+        (picture,) = json.loads((folder / "figures.json").read_text("utf-8"))["pictures"]
+        assert (picture["people"], picture["invented"]) == (0, 1)
+
+
 class TestWhatIsNoExport:
     @pytest.mark.parametrize(
         ("text", "sentence"),

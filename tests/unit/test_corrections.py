@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp import web
 from prometheus_client import REGISTRY
@@ -22,8 +23,21 @@ from adapters.label_studio.corrections import REMOVED, Comparison, Outcome, comp
 from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.schemas import WebhookRequest
+from tests.unit.corrections_made import (
+    Form,
+    accepted,
+    occluded,
+    person,
+    predicted,
+    relabelled_hand,
+    swapped_hands,
+    with_swapped_hands,
+    without,
+    without_keypoints,
+    without_part,
+)
 from tests.unit.drawn_regions import bones, box, point, task
-from wholebody.schema import Part
+from wholebody.schema import PART_RANGES, Part
 
 VERSION = "rtmlib-embedded-1a2b3c4d"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -109,6 +123,77 @@ class TestOneAnnotation:
     @pytest.mark.parametrize("odd", ["text", None, {}, {"id": "p0-nose"}, point("p0-nose", float("nan"), 3)])
     def test_regions_that_cannot_be_read_count_as_removed(self, odd: Any) -> None:
         assert compared([PREDICTED[0], odd, PREDICTED[2]]).distances[0] == (Part.BODY, REMOVED)
+
+
+class TestWhatIsReadAsForExport:
+    """The distances are those of what is exported; `tests/unit/test_what_was_meant.py` has the export."""
+
+    ANNA = person()
+    DIAGONAL = float(np.hypot(*(ANNA.box[2:] - ANNA.box[:2])))
+    HANDS = (Part.LEFT_HAND, Part.RIGHT_HAND)
+
+    @pytest.mark.parametrize("form", Form)
+    def test_swapped_hands_are_a_correction_by_the_distance_between_them(self, form: Form) -> None:
+        before = predicted([self.ANNA], form)
+
+        comparison = compared(swapped_hands(before, "p0"), before)
+
+        moved_by = (
+            np.hypot(*(self.ANNA.keypoints - with_swapped_hands(self.ANNA).keypoints).T) / self.DIAGONAL
+        )
+        assert comparison.outcome is Outcome.CORRECTED
+        assert [distance for _, distance in comparison.distances] == pytest.approx(moved_by, abs=1e-4)
+
+    def test_a_hand_relabelled_alone_removes_the_one_and_adds_the_other(self) -> None:
+        before = predicted([without_keypoints(self.ANNA, PART_RANGES[Part.RIGHT_HAND])], Form.BONES)
+
+        comparison = compared(relabelled_hand(before, "p0", Part.LEFT_HAND), before)
+
+        assert comparison.outcome is Outcome.CORRECTED
+        assert {distance for part, distance in comparison.distances if part in self.HANDS} == {REMOVED}
+
+    def test_an_occluded_point_is_a_correction_without_a_distance(self) -> None:
+        before = predicted([self.ANNA], Form.POINTS)
+
+        comparison = compared(occluded(before, "p0-nose"), before)
+
+        assert comparison.outcome is Outcome.CORRECTED
+        assert {distance for _, distance in comparison.distances} == {0.0}
+
+    def test_all_of_a_person_whose_box_was_deleted_is_removed(self) -> None:
+        before = predicted([self.ANNA, person(700)], Form.BONES)
+
+        distances = compared(without(before, "p0-box"), before).distances
+
+        assert [distance for _, distance in distances] == [REMOVED] * 133 + [0.0] * 133
+
+    def test_points_in_a_new_box_are_where_they_were(self) -> None:
+        before = predicted([self.ANNA], Form.POINTS)
+        after = [*without(before, "p0-box"), {**before[0], "id": "kT9_x"}]
+
+        comparison = compared(after, before)
+
+        assert comparison.outcome is Outcome.CORRECTED, "the box is another one"
+        assert {distance for _, distance in comparison.distances} == {0.0}
+
+    @pytest.mark.parametrize("under", ["p0-box", None])
+    def test_a_hand_that_a_smart_tool_added_is_a_correction(self, under: str | None) -> None:
+        half = without_keypoints(self.ANNA, PART_RANGES[Part.LEFT_HAND])
+        before = predicted([half], Form.BONES)
+        hand = predicted([self.ANNA], Form.BONES, id_prefix="Xy3-", only=Part.LEFT_HAND)
+
+        comparison = compared(accepted(before, hand, under=under), before)
+
+        assert comparison.outcome is Outcome.CORRECTED
+        assert [distance for _, distance in comparison.distances] == [0.0] * (133 - 21)
+
+    def test_each_frame_is_compared_with_itself(self) -> None:
+        before = [*predicted([self.ANNA], Form.BONES, frame=0), *predicted([self.ANNA], Form.BONES, frame=1)]
+
+        distances = compared(without_part(before, "f1-p0", Part.FACE), before).distances
+
+        assert [distance for _, distance in distances].count(REMOVED) == 68
+        assert len(distances) == 2 * 133
 
 
 def key_frame(frame: int, x: float = 10, **more: Any) -> dict[str, Any]:
@@ -288,12 +373,14 @@ async def running(site: Site) -> AsyncGenerator[CorrectionWatch]:
         await runner.cleanup()
 
 
-def annotated(number: int, result: list[Any], updated_at: str = "1") -> dict[str, Any]:
+def annotated(
+    number: int, result: list[Any], updated_at: str = "1", made_from: list[Any] = PREDICTED
+) -> dict[str, Any]:
     annotation = {"id": number, "result": result, "updated_at": updated_at, "parent_prediction": 9}
     return task(
         number,
         annotations=[annotation],
-        predictions=[{"id": 9, "result": PREDICTED, "model_version": VERSION}],
+        predictions=[{"id": 9, "result": made_from, "model_version": VERSION}],
     )
 
 
@@ -340,6 +427,30 @@ class TestTheWatch:
             await until(lambda: counted(Outcome.CORRECTED) == before + 1)
 
         assert distances() == (count + 1, pytest.approx(total + 0.1))
+
+    async def test_reads_what_labels_mean_once_for_a_project(self) -> None:
+        points = """<View><Image name="image" value="$image"/><KeyPointLabels name="keypoints" toName="image">
+          <Label value="Nase" predicted_values="nose"/></KeyPointLabels></View>"""
+        named = point("p0-nose", 20, 30, "Nase")
+        tasks = {n: annotated(n, [moved(named, 20 + 5 * n)], made_from=[named]) for n in (1, 2)}
+        before, (count, _) = counted(Outcome.CORRECTED), distances()
+        site = Site(tasks, label_config=points)
+        async with running(site) as watch:
+            watch.note(webhook(1))
+            watch.note(webhook(2))
+            await until(lambda: counted(Outcome.CORRECTED) == before + 2)
+
+        assert distances()[0] == count + 2
+        assert site.configs_read == 1
+
+    @pytest.mark.parametrize("config", ["", "<View", "<View/>"])
+    async def test_recognises_labels_by_their_spelling_without_a_usable_label_config(
+        self, config: str
+    ) -> None:
+        before = counted(Outcome.ACCEPTED)
+        async with running(Site({1: annotated(1, PREDICTED)}, label_config=config)) as watch:
+            watch.note(webhook(1))
+            await until(lambda: counted(Outcome.ACCEPTED) == before + 1)
 
     async def test_believes_label_studio_and_not_the_webhook(self) -> None:
         site = Site({1: annotated(1, PREDICTED)})
