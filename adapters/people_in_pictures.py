@@ -1,8 +1,10 @@
 """From the address of a picture to the people in it: fetched, looked up, decoded, shown to the networks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +17,31 @@ from adapters.prediction_cache.cache import PredictionCache
 from adapters.prediction_cache.entries import FoundPeople, PromptBox, entry_name, picture_digest
 from adapters.task_progress import entered, timed_stage
 from adapters.threads import run_in_thread
+from wholebody.estimation import PartFound
 from wholebody.person import Person
+from wholebody.schema import Part
 from wholebody.stages import timed_by
 
 Picture = NDArray[np.uint8]
 FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
 """Picture (H×W×3 uint8, BGR, upright) and drawn boxes or None, to the people in it."""
+
+
+@runtime_checkable
+class FindParts(Protocol):
+    """What finds people may find single parts of them too: see `wholebody.estimation.PoseEstimator`."""
+
+    async def part_at(
+        self,
+        picture: Picture,
+        person: Person | None,
+        part: Part,
+        point: tuple[float, float],
+        reach: float | None,
+    ) -> PartFound | None:
+        """Return the keypoints and scores of a hand or face at a point."""
+        ...
+
 
 PIXELS_IN_HAND = 200_000_000
 """Decoded pictures held at once: 600 MB."""
@@ -40,7 +61,7 @@ class PeopleInPictures:
 
     Args:
         pictures: Fetches the pictures.
-        find_people: Finds the people in one.
+        find_people: Finds the people in one; if it is a `FindParts`, single parts of them too.
         max_pixels: Largest picture.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
     """
@@ -95,14 +116,52 @@ class PeopleInPictures:
             return await compute()
         return await self._cache.find(entry_name(fetched.digest, model_version, box), compute)
 
+    async def find_part(
+        self,
+        fetched: FetchedPicture,
+        person: Person | None,
+        part: Part,
+        point: tuple[float, float],
+        reach: float | None = None,
+    ) -> PartFound | None:
+        """Find a hand or face where an annotator points at one, whatever was found there before.
+
+        The answer is not kept: nobody clicks twice on the same pixel, and it says nothing about the next click.
+
+        Args:
+            fetched: The picture.
+            person: Whose part it is; None where nobody was found.
+            part: A hand or the face.
+            point: x, y in pixels, within the picture: about the middle of the part.
+            reach: Half the side in pixels of a square that was drawn round the part; None if only a point.
+
+        Returns:
+            Keypoints in pixels, shape (21, 2) or (68, 2), and scores, (21,) or (68,); None if there is none.
+
+        Raises:
+            PictureError: The picture is damaged.
+            NetworkError: A network failed.
+        """
+        finder = self._find_people
+        if not isinstance(finder, FindParts):
+            return None
+        async with self._decoded(fetched) as picture:
+            with timed_by(timed_stage):
+                return await finder.part_at(picture, person, part, point, reach)
+
     async def _computed(self, fetched: FetchedPicture, box: PromptBox | None) -> FoundPeople:
-        """Decode a picture, and hold its pixels while the networks look at it."""
         boxes = None if box is None else np.array([box], np.float32)
-        async with self._pixels.hold(fetched.size.width * fetched.size.height):
-            with timed_stage("decode"):
-                picture = await run_in_thread(decode, fetched.data, max_pixels=self._max_pixels)
+        async with self._decoded(fetched) as picture:
             with timed_by(timed_stage):
                 people = await self._find_people(picture, boxes)
         metrics.people_found(people, in_whole_picture=box is None)
         height, width = picture.shape[:2]
         return FoundPeople(tuple(people), (width, height))
+
+    @asynccontextmanager
+    async def _decoded(self, fetched: FetchedPicture) -> AsyncGenerator[Picture]:
+        """Decode a picture, and hold its pixels while the networks look at it."""
+        async with self._pixels.hold(fetched.size.width * fetched.size.height):
+            with timed_stage("decode"):
+                picture = await run_in_thread(decode, fetched.data, max_pixels=self._max_pixels)
+            yield picture

@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from adapters.admission import Admission
 from adapters.label_studio.credentials import Credentials
@@ -19,8 +17,7 @@ from adapters.status import Status
 from adapters.video.people_in_clips import PeopleInClips
 from wholebody.detection import PersonDetector
 from wholebody.estimation import PoseEstimator
-from wholebody.person import Person
-from wholebody.pipeline import find_people
+from wholebody.pipeline import Finder
 
 
 def label_studio_credentials(settings: Settings) -> Credentials | None:
@@ -62,14 +59,11 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
             limits=limits,
         )
 
-    async def people(picture: NDArray[np.uint8], boxes: NDArray[np.float32] | None) -> list[Person]:
-        return await find_people(picture, detector, estimator, boxes)
-
     async with AsyncExitStack() as opened:
         clips = await opened.enter_async_context(source(settings.video_limits))
         yield Predictor(
             pictures=await opened.enter_async_context(source(settings.picture_limits)),
-            find_people=people,
+            find_people=Finder(detector, estimator),
             max_pixels=settings.max_image_pixels,
             thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
             admission=admission,

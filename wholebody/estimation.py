@@ -12,10 +12,12 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wholebody import faces, hands
+from wholebody import clicks, faces, hands
+from wholebody.clicks import Click
 from wholebody.faces import DetectedFace, Head
 from wholebody.geometry import BoxCrop, Picture, SquareRegion
-from wholebody.hands import Arm, Hand
+from wholebody.hands import Arm, Hand, Look
+from wholebody.person import Person
 from wholebody.schema import FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
 from wholebody.stages import stage
 
@@ -74,8 +76,12 @@ class Estimate:
     scores: Floats
 
 
+PartFound = tuple[Floats, Floats]
+"""Keypoints of one hand or face in pixels of the picture, shape (21, 2) or (68, 2), and scores, (21,) or (68,)."""
+
+
 class PoseEstimator(Protocol):
-    """Finds the keypoints of people whose boxes are known."""
+    """Finds the keypoints of people whose boxes are known, and single parts of them."""
 
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
         """Return the keypoints of everybody.
@@ -83,6 +89,25 @@ class PoseEstimator(Protocol):
         Args:
             picture: H×W×3 uint8, BGR, upright.
             boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+        """
+        ...
+
+    async def part_at(
+        self,
+        picture: Picture,
+        person: Person | None,
+        part: Part,
+        point: tuple[float, float],
+        reach: float | None,
+    ) -> PartFound | None:
+        """Return the keypoints of a hand or face at which an annotator points, or None where there is none.
+
+        Args:
+            picture: H×W×3 uint8, BGR, upright.
+            person: Whose it is, as `estimate` found them; None where nobody was found.
+            part: A hand or the face. Which hand it is, the annotator knows.
+            point: x, y in pixels, within the picture: about the middle of the part.
+            reach: Half the side in pixels of a square that was drawn round the part; None to go by the person.
         """
         ...
 
@@ -115,6 +140,21 @@ class WholeBodyEstimator:
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
         """See `PoseEstimator`."""
         return Estimate(*await _estimate_in_boxes(self.network, self.size, picture, boxes))
+
+    async def part_at(
+        self,
+        picture: Picture,
+        person: Person | None,
+        part: Part,
+        point: tuple[float, float],
+        reach: float | None,
+    ) -> PartFound | None:
+        """See `PoseEstimator`: the person is looked at again, so that the part is surely in the crop."""
+        click = Click.on(point, person, reach, _size_of(picture))
+        boxes = clicks.boxes_at(click)
+        keypoints, scores = await _estimate_in_boxes(self.network, self.size, picture, boxes)
+        where = list(PART_RANGES[part])
+        return clicks.part_at(click, list(zip(keypoints[:, where], scores[:, where], strict=True)))
 
 
 # Where COCO-WholeBody's body and feet stand in Halpe-26 (github.com/Fang-Haoshu/Halpe-FullBody).
@@ -180,18 +220,21 @@ class PartsEstimator:
     async def _hands(self, picture: Picture, bodies: Floats, scores: Floats) -> list[tuple[Arm, Hand]]:
         arms = hands.arms_to_search(bodies, scores, (picture.shape[1], picture.shape[0]))
         regions = [arm.region for arm in arms]
-        finds = await self._look_at_hands(picture, regions)
+        finds = await self._refined(picture, await self._look_at_hands(picture, regions), regions)
+        return hands.believed([(arm, hand) for arm, (hand, _) in zip(arms, finds, strict=True)])
+
+    async def _refined(
+        self, picture: Picture, finds: list[Hand], regions: list[SquareRegion]
+    ) -> list[tuple[Hand, SquareRegion]]:
+        """Look again where the hands themselves say that they are; return them with the last regions."""
+        settled = list(zip(finds, regions, strict=True))
         for _ in range(hands.MAX_REFINEMENTS):
-            again = {
-                i: refined
-                for i, (find, region) in enumerate(zip(finds, regions, strict=True))
-                if (refined := hands.refined_region(find, region))
-            }
+            again = {i: refined for i, find in enumerate(settled) if (refined := hands.refined_region(*find))}
             if not again:
                 break
             for i, find in zip(again, await self._look_at_hands(picture, list(again.values())), strict=True):
-                finds[i], regions[i] = find, again[i]
-        return hands.believed(list(zip(arms, finds, strict=True)))
+                settled[i] = (find, again[i])
+        return settled
 
     async def _look_at_hands(self, picture: Picture, regions: list[SquareRegion]) -> list[Hand]:
         if not regions:
@@ -208,29 +251,83 @@ class PartsEstimator:
         heads = faces.heads_to_search(bodies, scores)
         if not heads:
             return []
-        crops = await _cut(picture, [h.region for h in heads], self.face_detector_size, repeat_edge=False)
-        detected = await self.face_detector(crops)
+        detected = await self._detect_faces(picture, [head.region for head in heads])
         regions = [
             (head, region)
             for head, found in zip(heads, detected, strict=True)
-            if (region := faces.mesh_region(head, _detected_faces(head, found)))
+            if (region := faces.mesh_region(head, found))
         ]
-        if not regions:
-            return []
-        crops = await _cut(picture, [r for _, r in regions], self.face_mesh_size, repeat_edge=True)
-        meshes = await self.face_mesh(crops)
-        in_picture = [
-            (head, region.to_picture(mesh.points), mesh.score)
-            for (head, region), mesh in zip(regions, meshes, strict=True)
-        ]
+        meshes = await self._lay_meshes(picture, [region for _, region in regions])
+        in_picture = [(head, *mesh) for (head, _), mesh in zip(regions, meshes, strict=True)]
         return [found for found in in_picture if faces.mesh_is_believed(*found)]
 
+    async def _detect_faces(self, picture: Picture, regions: list[SquareRegion]) -> list[list[DetectedFace]]:
+        detected = await self.face_detector(
+            await _cut(picture, regions, self.face_detector_size, repeat_edge=False)
+        )
+        return [
+            [
+                DetectedFace(region.to_picture(points), float(score))
+                for points, score in zip(found.points, found.scores, strict=True)
+            ]
+            for region, found in zip(regions, detected, strict=True)
+        ]
 
-def _detected_faces(head: Head, found: FaceDetections) -> list[DetectedFace]:
-    return [
-        DetectedFace(head.region.to_picture(points), float(score))
-        for points, score in zip(found.points, found.scores, strict=True)
-    ]
+    async def _lay_meshes(
+        self, picture: Picture, regions: list[SquareRegion]
+    ) -> list[tuple[NDArray[np.floating], float]]:
+        if not regions:
+            return []
+        meshes = await self.face_mesh(await _cut(picture, regions, self.face_mesh_size, repeat_edge=True))
+        return [
+            (region.to_picture(mesh.points), mesh.score) for region, mesh in zip(regions, meshes, strict=True)
+        ]
+
+    async def part_at(
+        self,
+        picture: Picture,
+        person: Person | None,
+        part: Part,
+        point: tuple[float, float],
+        reach: float | None,
+    ) -> PartFound | None:
+        """See `PoseEstimator`: the networks for hands and faces look round the point, whatever the body network saw."""
+        click = Click.on(point, person, reach, _size_of(picture))
+        with stage("hands_and_face"):
+            if part is Part.FACE:
+                found = await self._face_at(picture, click)
+            else:
+                found = await self._hand_at(picture, click, part)
+        if found is None:
+            return None
+        points, score = found
+        return points.astype(np.float32), np.full(len(points), score, np.float32)
+
+    async def _hand_at(
+        self, picture: Picture, click: Click, part: Part
+    ) -> tuple[NDArray[np.floating], float] | None:
+        looks: list[Look] = []
+        found: Hand | None = None
+        batches = hands.regions_at(click, part)
+        for batch, regions in enumerate(batches):
+            seen = await self._look_at_hands(picture, regions)
+            best = hands.most_promising(seen)
+            refined = await self._refined(picture, [seen[i] for i in best], [regions[i] for i in best])
+            looks += [Look(*find) for find in refined]
+            found = hands.hand_at(click, part, looks)
+            if hands.is_enough(found, batch, len(batches)):
+                break
+        return None if found is None else (found.points, found.score)
+
+    async def _face_at(self, picture: Picture, click: Click) -> tuple[NDArray[np.floating], float] | None:
+        detected = await self._detect_faces(picture, faces.regions_at(click))
+        regions = faces.mesh_regions_at(click, [face for found in detected for face in found])
+        found = faces.mesh_at(click, await self._lay_meshes(picture, regions))
+        return None if found is None else (faces.face_keypoints(found[0]), found[1])
+
+
+def _size_of(picture: Picture) -> tuple[int, int]:
+    return picture.shape[1], picture.shape[0]
 
 
 async def _cut(picture: Picture, regions: list[SquareRegion], size: int, *, repeat_edge: bool) -> Crops:

@@ -5,12 +5,16 @@ the region of the mesh network, as in MediaPipe's face pipeline (face_detection_
 is believed when its nose and eyes lie where the body's are.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from wholebody import clicks
+from wholebody.clicks import Click, distance_to_points
 from wholebody.geometry import Points, SquareRegion, angle_to, bounding_rectangle, region_round
+from wholebody.schema import FEET_START
 
 NOSE, LEFT_EYE, RIGHT_EYE = 0, 1, 2
 HEAD = slice(0, 5)  # nose, eyes, ears
@@ -34,6 +38,21 @@ MESH_SCALE, MESH_SHIFT = 2.0, -0.1
 MESH_SCORE = 0.5
 MESH_AGREEMENT = 0.25
 """Farthest that the mesh's nose and eyes may lie from the body's on average, in spans."""
+
+CLICKED_REGION_PER_FOREARM = 1.8
+"""Side of the square that the face detector searches round a click, in lengths of the forearm."""
+CLICKED_REGION_PER_REACH = 3.0
+"""The same where the annotator drew a rectangle round the face."""
+CLICKED_SIZES = (1.0, 0.5, 2.0)
+CLICKED_TURNS = (0, 90, 180, 270)
+"""Degrees."""
+CLICKED_MESHES = 4
+"""Most meshes that are laid over what was found at a click."""
+CLICKED_MESH_SCORE = 0.5
+CLICKED_MESH_AGREEMENT = 0.5
+"""Farthest that its nose and eyes may lie from the body's, in spans, where the body network sees them for sure."""
+CLICKED_DISTANCE = 0.25
+"""Farthest that a click may lie outside a face, in sides of the region that its mesh was found in."""
 
 # Points of MediaPipe's 468-point mesh that lie where the body network sees nose, left eye and right eye.
 MESH_NOSE_AND_EYES = ((1,), (362, 385, 387, 263, 373, 380), (33, 160, 158, 133, 153, 144))
@@ -114,9 +133,13 @@ def mesh_region(head: Head, faces: Sequence[DetectedFace]) -> SquareRegion | Non
     own = min(faces, key=distance, default=None)
     if own is None or distance(own) >= DETECTION_AGREEMENT:
         return None
+    return _region_of_mesh(own)
+
+
+def _region_of_mesh(face: DetectedFace) -> SquareRegion | None:
     # MediaPipe takes the upright rectangle of the points and turns it with the eyes.
-    angle = angle_to(own.points[0], own.points[1], 0)
-    region = region_round(bounding_rectangle(own.points), angle, MESH_SCALE, MESH_SHIFT)
+    angle = angle_to(face.points[0], face.points[1], 0)
+    region = region_round(bounding_rectangle(face.points), angle, MESH_SCALE, MESH_SHIFT)
     return region if region.side > 0 else None
 
 
@@ -124,9 +147,72 @@ def mesh_is_believed(head: Head, mesh: Points, score: float) -> bool:
     """Tell whether a mesh (468 points, pixels, shape (468, 2)) is this head's face."""
     if not score > MESH_SCORE:  # nor a score that is no number
         return False
+    return _disagreement(head, mesh) < MESH_AGREEMENT
+
+
+def _disagreement(head: Head, mesh: Points) -> float:
+    """Return how far the mesh's nose and eyes lie from the body's on average, in spans."""
     centers = np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
-    off = float(np.linalg.norm(centers - head.nose_and_eyes, axis=1).mean()) / head.span
-    return off < MESH_AGREEMENT
+    return float(np.linalg.norm(centers - head.nose_and_eyes, axis=1).mean()) / head.span
+
+
+def regions_at(click: Click) -> list[SquareRegion]:
+    """Return the squares in which to detect a face that was clicked on."""
+    x, y = (float(value) for value in click.point)
+    side = _clicked_side(click)
+    return [
+        SquareRegion(x, y, side * size, math.radians(turn))
+        for turn in CLICKED_TURNS
+        for size in CLICKED_SIZES
+    ]
+
+
+def mesh_regions_at(click: Click, detected: Sequence[DetectedFace]) -> list[SquareRegion]:
+    """Return where to lay meshes over a face that was clicked on.
+
+    Args:
+        click: What the annotator clicked on.
+        detected: The faces that were detected in any of the squares; one face may be there several times.
+
+    Returns:
+        The regions of the faces at the click, the surest first.
+    """
+    regions: list[SquareRegion] = []
+    for face in sorted(detected, key=lambda face: face.score, reverse=True):
+        region = _region_of_mesh(face)
+        if (
+            region is not None
+            and distance_to_points(face.points, click.point) <= CLICKED_DISTANCE * region.side
+        ):
+            regions.append(region)
+    return regions[:CLICKED_MESHES]
+
+
+def mesh_at(click: Click, meshes: Sequence[tuple[Points, float]]) -> tuple[Points, float] | None:
+    """Return the likeliest mesh (points and score) that lies at a click, or None."""
+    head = _sure_head(click)
+    there = [
+        (mesh, score)
+        for mesh, score in meshes
+        if score > CLICKED_MESH_SCORE
+        and (head is None or _disagreement(head, mesh) < CLICKED_MESH_AGREEMENT)
+        and distance_to_points(mesh, click.point) <= CLICKED_DISTANCE * float(np.ptp(mesh, axis=0).max())
+    ]
+    return max(there, key=lambda found: found[1], default=None)
+
+
+def _sure_head(click: Click) -> Head | None:
+    person = click.person
+    if person is None or not person.scores[NOSE : RIGHT_EYE + 1].min() >= clicks.JOINT_SCORE:
+        return None
+    body = slice(FEET_START)
+    return next(iter(heads_to_search(person.keypoints[None, body], person.scores[None, body])), None)
+
+
+def _clicked_side(click: Click) -> float:
+    if click.reach is not None:
+        return CLICKED_REGION_PER_REACH * click.reach
+    return CLICKED_REGION_PER_FOREARM * click.forearm
 
 
 def face_keypoints(mesh: Points) -> Points:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wholebody import clicks
+from wholebody.clicks import Click, distance_to_points
 from wholebody.geometry import Points, SquareRegion, angle_to, bounding_rectangle, region_round
 from wholebody.schema import Part
 
@@ -44,6 +46,27 @@ WRIST_AGREEMENT = 0.4
 """Farthest that the hand's wrist may lie from the body's, in arm lengths."""
 SAME_HAND = 0.5
 """Two finds whose points lie closer than this on average, in palm lengths, are one hand."""
+
+CLICKED_REGION_PER_FOREARM = 1.1
+"""Side of the first square round a click, in lengths of the forearm."""
+CLICKED_REGION_PER_REACH = 3.0
+"""The same where the annotator drew a rectangle: the network likes to see a hand with room round it."""
+SIZES_OF_KNOWN, SIZES_OF_UNKNOWN = ((1.0, 1.6), (0.6,)), ((1.0, 1.6), (2.5, 4.0), (0.6, 0.35))
+"""Sides of the squares that are searched together, in those of the first, where the person's size is known and where it
+is not. Smaller ones come last, and only if nothing is in larger ones: in a part of a hand, the network sees a whole."""
+CLICKED_TURNS = (0, 90, 180, 270)
+"""Degrees."""
+CLICKED_LOOKS_REFINED = 4
+SURE_SCORE = 0.8
+"""A hand with this score needs no look at other sizes and turns."""
+CLICKED_SCORE = 0.3
+"""Least score, less the cost of its size, of a hand where a human says that there is one."""
+COST_OF_KNOWN, COST_OF_UNKNOWN = 0.3, 0.1
+"""What a hand that is e times larger or smaller than expected loses in score, if the person's size is known or not."""
+CLICKED_DISTANCE = 0.3
+"""Farthest that the click may lie outside the hand, in palm lengths."""
+CLICKED_BEND = math.radians(120)
+"""Most that a hand may be turned against the forearm: farther, no wrist bends."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +151,101 @@ def refined_region(hand: Hand, region: SquareRegion) -> SquareRegion | None:
     return refined if moved >= SETTLED else None
 
 
+@dataclass(frozen=True)
+class Look:
+    """A look at a square round a click.
+
+    Attributes:
+        hand: What the hand network saw.
+        region: The square, which may follow from an earlier look.
+    """
+
+    hand: Hand
+    region: SquareRegion
+
+
+def regions_at(click: Click, part: Part) -> list[list[SquareRegion]]:
+    """Return where to look for a hand that was clicked on: batches of squares, in order.
+
+    The first is along the forearm, where the person's elbow is seen. The others are in all turns.
+    """
+    x, y = (float(value) for value in click.point)
+    side = _expected_side_at(click)
+    batches = [
+        [SquareRegion(x, y, side * size, math.radians(turn)) for turn in CLICKED_TURNS for size in sizes]
+        for sizes in (SIZES_OF_KNOWN if click.size_known else SIZES_OF_UNKNOWN)
+    ]
+    if (turn := _turn_of_forearm(click, part)) is not None:
+        batches.insert(0, [SquareRegion(x, y, side, turn)])
+    return batches
+
+
+def _turn_of_forearm(click: Click, part: Part) -> float | None:
+    """Return the turn of a region in which a forearm that ends at the click points up; None without its elbow."""
+    if click.person is None:
+        return None
+    _, elbow, _ = ARMS[part]
+    at, score = click.person.keypoints[elbow], click.person.scores[elbow]
+    seen = (
+        score >= clicks.JOINT_SCORE
+        and np.isfinite(at).all()
+        and np.linalg.norm(at - click.point) >= SMALLEST_ARM
+    )
+    return angle_to(at, click.point, 90) if seen else None
+
+
+def most_promising(hands: Sequence[Hand]) -> list[int]:
+    """Return the positions of the hands that are worth another look, best first."""
+    order = sorted(range(len(hands)), key=lambda i: hands[i].score, reverse=True)
+    return [i for i in order if hands[i].score >= PROMISING_SCORE][:CLICKED_LOOKS_REFINED]
+
+
+def hand_at(click: Click, part: Part, looks: Sequence[Look]) -> Hand | None:
+    """Return the likeliest hand that lies at a click, or None.
+
+    The annotator knows whose hand it is and which: neither the body's wrist nor handedness vetoes it. A hand that
+    points back to the elbow is none of this arm.
+    """
+    side = _expected_side_at(click)
+    cost = COST_OF_KNOWN if click.size_known else COST_OF_UNKNOWN
+
+    def likelihood(look: Look) -> float:
+        return look.hand.score - cost * abs(math.log(look.region.side / side))
+
+    along = _turn_of_forearm(click, part)
+
+    def is_bent_too_far(hand: Hand) -> bool:
+        turn = angle_to(hand.points[0], hand.points[9], 90)
+        return along is not None and abs(math.remainder(turn - along, 2 * math.pi)) > CLICKED_BEND
+
+    there = [
+        look
+        for look in looks
+        if likelihood(look) >= CLICKED_SCORE
+        and not is_bent_too_far(look.hand)
+        and distance_to_points(look.hand.points, click.point) <= CLICKED_DISTANCE * _palm(look.hand)
+    ]
+    best = max(there, key=likelihood, default=None)
+    return None if best is None else best.hand
+
+
+def is_enough(hand: Hand | None, batch: int, batches: int) -> bool:
+    """Tell whether a hand that was found needs no further batch; the last, of small squares, is for none at all."""
+    if hand is None:
+        return False
+    return hand.score >= SURE_SCORE or batch >= batches - 2
+
+
+def _expected_side_at(click: Click) -> float:
+    if click.reach is not None:
+        return CLICKED_REGION_PER_REACH * click.reach
+    return CLICKED_REGION_PER_FOREARM * click.forearm
+
+
+def _palm(hand: Hand) -> float:
+    return float(np.linalg.norm(hand.points[9] - hand.points[0]))
+
+
 def believed(finds: Sequence[tuple[Arm, Hand]]) -> list[tuple[Arm, Hand]]:
     """Return the finds that are hands of the arm they were looked for at, each hand once.
 
@@ -155,6 +273,5 @@ def _expected_side(arm: Arm, hand: Hand) -> bool:
 
 
 def _same_hand(hand: Hand, other: Hand) -> bool:
-    palm = float(np.linalg.norm(hand.points[9] - hand.points[0]))
     apart = float(np.linalg.norm(hand.points - other.points, axis=1).mean())
-    return (hand.right > 0.5) == (other.right > 0.5) and apart < SAME_HAND * palm
+    return (hand.right > 0.5) == (other.right > 0.5) and apart < SAME_HAND * _palm(hand)
