@@ -129,9 +129,9 @@ def part_at(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """Return the likeliest find (keypoints (n, 2) in pixels, scores (n,)) that lies at a click, or None."""
     there = [
-        (points, scores)
-        for points, scores in finds
-        if scores.mean() >= PART_SCORE
-        and distance_to_points(points, click.point) <= PART_DISTANCE * float(np.ptp(points, axis=0).max())
+        find
+        for find in finds
+        if find[1].mean() >= PART_SCORE
+        and distance_to_points(find[0], click.point) <= PART_DISTANCE * float(np.ptp(find[0], axis=0).max())
     ]
     return max(there, key=lambda find: float(find[1].mean()), default=None)

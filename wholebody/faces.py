@@ -52,7 +52,7 @@ CLICKED_MESH_SCORE = 0.5
 CLICKED_MESH_AGREEMENT = 0.5
 """Farthest that its nose and eyes may lie from the body's, in spans, where the body network sees them for sure."""
 CLICKED_DISTANCE = 0.25
-"""Farthest that a click may lie outside a face, in sides of the region that its mesh was found in."""
+"""Farthest that a click may lie outside a face, in sides of its mesh's region or bounding square."""
 
 # Points of MediaPipe's 468-point mesh that lie where the body network sees nose, left eye and right eye.
 MESH_NOSE_AND_EYES = ((1,), (362, 385, 387, 263, 373, 380), (33, 160, 158, 133, 153, 144))
@@ -191,13 +191,13 @@ def mesh_regions_at(click: Click, detected: Sequence[DetectedFace]) -> list[Squa
 def mesh_at(click: Click, meshes: Sequence[tuple[Points, float]]) -> tuple[Points, float] | None:
     """Return the likeliest mesh (points and score) that lies at a click, or None."""
     head = _sure_head(click)
-    there = [
-        (mesh, score)
-        for mesh, score in meshes
-        if score > CLICKED_MESH_SCORE
-        and (head is None or _disagreement(head, mesh) < CLICKED_MESH_AGREEMENT)
-        and distance_to_points(mesh, click.point) <= CLICKED_DISTANCE * float(np.ptp(mesh, axis=0).max())
-    ]
+
+    def lies_there(mesh: Points) -> bool:
+        size = float(np.ptp(mesh, axis=0).max())
+        agrees = head is None or _disagreement(head, mesh) < CLICKED_MESH_AGREEMENT
+        return agrees and distance_to_points(mesh, click.point) <= CLICKED_DISTANCE * size
+
+    there = [found for found in meshes if found[1] > CLICKED_MESH_SCORE and lies_there(found[0])]
     return max(there, key=lambda found: found[1], default=None)
 
 

@@ -196,8 +196,8 @@ def _turn_of_forearm(click: Click, part: Part) -> float | None:
 
 def most_promising(hands: Sequence[Hand]) -> list[int]:
     """Return the positions of the hands that are worth another look, best first."""
-    order = sorted(range(len(hands)), key=lambda i: hands[i].score, reverse=True)
-    return [i for i in order if hands[i].score >= PROMISING_SCORE][:CLICKED_LOOKS_REFINED]
+    promising = [i for i, hand in enumerate(hands) if hand.score >= PROMISING_SCORE]  # and so a number
+    return sorted(promising, key=lambda i: hands[i].score, reverse=True)[:CLICKED_LOOKS_REFINED]
 
 
 def hand_at(click: Click, part: Part, looks: Sequence[Look]) -> Hand | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wholebody.clicks import Click
 from wholebody.faces import (
     MESH_NOSE_AND_EYES,
     MESH_TO_FACE68,
@@ -14,10 +15,14 @@ from wholebody.faces import (
     Head,
     face_keypoints,
     heads_to_search,
+    mesh_at,
     mesh_is_believed,
     mesh_region,
+    mesh_regions_at,
+    regions_at,
 )
-from wholebody.schema import FACE_START, KEYPOINTS
+from wholebody.person import Person
+from wholebody.schema import FACE_START, KEYPOINT_COUNT, KEYPOINTS
 
 Floats = NDArray[np.float64]
 
@@ -258,3 +263,48 @@ class TestTheFaceKeypoints:
         places = [bridge.index(point) for point in MESH_TO_FACE68[27:31]]
         assert places == sorted(places)
         assert places[0] == 0
+
+
+def clicked(at: tuple[float, float] = (100, 105), sure: float = 0.0, reach: float | None = None) -> Click:
+    """A click on somebody whose forearm is 60 pixels long, and whose face is seen with a score."""
+    keypoints, scores = np.zeros((KEYPOINT_COUNT, 2), np.float32), np.zeros(KEYPOINT_COUNT, np.float32)
+    keypoints[[7, 9]], scores[[7, 9]] = [(300, 100), (300, 160)], 0.9
+    for index, place in FRONTAL.items():
+        keypoints[index], scores[index] = place, sure
+    person = Person(np.array((0, 0, 300, 400), np.float32), 0.9, keypoints, scores)
+    return Click.on(at, person, reach, (400, 300))
+
+
+class TestAClickedFace:
+    def test_is_detected_in_squares_of_several_sizes_and_turns_round_the_click(self) -> None:
+        regions = regions_at(clicked())
+        assert sorted({round(region.side) for region in regions}) == [54, 108, 216]
+        assert {round(math.degrees(region.angle)) for region in regions} == {0, 90, 180, 270}
+        assert {(region.x, region.y) for region in regions} == {(100, 105)}
+
+    def test_in_the_size_of_a_drawn_rectangle(self) -> None:
+        assert regions_at(clicked(reach=20))[0].side == 60
+
+    def test_gets_meshes_where_detected_faces_hold_the_click_the_surest_first(self) -> None:
+        poor, good, elsewhere = face(score=0.6), face(102, score=0.8), face(200, score=0.99)
+        regions = mesh_regions_at(clicked(), [poor, elsewhere, good])
+        assert [region.x for region in regions] == pytest.approx([102, 100])
+
+    def test_gets_few_meshes_however_often_it_is_detected(self) -> None:
+        assert len(mesh_regions_at(clicked(), [face()] * 30)) == 4
+        assert mesh_regions_at(clicked(), []) == []
+
+    def test_is_the_likeliest_mesh_at_the_click(self) -> None:
+        poor, good = (mesh(), 0.6), (mesh(), 0.9)
+        assert mesh_at(clicked(), [poor, good]) is good
+
+    def test_is_none_that_is_doubtful_or_elsewhere_or_nonsense(self) -> None:
+        others = [(mesh(), 0.5), (mesh((300, 0)), 0.9), (mesh() * math.nan, 0.9), (mesh(), math.nan)]
+        assert mesh_at(clicked(), others) is None
+
+    def test_is_none_that_lies_beside_a_nose_and_eyes_that_the_body_network_is_sure_of(self) -> None:
+        # Half the span, 20 pixels, is the limit.
+        near, off = (mesh((0, 19)), 0.9), (mesh((0, 21)), 0.9)
+        assert mesh_at(clicked(sure=0.9), [near]) is near
+        assert mesh_at(clicked(sure=0.9), [off]) is None
+        assert mesh_at(clicked(sure=0.4), [off]) is off
