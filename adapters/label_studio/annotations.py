@@ -40,21 +40,21 @@ class AnnotatedPerson:
     Attributes:
         name: Id of their box; of a predicted person, that of the predicted box, also where it is not there; "" for
             points that belong to no box. Unique in the picture.
-        handle: Id of the region that other regions of theirs are nested under: their box, or the bones of their body.
         box: x1, y1, x2, y2 in pixels, shape (4,), float64: round the drawn box, which may be turned, and within the
             picture; round the points where no box was drawn.
         keypoints: x, y in pixels, shape (133, 2), float64; 0, 0 where not annotated.
         visibility: `UNSEEN`, `OCCLUDED` or `VISIBLE`, shape (133,), uint8.
         score: Confidence of a predicted person: the mean score of their points times that of their box, as in
             MMPose. 1 where no scores are given.
+        handle: Id of the region that other regions of theirs are nested under: their box, or the bones of their body.
     """
 
     name: str
-    handle: str
     box: NDArray[np.float64]
     keypoints: NDArray[np.float64]
     visibility: NDArray[np.uint8]
     score: float
+    handle: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _person(one: Gathered, size: Size, ids: set[str], warn: Warn) -> AnnotatedPe
     of_box = 1.0 if one.box is None or one.box.score is None else one.box.score
     scores = [1.0 if point.score is None else point.score for point in points.values()]
     score = of_box * (sum(scores) / len(scores) if scores else 1.0)
-    return AnnotatedPerson(one.name, _handle(one, ids), box, keypoints, visibility, score)
+    return AnnotatedPerson(one.name, box, keypoints, visibility, score, _handle(one, ids))
 
 
 def _handle(one: Gathered, ids: set[str]) -> str:

@@ -7,7 +7,7 @@ only where the label leaves it open.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import cast
 
 from adapters.label_studio.drawn_regions import DrawnRegion, Warn, predicted_point, read_region
@@ -49,6 +49,11 @@ class Predicted:
             elif region.type == "vectorlabels":
                 places |= {vertex.id: (vertex.x, vertex.y) for vertex in region.value.vertices}
         return cls(places, frozenset(boxes))
+
+    @cached_property
+    def points_of(self) -> Counter[str | None]:
+        """How many points and vertices each person was predicted with."""
+        return Counter(predicted_point(name)[0] for name in self.places)
 
 
 @dataclass(frozen=True, slots=True)

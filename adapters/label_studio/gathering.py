@@ -175,8 +175,9 @@ class _Gathering:
         """Decide about people without a box.
 
         Where a project has boxes and an annotator deleted one, the person goes with it, but for work that was put into
-        them: a new box round them, or points that were corrected or added. A part that a smart tool added in a box of
-        its own, and that lost it, belongs to the person whose joint it continues.
+        them: a new box round them, points that were corrected or added, or a part that was deleted with the box.
+        A part that a smart tool added in a box of its own, and that lost it, belongs to the person whose joint it
+        continues.
         """
         deleted: list[Gathered] = []
         for one in orphans:
@@ -210,10 +211,28 @@ class _Gathering:
                 "points, too"
             )
             return
+        removed = self._removed(one)
+        if removed:
+            self.people[one.name] = one
+            self._say(
+                f"the box of {one.title} was deleted together with {removed} of the points: the person is kept, with a "
+                "box round the other points. To remove the person, delete these, too"
+            )
+            return
         self._say(
             f"the box of {one.title} was deleted, so the {len(one.points)} points that remain of this person are left "
             "out, too. To keep the person, draw a new box round them"
         )
+
+    def _removed(self, one: Gathered) -> int:
+        """Return how many predicted points of a person were deleted, as far as it is known.
+
+        A rectangle that is drawn round a hand, to select and delete it, takes the person's box along.
+        """
+        predicted, person = self._picture.predicted, person_of_box(one.name)
+        if predicted is None or person is None:
+            return 0
+        return predicted.points_of[person] - len({point.id for point in one.points} & predicted.places.keys())
 
     def _new_boxes(self, deleted: Sequence[Gathered]) -> list[Gathered | None]:
         """For each person, return the empty box drawn by hand that holds the most of their points, over a half."""

@@ -105,7 +105,9 @@ def shown_as(shown: Sequence[ShownPerson], found: Person) -> ShownPerson | None:
     boxed = [one for one, distance in zip(shown, apart, strict=True) if not np.isfinite(distance)]
     if not boxed:
         return None
-    overlaps = agreement(found.box.astype(np.float64), np.stack([one.person.box for one in boxed]))
+    overlaps = agreement(
+        found.box.astype(np.float64), np.stack([one.person.box.astype(np.float64) for one in boxed])
+    )
     best = int(overlaps.argmax())
     return boxed[best] if overlaps[best] >= _SAME_BOX else None
 

@@ -92,8 +92,9 @@ def predicted(
 ) -> Regions:
     """What is sent for people."""
     config = label_config(form, boxes=boxes, frames=frame is not None)
-    found = [PeopleInImage(config.images[0], people, SIZE, frame, id_prefix)]
-    made = prediction(found, model_version="v", thresholds=Thresholds(0.3, 0.3), only=only)
+    asked = None if only is None else frozenset({only})
+    found = [PeopleInImage(config.images[0], people, SIZE, frame, id_prefix, asked)]
+    made = prediction(found, model_version="v", thresholds=Thresholds(0.3, 0.3))
     return copy.deepcopy(list(made["result"]))  # pyright: ignore[reportReturnType] - typed dicts
 
 
