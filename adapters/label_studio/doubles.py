@@ -1,7 +1,7 @@
 """Which of several points counts where a keypoint was drawn more than once for one person.
 
-What an annotator did goes before what was predicted: a relabelled point first, then one that was moved or added. A hand
-of bones is taken whole, or not at all: half of one and half of another is no hand.
+What an annotator did goes before what was predicted: a relabelled point first, then one that was added, then one that
+was moved. A hand that came at once is taken whole: half of one and half of another is no hand.
 """
 
 from collections import defaultdict
@@ -17,6 +17,7 @@ from wholebody.schema import KEYPOINTS, Part
 
 _HANDS = (Part.LEFT_HAND, Part.RIGHT_HAND)
 _Hand: TypeAlias = tuple[str | None, Part]
+_FEWEST = 5  # points of a hand; fewer were dragged under another box one by one
 _NAMED = 3  # keypoints named in a sentence
 
 
@@ -24,13 +25,15 @@ class _Done(IntEnum):
     """What an annotator did with a point, the decisive last."""
 
     NOTHING = 0
-    PLACED = 1
-    RELABELLED = 2
+    MOVED = 1
+    ADDED = 2
+    RELABELLED = 3
 
 
 _IN_WORDS = {
     _Done.NOTHING: "was left as predicted",
-    _Done.PLACED: "was moved or added by hand",
+    _Done.MOVED: "was moved",
+    _Done.ADDED: "was added",
     _Done.RELABELLED: "was relabelled",
 }
 
@@ -60,7 +63,7 @@ def without_doubles(one: Gathered, warn: Warn) -> dict[int, DrawnPoint]:
         better, worse = (this, other) if this[0] > other[0] else (other, this)
         chosen[point.index] = better
         # The same vertex may be in two lines, and a smart tool gives the same point again.
-        if better[1].id != worse[1].id and (better[1].x, better[1].y) != (worse[1].x, worse[1].y):
+        if better[1].id != worse[1].id and _place(better[1]) != _place(worse[1]):
             doubles[_reason(better[0], worse[0])].append(point.index)
     for reason, indices in doubles.items():
         _say_doubles(indices, reason, warn)
@@ -70,7 +73,13 @@ def without_doubles(one: Gathered, warn: Warn) -> dict[int, DrawnPoint]:
 def _done(one: Gathered, point: DrawnPoint) -> _Done:
     if point.relabelled:
         return _Done.RELABELLED
-    return _Done.PLACED if point.moved or one.added(point) else _Done.NOTHING
+    if one.added(point):
+        return _Done.ADDED
+    return _Done.MOVED if point.moved else _Done.NOTHING
+
+
+def _place(point: DrawnPoint) -> tuple[int, float, float]:
+    return point.index, point.x, point.y
 
 
 def _reason(better: _Worth, worse: _Worth) -> str:
@@ -87,33 +96,40 @@ def _say_doubles(indices: Sequence[int], reason: str, warn: Warn) -> None:
 
 
 def _without_second_hands(one: Gathered, warn: Warn) -> list[DrawnPoint]:
-    """Leave out hands of bones that share keypoints with a hand of bones of the same side that is worth more.
+    """Leave out a hand that shares keypoints with another one of the same side that came whole and is worth more.
 
-    That is what a swap leaves behind when only one of the two hands was relabelled.
+    That is what a swap leaves behind when only one of two hands of bones was relabelled, and what a smart tool leaves
+    when it was asked for a better hand.
     """
-    if not any(point.in_bones for point in one.points):
-        return one.points
     hands: defaultdict[Part, defaultdict[_Hand, list[DrawnPoint]]] = defaultdict(lambda: defaultdict(list))
-    worth: dict[int, _Worth] = {}
-    for order, point in enumerate(one.points):
+    for point in one.points:
         part = KEYPOINTS[point.index].part
-        if point.in_bones and point.named is not None and part in _HANDS:
+        if point.named is not None and part in _HANDS:
             hands[part][point.owner, KEYPOINTS[point.named].part].append(point)
-            worth[id(point)] = _Worth(_done(one, point), False, order)
     gone: set[int] = set()
     for part, drawn in hands.items():
-        best_first = sorted(
-            ((max(worth[id(point)] for point in hand), hand) for hand in drawn.values()),
-            key=lambda each: each[0],
-            reverse=True,
-        )
-        best, kept = best_first[0]
-        indices = {point.index for point in kept}
-        for other, hand in best_first[1:]:
-            if any(point.index in indices for point in hand):
-                gone |= {id(point) for point in hand}
-                _say_second_hand(one, part, best.done, other.done, warn)
+        if len(drawn) < 2:
+            continue
+        done = {hand: max(_done(one, point) for point in points) for hand, points in drawn.items()}
+        # Of two that are worth the same, the later one: the dict has them in their order.
+        best = max(reversed(drawn), key=lambda hand: done[hand])
+        if not _came_whole(one, drawn[best]):
+            continue
+        indices = {point.index for point in drawn[best]}
+        places = {_place(point) for point in drawn[best]}
+        for hand, points in drawn.items():
+            if hand != best and any(point.index in indices for point in points):
+                gone |= {id(point) for point in points}
+                if any(_place(point) not in places for point in points):
+                    _say_second_hand(one, part, done[best], done[hand], warn)
     return [point for point in one.points if id(point) not in gone]
+
+
+def _came_whole(one: Gathered, hand: Sequence[DrawnPoint]) -> bool:
+    """Tell whether a hand was drawn or relabelled at once: bones, or the answer to a smart tool."""
+    if any(point.in_bones for point in hand):
+        return True
+    return len(hand) >= _FEWEST and all(one.added(point) for point in hand)
 
 
 def _say_second_hand(one: Gathered, part: Part, kept: _Done, left_out: _Done, warn: Warn) -> None:
@@ -123,6 +139,6 @@ def _say_second_hand(one: Gathered, part: Part, kept: _Done, left_out: _Done, wa
     warn(
         one_line(
             f"{one.title} has two {part.value.replace('_', ' ')}s: the {which[0]} is kept, the {which[1]} is left out. "
-            "Relabel that one, too, or delete it"
+            + ("Relabel that one, too, or delete it" if kept is _Done.RELABELLED else "Delete that one")
         )
     )

@@ -297,7 +297,7 @@ class TestAddingAHand:
 
         assert said == [
             "the boxes of p0 and Xy3-p0 are almost the same: they are taken as one person",
-            "'nose' was drawn twice for one person; the one that was moved or added by hand counts",
+            "'nose' was drawn twice for one person; the one that was added counts",
         ]
 
     def test_to_a_person_whose_box_was_deleted_later_keeps_the_person(self) -> None:
@@ -337,6 +337,30 @@ class TestAddingAHand:
         assert said == [
             "21 points of the left hand have no box and are given to p0, whose wrist is the nearest"
         ]
+
+    @FORMS
+    @pytest.mark.parametrize("under", ["p0-box", None])
+    def test_in_the_place_of_one_that_was_predicted_is_taken_whole(
+        self, form: Form, under: str | None
+    ) -> None:
+        better = with_swapped_hands(person(210))
+        missing = LEFT_HAND[5:13]
+        before = predicted([ANNA, BERT], form)
+        hand = predicted([without_keypoints(better, missing)], form, id_prefix="Xy3-", only=Part.LEFT_HAND)
+        places = {index: tuple(better.keypoints[index]) for index in LEFT_HAND}
+
+        said = check(
+            accepted(before, hand, under=under),
+            [Meant(ANNA, moved=places, missing=missing), Meant(BERT)],
+            form,
+            before,
+        )
+
+        assert said[-1] == (
+            "p0 has two left hands: the one that was added is kept, the one that was left as predicted is left out. "
+            "Delete that one"
+        )
+        assert len(said) == (1 if under else 2)
 
     def test_far_from_every_wrist_is_left_out_and_said(self) -> None:
         before = predicted([self.HALF, without_keypoints(BERT, LEFT_HAND)], Form.POINTS)
@@ -388,9 +412,11 @@ class TestBoxesThatAgree:
         twice[1] = without_keypoints(twice[1], RIGHT_HAND)
         before = predicted(twice, Form.POINTS)
 
+        added = predicted([person(900)], Form.POINTS, id_prefix="Xy3-")
         for made_from in (before, None):
-            pictures, said = exported(before, Form.POINTS, made_from)
-            assert (len(pictures[0].people), said) == (2, [])
+            for regions, people in ((before, 2), (accepted(before, added), 3)):
+                pictures, said = exported(regions, Form.POINTS, made_from)
+                assert (len(pictures[0].people), said) == (people, [])
 
     def test_one_drawn_by_hand_over_the_predicted_one_is_the_persons_box(self) -> None:
         before = predicted([ANNA], Form.POINTS)
