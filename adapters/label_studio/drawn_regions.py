@@ -14,6 +14,7 @@ _PREDICTED_ID = re.compile(r"(.*\bp\d+)-(.+?)(?:-\d+)?")
 _OF_PICTURE = re.compile(r"(i\d+-)?(f\d+-)?p\d+")
 _BOX = "-box"
 _MAX_SIZE = 1_000_000  # pixels; larger pictures do not exist
+_LARGEST = 1e6  # percent, degrees; more would become infinite in pixels
 
 Warn: TypeAlias = Callable[[str], None]
 
@@ -30,7 +31,7 @@ def _text_or_nothing(value: object) -> object:
     return value if isinstance(value, str) else ""
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)]
 Pixels = Annotated[int, Field(gt=0, le=_MAX_SIZE)]
 
 

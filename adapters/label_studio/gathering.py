@@ -97,9 +97,7 @@ class PictureRegions:
         )
 
     def was_predicted(self, one: Gathered) -> bool:
-        """Tell whether somebody is of the prediction that the annotation was made from, as far as that is known."""
-        if self.predicted is not None:
-            return one.name in self.predicted.boxes
+        """Tell whether somebody was predicted with the whole picture, and not drawn or added by a smart tool."""
         return is_of_picture(person_of_box(one.name))
 
     def places(self, points: Sequence[DrawnPoint]) -> NDArray[np.float64]:
@@ -175,26 +173,34 @@ class _Gathering:
         """Decide about people without a box.
 
         Where a project has boxes and an annotator deleted one, the person goes with it, but for work that was put into
-        them: a new box round them, points that were corrected or added, or a part that was deleted with the box.
-        A part that a smart tool added in a box of its own, and that lost it, belongs to the person whose joint it
-        continues.
+        them: a new box round them, points that were corrected or added, or a part that was deleted with the box. A part
+        that a smart tool added, and that has no box, or lost it, belongs to the person whose joint it continues.
         """
         deleted: list[Gathered] = []
+        added: list[Gathered] = []
         for one in orphans:
-            if one.name in self._deleted and one.name not in self._picture.ids:
-                deleted.append(one)
+            if self._is_added_part(one):
+                added.append(one)
             else:
-                self.people[one.name] = one
-        if not deleted:
-            return
-        rest = [one for one in deleted if not (self._is_added_part(one) and self._joined(one.points))]
-        for one, new in zip(rest, self._new_boxes(rest), strict=True):
-            self._decide(one, new)
+                self._sort(one, deleted)
+        for one in added:
+            if not self._joined(one.points):
+                self._sort(one, deleted)
+        if deleted:
+            for one, new in zip(deleted, self._new_boxes(deleted), strict=True):
+                self._decide(one, new)
 
     def _is_added_part(self, one: Gathered) -> bool:
         """Tell whether all is one part, and not of a person that was predicted with the picture."""
         parts = {KEYPOINTS[point.index].part for point in one.points}
         return len(parts) == 1 and not self._picture.was_predicted(one)
+
+    def _sort(self, one: Gathered, deleted: list[Gathered]) -> None:
+        """Keep a person who never had a box, and put one whose box was deleted to the others of these."""
+        if one.name in self._deleted and one.name not in self._picture.ids:
+            deleted.append(one)
+        else:
+            self.people[one.name] = one
 
     def _decide(self, one: Gathered, new: Gathered | None) -> None:
         if new is not None:

@@ -234,6 +234,10 @@ class TestOddRegions:
             ),
             (point("1", float("nan"), 3), "a region is left out: value.x: Input should be a finite number"),
             (
+                point("1", 1e300, 3),
+                "a region is left out: value.x: Input should be less than or equal to 1000000",
+            ),
+            (
                 point("1", 1, 3, original_width=0),
                 "a region is left out: original_width: Input should be greater than 0",
             ),

@@ -327,6 +327,24 @@ class TestAddingAHand:
             == f"{points} points of the left hand have no box and are given to p0, whose wrist is the nearest"
         )
 
+    def test_whose_second_box_was_deleted_goes_there_also_beside_a_new_empty_box(self) -> None:
+        before = predicted([self.HALF], Form.POINTS)
+        suggestion = predicted([ANNA], Form.POINTS, id_prefix="Xy3-", only=Part.LEFT_HAND)
+        (new,) = (region for region in predicted([BERT], Form.POINTS) if region["type"] == "rectanglelabels")
+        after = [*without(accepted(before, suggestion), "Xy3-p0-box"), {**new, "id": "kT9_x"}]
+
+        check(after, [Meant(ANNA), Meant(BERT, missing=range(KEYPOINT_COUNT))], Form.POINTS, before)
+
+    @FORMS
+    def test_in_a_project_without_boxes_goes_to_the_nearest_wrist(self, form: Form) -> None:
+        before = predicted([self.HALF, without_keypoints(BERT, LEFT_HAND)], form, boxes=False)
+        suggestion = predicted([ANNA], form, id_prefix="Xy3-", only=Part.LEFT_HAND, boxes=False)
+
+        for made_from in (before, None):
+            pictures, (said,) = exported(accepted(before, suggestion), form, made_from)
+            assert [np.count_nonzero(one.visibility) for one in pictures[0].people] == [133, 133 - 21]
+            assert said.endswith("have no box and are given to p0, whose wrist is the nearest")
+
     def test_drawn_point_by_point_without_a_parent_goes_to_the_nearest_wrist(self) -> None:
         other = person(420)
         before = predicted([self.HALF, other], Form.POINTS)
