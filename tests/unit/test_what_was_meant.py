@@ -600,6 +600,22 @@ class TestPeopleInOneAnothersBoxes:
 
         assert said == []
 
+    def test_a_point_dragged_under_another_persons_box_costs_them_nothing_else(self) -> None:
+        before = predicted([ANNA, self.CHILD], Form.POINTS)
+        index = LEFT_HAND[4]
+        name = f"p1-{KEYPOINTS[index].name}"
+        after = [{**region, "parentID": "p0-box"} if region["id"] == name else region for region in before]
+        meant = [
+            Meant(ANNA, moved={index: tuple(self.CHILD.keypoints[index])}),
+            Meant(self.CHILD, missing=[index]),
+        ]
+
+        (said,) = check(after, meant, Form.POINTS, before)
+
+        assert (
+            said == f"'{KEYPOINTS[index].name}' was drawn twice for one person; the one that was added counts"
+        )
+
     @FORMS
     def test_of_whom_one_is_removed(self, form: Form) -> None:
         before = predicted([ANNA, self.CHILD], form)
