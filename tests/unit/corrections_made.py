@@ -116,6 +116,11 @@ def without(regions: Regions, *names: str) -> Regions:
     return [copy.deepcopy(region) for region in regions if region["id"] not in names]
 
 
+def region_of(regions: Regions, name: str) -> dict[str, Any]:
+    """The region with an id that is no mark."""
+    return next(region for region in regions if region["id"] == name and region["type"] != "choices")
+
+
 def without_person(regions: Regions, who: str) -> Regions:
     """Delete everything of a person."""
     return [copy.deepcopy(region) for region in regions if not region["id"].startswith(f"{who}-")]

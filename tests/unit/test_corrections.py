@@ -29,6 +29,7 @@ from tests.unit.corrections_made import (
     occluded,
     person,
     predicted,
+    region_of,
     relabelled_hand,
     swapped_hands,
     with_swapped_hands,
@@ -169,7 +170,7 @@ class TestWhatIsReadAsForExport:
 
     def test_points_in_a_new_box_are_where_they_were(self) -> None:
         before = predicted([self.ANNA], Form.POINTS)
-        after = [*without(before, "p0-box"), {**before[0], "id": "kT9_x"}]
+        after = [*without(before, "p0-box"), {**region_of(before, "p0-box"), "id": "kT9_x"}]
 
         comparison = compared(after, before)
 

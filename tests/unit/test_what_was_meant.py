@@ -33,6 +33,7 @@ from tests.unit.corrections_made import (
     percent,
     person,
     predicted,
+    region_of,
     relabelled,
     relabelled_hand,
     swapped_hands,
@@ -223,7 +224,7 @@ class TestRemoving:
         self,
     ) -> None:
         after = without(predicted([ANNA], Form.POINTS), "p0-box")
-        after[0]["origin"] = "prediction-changed"
+        region_of(after, "p0-nose")["origin"] = "prediction-changed"
 
         pictures, (said,) = exported(after, Form.POINTS, None)
 
@@ -232,7 +233,8 @@ class TestRemoving:
 
     def test_a_box_and_drawing_another_keeps_the_person_under_the_new_box(self) -> None:
         before = predicted([ANNA, BERT], Form.POINTS)
-        box = {**before[0], "id": "kT9_x", "origin": "manual", "value": {**before[0]["value"], "width": 26.0}}
+        old = region_of(before, "p0-box")
+        box = {**old, "id": "kT9_x", "origin": "manual", "value": {**old["value"], "width": 26.0}}
         after = [*without(before, "p0-box"), box]
         x1, y1, _, y2 = ANNA.box.astype(np.float64)
         new = np.array([x1, y1, x1 + 0.26 * SIZE[0], y2])
@@ -240,6 +242,25 @@ class TestRemoving:
         said = check(after, [Meant(ANNA, box=new), Meant(BERT)], Form.POINTS, before)
 
         assert said == ["the box of p0 was deleted; the points are given to the new box 'kT9_x'"]
+
+    def test_a_box_is_not_undone_by_a_new_one_that_holds_few_of_the_points(self) -> None:
+        before = predicted([ANNA], Form.POINTS)
+        child = person(200, 500, 300)  # whose box holds the legs
+        (new,) = (region for region in predicted([child], Form.POINTS) if region["type"] == "rectanglelabels")
+        after = [*without(before, "p0-box"), {**new, "id": "kT9_x"}]
+
+        (said,) = check(after, [Meant(child, missing=range(KEYPOINT_COUNT))], Form.POINTS, before)
+
+        assert said.startswith("the box of p0 was deleted, so the 133 points")
+
+    def test_a_box_that_cannot_be_read_was_not_deleted(self) -> None:
+        before = predicted([ANNA], Form.POINTS)
+        after = [*without(before, "p0-box"), {**region_of(before, "p0-box"), "original_width": None}]
+
+        pictures, (said,) = exported(after, Form.POINTS, before)
+
+        assert len(pictures[0].people) == 1
+        assert said == "region 'p0-box' has no original_width and original_height; it is left out"
 
     def test_a_person_who_never_had_a_box_is_kept(self) -> None:
         before = predicted([ANNA, BERT], Form.POINTS, boxes=False)
@@ -438,8 +459,9 @@ class TestBoxesThatAgree:
 
     def test_one_drawn_by_hand_over_the_predicted_one_is_the_persons_box(self) -> None:
         before = predicted([ANNA], Form.POINTS)
-        value = {**before[0]["value"], "width": before[0]["value"]["width"] * 1.05}
-        by_hand = {**before[0], "id": "kT9_x", "value": value}
+        old = region_of(before, "p0-box")
+        value = {**old["value"], "width": old["value"]["width"] * 1.05}
+        by_hand = {**old, "id": "kT9_x", "value": value}
         x1, y1, x2, y2 = ANNA.box.astype(np.float64)
 
         said = check(
