@@ -19,7 +19,7 @@ class Side(StrEnum):
     MIDDLE = "middle"
 
 
-BOX_COLOUR = "#8c8c8c"
+BOX_COLOUR = "#c4c4c4"
 
 _COLOURS = {
     (Part.BODY, Side.LEFT): "#ffae00",

@@ -6,6 +6,7 @@ as JSON, made here from the same tables that everything else is made from.
 """
 
 import json
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,19 @@ from starlette.responses import Response
 
 from adapters.http.example import example_picture
 from adapters.http.surface import Route
-from adapters.label_studio.label_config_template import Selection, colour, label_config_template
+from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.settings import Settings
-from wholebody.schema import KEYPOINTS, PART_RANGES, SKELETON
+from wholebody.palette import BOX_COLOUR, keypoint_colour
+from wholebody.schema import KEYPOINTS, PART_RANGES
+from wholebody.strokes import (
+    BOX_PEN,
+    EDGE_COLOUR,
+    EDGE_OPACITY,
+    EDGE_WIDTH,
+    POINT_RADIUS,
+    STROKES,
+    Pen,
+)
 
 PATH = "/playground"
 
@@ -61,11 +72,21 @@ def asking_label_config() -> str:
 def _schema() -> dict[str, Any]:
     return {
         "keypoints": [
-            {"name": keypoint.name, "part": keypoint.part.value, "colour": colour(keypoint)}
+            {
+                "name": keypoint.name,
+                "part": keypoint.part.value,
+                "colour": keypoint_colour(keypoint.index),
+            }
             for keypoint in KEYPOINTS
         ],
         "parts": [part.value for part in PART_RANGES],
-        "skeleton": SKELETON,
+        "strokes": [
+            {"bones": stroke.bones, "keypoints": stroke.keypoints, **_pen(stroke.pen, stroke.colour)}
+            for stroke in STROKES
+        ],
+        "pointRadius": POINT_RADIUS,
+        "edge": {"colour": EDGE_COLOUR, "opacity": EDGE_OPACITY, "width": EDGE_WIDTH},
+        "box": _pen(BOX_PEN, BOX_COLOUR),
         "askingLabelConfig": asking_label_config(),
         "labelConfigs": {choice.value: label_config_template([choice]) for choice in Selection},
         "example": example_picture(),
@@ -73,6 +94,10 @@ def _schema() -> dict[str, Any]:
         "requestBytes": Settings.model_fields["max_request_bytes"].default,
         "threshold": Settings.model_fields["confidence_threshold"].default,
     }
+
+
+def _pen(pen: Pen, colour: str) -> dict[str, Any]:
+    return {"colour": colour, **asdict(pen)}
 
 
 async def _page_route(_: Request) -> Response:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from adapters.http.example import HEIGHT, WIDTH, draw_figure
 from runners.store import ModelStore
@@ -23,10 +23,11 @@ from tests.e2e.browser import Browser, BrowserError, chromium
 from tests.e2e.browser import browser as running_browser
 from tests.service.picture_server import serving
 from tests.service.server import Server
+from wholebody.palette import keypoint_colour
 
 USER, PASSWORD = "annotator", "correct-horse"
 MAX_REQUEST_BYTES = 300_000
-LEFT_BODY = (0xFF, 0x7F, 0x0E)  # the colour of the body's left side
+LEFT_BODY = ImageColor.getrgb(keypoint_colour(7))  # of the left elbow
 
 pytestmark = pytest.mark.models
 
@@ -171,7 +172,7 @@ def canvas(page: Browser) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def count(pixels: np.ndarray, colour: tuple[int, int, int]) -> int:
+def count(pixels: np.ndarray, colour: tuple[int, ...]) -> int:
     """How many pixels have a colour, nearly."""
     return int((np.abs(pixels.astype(int) - colour).max(axis=2) < 12).sum())
 

@@ -14,7 +14,9 @@ from adapters.http.example import example_picture
 from adapters.http.playground import PATH, asking_label_config, page, playground_routes
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_template import Selection
-from wholebody.schema import KEYPOINTS, SKELETON
+from wholebody.palette import BOX_COLOUR, keypoint_colour
+from wholebody.schema import KEYPOINTS
+from wholebody.strokes import STROKES, Pen
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +33,21 @@ async def client() -> Any:
         yield client
 
 
-def test_the_page_knows_all_keypoints_and_the_skeleton(schema: Any) -> None:
+def test_the_page_knows_all_keypoints_and_the_example(schema: Any) -> None:
     assert [keypoint["name"] for keypoint in schema["keypoints"]] == [keypoint.name for keypoint in KEYPOINTS]
-    assert [tuple(edge) for edge in schema["skeleton"]] == list(SKELETON)
     assert schema["example"] == example_picture()
+
+
+def test_the_page_draws_in_the_colours_and_widths_of_overlays(schema: Any) -> None:
+    for keypoint in KEYPOINTS:
+        assert schema["keypoints"][keypoint.index]["colour"] == keypoint_colour(keypoint.index)
+    for drawn, stroke in zip(schema["strokes"], STROKES, strict=True):
+        assert drawn["colour"] == stroke.colour
+        assert drawn["keypoints"] == list(stroke.keypoints)
+        assert [tuple(bone) for bone in drawn["bones"]] == list(stroke.bones)
+        pen = Pen(drawn["line"], drawn["thinnest"], drawn["opacity"])
+        assert pen == stroke.pen
+    assert schema["box"]["colour"] == BOX_COLOUR
 
 
 def test_it_asks_for_all_keypoints_whatever_their_score(schema: Any) -> None:

@@ -1,8 +1,9 @@
-/** Draws a picture and the people in it on a canvas of any size. */
+/** Draws a picture and the people in it on a canvas of any size; colours and widths come from the server. */
 import { schema } from "./schema.js";
 import { visible } from "./people.js";
 
-const FINE = new Set(["face", "left_hand", "right_hand"]);
+const { edge, box: boxPen } = schema;
+const FULL = 2 * Math.PI;
 
 /**
  * @param context 2D context, cleared here
@@ -14,10 +15,14 @@ const FINE = new Set(["face", "left_hand", "right_hand"]);
 export function draw(context, size, image, people, view) {
   context.clearRect(0, 0, size.width, size.height);
   if (image) context.drawImage(image, 0, 0, size.width, size.height);
-  people.forEach((person, index) => {
-    context.globalAlpha = view.only === null || view.only === index ? 1 : 0.2;
-    drawPerson(context, size, person, view, index);
-  });
+  const placed = people.map((person, index) => ({ person, index, diagonal: diagonalOf(person, size) }));
+  placed.sort((a, b) => a.diagonal - b.diagonal); // larger people are nearer
+  for (const { person, index, diagonal } of placed) {
+    const shown = view.only === null || view.only === index ? 1 : 0.2;
+    if (view.boxes) drawBox(context, size, person.box, diagonal, shown, `${index + 1}`);
+    const found = new Map(visible(person, view).map(point => [point.index, place(point, size)]));
+    for (const stroke of schema.strokes) drawStroke(context, stroke, found, diagonal, shown);
+  }
   context.globalAlpha = 1;
 }
 
@@ -26,53 +31,63 @@ export function place(point, size) {
   return { x: (point.x / 100) * size.width, y: (point.y / 100) * size.height };
 }
 
-function drawPerson(context, size, person, view, index) {
-  const corner = place(person.box, size);
-  const extent = place({ x: person.box.width, y: person.box.height }, size);
-  const thick = Math.min(Math.max(Math.hypot(extent.x, extent.y) / 210, size.width / 800, 1.2), size.width / 100);
-  context.lineCap = context.lineJoin = "round";
-  if (view.boxes) drawBox(context, corner, extent, thick, `${index + 1}`);
-  const points = visible(person, view);
-  const found = new Map(points.map(point => [point.index, { ...place(point, size), ...schema.keypoints[point.index] }]));
-  const bones = schema.skeleton.map(pair => pair.map(end => found.get(end))).filter(([a, b]) => a && b);
-  for (const outline of [true, false]) {
-    for (const [a, b] of bones) {
-      const width = thick * (FINE.has(a.part) ? 0.5 : 1);
-      context.lineWidth = outline ? width + Math.max(thick * 0.5, 1) : width;
-      context.strokeStyle = outline ? "rgb(0 0 0 / 0.45)" : colourAlong(context, a, b);
-      context.beginPath();
-      context.moveTo(a.x, a.y);
-      context.lineTo(b.x, b.y);
-      context.stroke();
-    }
-  }
-  for (const point of found.values()) {
-    const radius = thick * (point.part === "face" ? 0.5 : FINE.has(point.part) ? 0.65 : 1.3);
+function diagonalOf({ box }, size) {
+  const { x, y } = place({ x: box.width, y: box.height }, size);
+  return Math.hypot(x, y);
+}
+
+function widthOf({ line, thinnest }, diagonal) {
+  return Math.max(line * diagonal, thinnest);
+}
+
+function drawStroke(context, stroke, found, diagonal, shown) {
+  const width = widthOf(stroke, diagonal);
+  const lines = stroke.bones.map(pair => pair.map(end => found.get(end))).filter(([a, b]) => a && b);
+  const dots = stroke.keypoints.map(index => found.get(index)).filter(Boolean);
+  const layers = [
+    [edge.colour, stroke.opacity * edge.opacity, edge.width * width],
+    [stroke.colour, stroke.opacity, 0],
+  ];
+  for (const [colour, opacity, wider] of layers) {
     context.beginPath();
-    context.arc(point.x, point.y, radius, 0, 2 * Math.PI);
-    context.fillStyle = point.colour;
-    context.fill();
-    context.lineWidth = Math.max(radius * 0.35, 0.5);
-    context.strokeStyle = "rgb(255 255 255 / 0.9)";
-    context.stroke();
+    for (const [a, b] of lines) addLine(context, a, b, width / 2 + wider);
+    for (const dot of dots) addDot(context, dot, schema.pointRadius * width + wider);
+    context.globalAlpha = shown * opacity;
+    context.fillStyle = colour;
+    context.fill(); // once, so that it is even where lines cross
   }
 }
 
-function colourAlong(context, a, b) {
-  if (a.colour === b.colour) return a.colour;
-  const colours = context.createLinearGradient(a.x, a.y, b.x, b.y);
-  colours.addColorStop(0, a.colour);
-  colours.addColorStop(1, b.colour);
-  return colours;
+/** A line with round ends; clockwise as a dot is, because the same area in opposite directions is a hole. */
+function addLine(context, a, b, radius) {
+  const angle = Math.atan2(b.y - a.y, b.x - a.x);
+  context.moveTo(a.x + radius * Math.cos(angle + FULL / 4), a.y + radius * Math.sin(angle + FULL / 4));
+  context.arc(a.x, a.y, radius, angle + FULL / 4, angle + (3 * FULL) / 4);
+  context.arc(b.x, b.y, radius, angle - FULL / 4, angle + FULL / 4);
+  context.closePath();
 }
 
-function drawBox(context, corner, extent, thick, label) {
-  for (const [colour, width] of [["rgb(0 0 0 / 0.4)", thick + 1], ["rgb(255 255 255 / 0.85)", thick * 0.6]]) {
+function addDot(context, { x, y }, radius) {
+  context.moveTo(x + radius, y);
+  context.arc(x, y, radius, 0, FULL);
+}
+
+function drawBox(context, size, box, diagonal, shown, label) {
+  const corner = place(box, size);
+  const extent = place({ x: box.width, y: box.height }, size);
+  const line = widthOf(boxPen, diagonal);
+  const layers = [
+    [edge.colour, boxPen.opacity * edge.opacity, line * (1 + 2 * edge.width)],
+    [boxPen.colour, boxPen.opacity, line],
+  ];
+  for (const [colour, opacity, width] of layers) {
+    context.globalAlpha = shown * opacity;
     context.strokeStyle = colour;
     context.lineWidth = width;
     context.strokeRect(corner.x, corner.y, extent.x, extent.y);
   }
-  const height = Math.max(thick * 5, 13);
+  const height = Math.max(diagonal / 42, 13);
+  context.globalAlpha = shown;
   context.font = `600 ${height * 0.78}px system-ui, sans-serif`;
   context.textBaseline = "middle";
   context.textAlign = "center";

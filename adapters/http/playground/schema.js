@@ -1,4 +1,4 @@
-/** The tables that the server wrote into the page: keypoints, parts, skeleton, label configs, the example. */
+/** The tables that the server wrote into the page: keypoints, parts, strokes, label configs, the example. */
 export const schema = JSON.parse(document.getElementById("schema").textContent);
 
 export const indexOf = new Map(schema.keypoints.map((keypoint, index) => [keypoint.name, index]));
