@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,7 +21,8 @@ from wholebody.strokes import (
 )
 
 _FINEST = 4  # samples in a pixel each way, for the thinnest lines
-_SMOOTH_FROM = 3.0  # pixels: OpenCV rounds widths to whole pixels, which is not to be seen from here on
+_SMOOTH_FROM = 3.0  # samples: as wide as a line must be for OpenCV to draw it smoothly
+_SPREAD = 0.68  # samples: what OpenCV's smoothing adds to a shape on each side
 _SHIFT = 4  # bits after the binary point of OpenCV's coordinates
 
 
@@ -68,18 +69,29 @@ def _diagonal(box: NDArray[np.float32]) -> float:
 def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32]) -> None:
     x1, y1, x2, y2 = box.tolist()
     corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], np.float32)
-    line = BOX_PEN.width(_diagonal(box))
+    width = BOX_PEN.width(_diagonal(box))
+    half = np.array([width / 2], np.float32)
     for edge in range(4):  # one by one: only the area round a shape is looked at, and a box is mostly empty
-        ends = corners[np.newaxis, [edge, (edge + 1) % 4]]
-        _draw_edged(canvas, _Shape(ends, corners[:0], line), BOX_COLOUR, BOX_PEN.opacity)
+        ends = corners[[edge, (edge + 1) % 4]]
+        shape = _Shape(ends[np.newaxis], width, ends[:1], half)
+        _draw_edged(canvas, shape, BOX_COLOUR, BOX_PEN.opacity)
 
 
 def _draw_stroke(
     canvas: NDArray[np.uint8], person: Person, shown: NDArray[np.bool_], stroke: Stroke, diagonal: float
 ) -> None:
-    bones = np.array([bone for bone in stroke.bones if shown[bone[0]] and shown[bone[1]]], np.intp)
-    dots = np.array([index for index in stroke.keypoints if shown[index]], np.intp)
-    shape = _Shape(person.keypoints[bones.reshape(-1, 2)], person.keypoints[dots], stroke.pen.width(diagonal))
+    bones = [bone for bone in stroke.bones if shown[bone[0]] and shown[bone[1]]]
+    dots = [index for index in stroke.keypoints if shown[index]]
+    round_ends = [index for bone in bones for index in bone if index not in stroke.keypoints]
+    width = stroke.pen.width(diagonal)
+    shape = _Shape(
+        lines=person.keypoints[np.array(bones, np.intp).reshape(-1, 2)],
+        width=width,
+        discs=person.keypoints[np.array(dots + round_ends, np.intp)],
+        radii=np.repeat(
+            np.array([POINT_RADIUS * width, width / 2], np.float32), [len(dots), len(round_ends)]
+        ),
+    )
     _draw_edged(canvas, shape, stroke.colour, stroke.pen.opacity)
 
 
@@ -89,53 +101,64 @@ class _Shape:
 
     Attributes:
         lines: Ends of the bones, shape (n, 2, 2), float32.
-        dots: Middles of the keypoints, shape (m, 2), float32.
         width: Of the lines.
+        discs: Middles of the keypoints, and of those ends of lines that are round, shape (m, 2), float32.
+        radii: Of the discs, shape (m,), float32.
     """
 
     lines: NDArray[np.float32]
-    dots: NDArray[np.float32]
     width: float
+    discs: NDArray[np.float32]
+    radii: NDArray[np.float32]
 
 
 def _draw_edged(canvas: NDArray[np.uint8], shape: _Shape, colour: str, opacity: float) -> None:
-    _draw(canvas, shape, EDGE_WIDTH * shape.width, EDGE_COLOUR, EDGE_OPACITY * opacity)
-    _draw(canvas, shape, 0, colour, opacity)
-
-
-def _draw(canvas: NDArray[np.uint8], shape: _Shape, edge: float, colour: str, opacity: float) -> None:
-    """Draw a shape, wider by an edge on each side, in one colour that is even where the shape crosses itself."""
-    ends = np.concatenate((shape.lines.reshape(-1, 2), shape.dots))
-    if not len(ends):
+    if not len(shape.discs):  # nor lines: their ends are discs
         return
-    thickness, radius = shape.width + 2 * edge, POINT_RADIUS * shape.width + edge
-    reach = math.ceil(max(thickness / 2, radius)) + 1
+    edge = EDGE_WIDTH * shape.width
+    wider = replace(shape, width=shape.width + 2 * edge, radii=shape.radii + edge)
+    _draw(canvas, wider, EDGE_COLOUR, EDGE_OPACITY * opacity)
+    _draw(canvas, shape, colour, opacity)
+
+
+def _draw(canvas: NDArray[np.uint8], shape: _Shape, colour: str, opacity: float) -> None:
+    """Draw a shape in one colour that is even where the shape crosses itself."""
+    ends = np.concatenate((shape.lines.reshape(-1, 2), shape.discs))
+    reach = math.ceil(max(shape.width / 2, shape.radii.max())) + 1
     height, width = canvas.shape[:2]
     left, top = (max(math.floor(least) - reach, 0) for least in ends.min(axis=0).tolist())
     right, bottom = (math.ceil(most) + reach for most in ends.max(axis=0).tolist())
     right, bottom = min(right, width), min(bottom, height)
 
-    samples = min(max(math.ceil(_SMOOTH_FROM / thickness), 1), _FINEST)
+    samples = min(max(math.ceil(_SMOOTH_FROM / shape.width), 1), _FINEST)
     coverage = np.zeros(((bottom - top) * samples, (right - left) * samples), np.uint8)
-    # OpenCV's 0, 0 is the middle of the first pixel.
-    ends = np.rint(((ends - (left, top)) * samples - 0.5) * (1 << _SHIFT)).astype(int)
-    lines, dots = np.split(ends, [2 * len(shape.lines)])
-    for x1, y1, x2, y2 in lines.reshape(-1, 4).tolist():
-        cv2.line(coverage, (x1, y1), (x2, y2), 255, max(round(thickness * samples), 1), cv2.LINE_AA, _SHIFT)
-    for x, y in dots.tolist():
-        cv2.circle(
-            coverage,
-            (x, y),
-            round(radius * samples * (1 << _SHIFT)),
-            255,
-            cv2.FILLED,
-            cv2.LINE_AA,
-            _SHIFT,
-        )
+    corner = np.array([left, top], np.float32)
+    outlines = _outlines((shape.lines - corner) * samples, shape.width * samples - 2 * _SPREAD)
+    for outline in _fixed_point(outlines - 0.5):  # OpenCV's 0, 0 is the middle of the first sample
+        cv2.fillConvexPoly(coverage, outline, 255, cv2.LINE_AA, _SHIFT)
+    middles = _fixed_point((shape.discs - corner) * samples - 0.5).tolist()
+    radii = _fixed_point(np.maximum(shape.radii * samples - _SPREAD, 0)).tolist()
+    for middle, radius in zip(middles, radii, strict=True):
+        cv2.circle(coverage, middle, radius, 255, cv2.FILLED, cv2.LINE_AA, _SHIFT)
     if samples > 1:
         averaged = cv2.resize(coverage, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         coverage = np.asarray(averaged, np.uint8)
     _blend(canvas[top:bottom, left:right], coverage, colour, opacity)
+
+
+def _outlines(lines: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    """Return the corners of lines of a width, shape (n, 4, 2)."""
+    along = lines[:, 1] - lines[:, 0]
+    length = np.maximum(np.hypot(along[:, 0], along[:, 1]), np.finfo(np.float32).tiny)
+    aside = along[:, ::-1] * np.array([1, -1], np.float32) * (max(width / 2, 0) / length)[:, np.newaxis]
+    outlines = np.empty((len(lines), 4, 2), np.float32)
+    outlines[:, :2] = lines + aside[:, np.newaxis]
+    outlines[:, 2:] = lines[:, ::-1] - aside[:, np.newaxis]
+    return outlines
+
+
+def _fixed_point(values: NDArray[np.float32]) -> NDArray[np.int32]:
+    return np.rint(values * (1 << _SHIFT)).astype(np.int32)
 
 
 def _blend(canvas: NDArray[np.uint8], coverage: NDArray[np.uint8], colour: str, opacity: float) -> None:

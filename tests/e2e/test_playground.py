@@ -18,12 +18,15 @@ import pytest
 from PIL import Image, ImageColor
 
 from adapters.http.example import HEIGHT, WIDTH, draw_figure
+from adapters.overlay import draw_people
 from runners.store import ModelStore
 from tests.e2e.browser import Browser, BrowserError, chromium
 from tests.e2e.browser import browser as running_browser
 from tests.service.picture_server import serving
 from tests.service.server import Server
 from wholebody.palette import keypoint_colour
+from wholebody.person import Person
+from wholebody.schema import KEYPOINTS
 
 USER, PASSWORD = "annotator", "correct-horse"
 MAX_REQUEST_BYTES = 300_000
@@ -180,6 +183,21 @@ def count(pixels: np.ndarray, colour: tuple[int, ...]) -> int:
 def regions(page: Browser) -> dict[str, Any]:
     result = json.loads(page.evaluate("document.getElementById('json').value"))["result"]
     return {region["value"].get("keypointlabels", ["box"])[0]: region for region in result}
+
+
+def person_in(found: dict[str, Any], shape: tuple[int, ...]) -> Person:
+    """The person of the page's regions, in pixels of a picture of this shape."""
+    height, width = shape[:2]
+    keypoints, scores = np.zeros((len(KEYPOINTS), 2), np.float32), np.zeros(len(KEYPOINTS), np.float32)
+    for keypoint in KEYPOINTS:
+        if region := found.get(keypoint.name):
+            value = region["value"]
+            keypoints[keypoint.index] = value["x"] * width / 100, value["y"] * height / 100
+            scores[keypoint.index] = region["score"]
+    box = found["box"]["value"]
+    x, y = box["x"] * width / 100, box["y"] * height / 100
+    edges = [x, y, x + box["width"] * width / 100, y + box["height"] * height / 100]
+    return Person(np.array(edges, np.float32), found["box"]["score"], keypoints, scores)
 
 
 def on_stage(page: Browser, x: float, y: float) -> tuple[float, float]:
@@ -362,6 +380,26 @@ def test_the_overlay_is_saved_in_the_size_of_the_picture(page: Browser, tmp_path
     with Image.open(saved(tmp_path)) as picture:
         assert picture.size == (WIDTH, HEIGHT)
         assert count(np.asarray(picture.convert("RGB")), LEFT_BODY) > 50
+
+
+def test_the_overlay_is_drawn_as_the_command_line_draws_it(page: Browser, tmp_path: Path) -> None:
+    page.call("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    choose(page, picture_file(tmp_path, draw_figure().resize((WIDTH * 3, HEIGHT * 3)), "figure.png"))
+    wait_for_status(page, "One person was found.")
+    page.click("#download")
+    wait_for_status(page, "Saved keypoints.png.")
+    theirs = np.asarray(Image.open(saved(tmp_path)).convert("RGB"), int)
+    plain = np.asarray(Image.open(tmp_path / "figure.png").convert("RGB"))
+
+    ours = draw_people(plain[..., ::-1].copy(), [person_in(regions(page), plain.shape)], 0.3)[..., ::-1]
+
+    x1, y1, x2, y2 = (round(edge) for edge in person_in(regions(page), plain.shape).box)
+    inside = np.s_[y1 + 40 : y2 - 5, x1 + 5 : x2 - 5]  # without the number of the person
+    drawn = (np.abs(ours[inside].astype(int) - plain[inside]) > 60).any(axis=2)
+    apart = np.abs(ours[inside].astype(int) - theirs[inside]).mean(axis=2)
+    assert 0.01 < drawn.mean() < 0.2
+    assert apart[drawn].mean() < 6
+    assert apart[~drawn].mean() < 0.5
 
 
 def test_label_configs_can_be_chosen_and_copied(page: Browser) -> None:

@@ -92,8 +92,9 @@ function drawBox(context, size, box, diagonal, shown, label) {
   context.textBaseline = "middle";
   context.textAlign = "center";
   const width = context.measureText(label).width + height * 0.7;
+  const top = Math.max(corner.y - height, 0); // above the box, where it hides no head
   context.fillStyle = "rgb(14 20 25 / 0.85)";
-  context.fillRect(corner.x, corner.y, width, height);
+  context.fillRect(corner.x, top, width, height);
   context.fillStyle = "#fff";
-  context.fillText(label, corner.x + width / 2, corner.y + height / 2);
+  context.fillText(label, corner.x + width / 2, top + height / 2);
 }

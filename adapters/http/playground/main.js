@@ -164,7 +164,8 @@ function swatch(part) {
   svg.style.width = `${colours.length * 0.55}rem`;
   colours.forEach((colour, index) => {
     const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-    for (const [name, value] of Object.entries({ cx: index * 8 + 4, cy: 4, r: 3.4, fill: colour })) dot.setAttribute(name, value);
+    const look = { cx: index * 8 + 4, cy: 4, r: 3.3, fill: colour, stroke: "#808a92", "stroke-width": 0.5 };
+    for (const [name, value] of Object.entries(look)) dot.setAttribute(name, value);
     svg.append(dot);
   });
   return svg;
