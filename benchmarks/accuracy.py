@@ -13,7 +13,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.overlay import draw_people
 from runners.assembly import assemble_in_process
 from runners.config import RunnerConfig
 from runners.cpus import usable_cpus
@@ -28,7 +29,7 @@ from wholebody.faces import face_keypoints
 from wholebody.geometry import Picture
 from wholebody.person import Person
 from wholebody.pipeline import find_people
-from wholebody.schema import PART_RANGES, SKELETON, Part
+from wholebody.schema import PART_RANGES, Part
 
 HOLISTIC = Path(__file__).with_name("holistic.py")
 HOLISTIC_LIMIT_S = 1800
@@ -37,13 +38,6 @@ MARGIN = 0.2
 SAME_PERSON = 0.1
 """Farthest that Holistic's shoulders and hips may lie from ours on average, in box diagonals, to be compared."""
 DRAWN_SCORE = 0.3
-COLOURS = {  # blue, green, red
-    Part.BODY: (255, 255, 255),
-    Part.FEET: (0, 220, 255),
-    Part.FACE: (120, 255, 120),
-    Part.LEFT_HAND: (255, 120, 0),
-    Part.RIGHT_HAND: (40, 40, 255),
-}
 FOUND_PARTS = (Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE)
 
 # Left and right shoulder, left and right hip: in COCO's and in MediaPipe's numbering.
@@ -95,21 +89,18 @@ def is_found(person: Person, part: Part) -> bool:
 
 
 def draw(picture: Picture, people: list[Person], scale: float, corner: Points) -> Picture:
-    """Return the enlarged picture, from a corner on, with the lines and points of its people."""
+    """Return the enlarged picture, from a corner on, with its people drawn."""
     canvas = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    for person in people:
-        at = np.round((person.keypoints - corner) * scale).astype(int)
-        box = np.round((person.box.reshape(2, 2) - corner) * scale).astype(int)
-        cv2.rectangle(canvas, tuple(box[0].tolist()), tuple(box[1].tolist()), (200, 200, 0), 1)
-        for part, indices in PART_RANGES.items():
-            seen = [i for i in indices if person.scores[i] >= DRAWN_SCORE]
-            for a, b in SKELETON:
-                # A line takes the colour of its second end: the feet's start at the ankles.
-                if b in indices and min(person.scores[a], person.scores[b]) >= DRAWN_SCORE:
-                    cv2.line(canvas, at[a].tolist(), at[b].tolist(), COLOURS[part], 1, cv2.LINE_AA)
-            for i in seen:
-                cv2.circle(canvas, at[i].tolist(), 2, COLOURS[part], -1, cv2.LINE_AA)
-    return np.asarray(canvas, np.uint8)
+    origin = corner.astype(np.float32)
+    enlarged = [
+        replace(
+            person,
+            box=(person.box - np.tile(origin, 2)) * np.float32(scale),
+            keypoints=(person.keypoints - origin) * np.float32(scale),
+        )
+        for person in people
+    ]
+    return draw_people(np.asarray(canvas, np.uint8), enlarged, DRAWN_SCORE)
 
 
 def cut_out(name: str, picture: Picture, person: Person) -> CutOut:
