@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from adapters.label_studio.label_config_template import colour
 from tests.e2e import scenes
 from tests.e2e.backend import Backend
 from tests.e2e.browser import Browser
 from tests.e2e.label_studio import LabelStudio
 from tests.e2e.labeling_page import LabelingPage
+from wholebody.palette import keypoint_colour
 from wholebody.schema import KEYPOINTS
 
 FAR = 5.0  # percent of the picture's height: less than half a head of the smallest figure
@@ -122,7 +122,8 @@ def test_the_points_are_painted_on_the_people(
         for name in ("left_wrist", "right_wrist", "left_knee", "right_knee"):
             x, y = (round(one) for one in page.place(drawn[name]))
             near = pixels[y - 8 : y + 9, x - 8 : x + 9]
-            wanted = ImageColor.getrgb(colour(next(one for one in KEYPOINTS if one.name == name)))
+            index = next(one.index for one in KEYPOINTS if one.name == name)
+            wanted = ImageColor.getrgb(keypoint_colour(index))
             assert np.abs(near - wanted).max(axis=2).min() < 60, f"{name}: its colour is not at {x}, {y}"
 
 
