@@ -2,7 +2,8 @@
 
 Colours are #rrggbb in sRGB. The person's left is warm (reds to yellows), their right cold (cyans to violets): the two
 families lie on both sides of the yellow-blue axis, which people with red-green blindness see too. Neighbouring fingers
-differ in lightness first, so that a fist can be read. A face is light and pale, to be drawn thin over the face.
+differ in lightness first, so that a fist can be read. A face is light, to be drawn thin over the face. No colour is so
+light that Label Studio's region panel, which writes names in the colours of their labels on white, becomes illegible.
 """
 
 from enum import StrEnum
@@ -19,29 +20,29 @@ class Side(StrEnum):
     MIDDLE = "middle"
 
 
-BOX_COLOUR = "#c4c4c4"
+BOX_COLOUR = "#a0a0a0"
 
 _COLOURS = {
-    (Part.BODY, Side.LEFT): "#ffae00",
+    (Part.BODY, Side.LEFT): "#ffa200",
     (Part.BODY, Side.RIGHT): "#3d9bff",
     (Part.BODY, Side.MIDDLE): "#3ec24a",
-    (Part.FEET, Side.LEFT): "#d9822b",
-    (Part.FEET, Side.RIGHT): "#5b7fd1",
-    (Part.FACE, Side.LEFT): "#ffe3b8",
-    (Part.FACE, Side.RIGHT): "#cfe6ff",
-    (Part.FACE, Side.MIDDLE): "#e4f5cf",
+    (Part.FEET, Side.LEFT): "#c98a4b",
+    (Part.FEET, Side.RIGHT): "#6d86c4",
+    (Part.FACE, Side.LEFT): "#ffc861",
+    (Part.FACE, Side.RIGHT): "#86bdf0",
+    (Part.FACE, Side.MIDDLE): "#b4d94a",
 }
 # The root of a hand, then its fingers from thumb to little finger.
 _HANDS = {
-    Part.LEFT_HAND: ("#ff5a1f", "#f5222d", "#ff7a00", "#fff04d", "#ff8f80", "#b8471b"),
-    Part.RIGHT_HAND: ("#2f7bff", "#2f5bff", "#00a2d4", "#7af4ff", "#a994ff", "#7d2ee6"),
+    Part.LEFT_HAND: ("#ff4b14", "#e0162b", "#f26a00", "#f7d200", "#ff8f80", "#a8400f"),
+    Part.RIGHT_HAND: ("#2f7bff", "#2f5bff", "#0088c8", "#2bd9ea", "#a48fff", "#7d2ee6"),
 }
 # A tree of both sides has the colour of neither.
 _TREE_COLOURS = {
     Tree.BODY: _COLOURS[Part.BODY, Side.MIDDLE],
     Tree.BODY_WITHOUT_FEET: _COLOURS[Part.BODY, Side.MIDDLE],
     Tree.UPPER_BODY: _COLOURS[Part.BODY, Side.MIDDLE],
-    Tree.FEET: "#b5d334",
+    Tree.FEET: "#2a9d8f",
     Tree.LEFT_HAND: _HANDS[Part.LEFT_HAND][0],
     Tree.RIGHT_HAND: _HANDS[Part.RIGHT_HAND][0],
     Tree.FACE: _COLOURS[Part.FACE, Side.MIDDLE],

@@ -59,7 +59,7 @@ _BODY = Pen(line=0.0054, thinnest=1.5)
 _FEET = Pen(line=0.0044, thinnest=1.3)
 _HEAD = Pen(line=0.002, thinnest=0.8)  # nose, eyes and ears: a face is to be seen under them
 # Neighbouring points of a face lie some 0.004 diagonals apart: anything wider would hide the face.
-_FACE = Pen(line=0.0011, thinnest=0.55, opacity=0.8)
+_FACE = Pen(line=0.0012, thinnest=0.6, opacity=0.85)
 _HAND = Pen(line=0.0031, thinnest=1.1)
 _HEAD_END = 5
 BOX_PEN = Pen(line=0.0016, thinnest=1.0, opacity=0.9)
