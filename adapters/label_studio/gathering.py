@@ -121,6 +121,7 @@ class _Gathering:
         self._picture, self._warn = picture, picture.warn
         self.people = {name: Gathered(name, box) for name, box in picture.boxes.items()}
         self._tops: dict[str, str] = {}
+        self._owners: dict[str, str | None] = {}
         self._deleted: set[str] = set(picture.predicted.boxes) if picture.predicted is not None else set()
         self._by_place = len(picture.boxes) <= MOST_BOXES
         self._joints: dict[Part, tuple[list[Gathered], NDArray[np.float64]]] = {}
@@ -161,13 +162,20 @@ class _Gathering:
 
     def _owner_above(self, parent: str) -> str | None:
         """Return the predicted person whose region a point is nested under, where people come without boxes."""
-        above, seen = parent, set[str]()
-        while above in self._picture.parents and above not in seen:
-            seen.add(above)
-            top, above = above, self._picture.parents[above]
-            if (owner := predicted_point(top)[0]) is not None:
-                return owner
-        return None
+        path: list[str] = []
+        above, owner = parent, None
+        while above not in self._owners:
+            self._owners[above] = None  # where a file nests regions in a circle
+            if above not in self._picture.parents:
+                break
+            path.append(above)
+            if (owner := predicted_point(above)[0]) is not None:
+                break
+            above = self._picture.parents[above]
+        else:
+            owner = self._owners[above]
+        self._owners |= dict.fromkeys(path, owner)
+        return owner
 
     def without_boxes(self, orphans: Iterable[Gathered]) -> None:
         """Decide about people without a box.
@@ -189,6 +197,12 @@ class _Gathering:
         if deleted:
             for one, new in zip(deleted, self._new_boxes(deleted), strict=True):
                 self._decide(one, new)
+        boxless = [one for one in self.people.values() if one.box is None]
+        for one, new in zip(boxless, self._new_boxes(boxless) if boxless else (), strict=True):
+            if new is not None:
+                del self.people[new.name]
+                one.box = new.box
+                self._say(f"the box {new.title} has no points of its own and is taken as that of {one.title}")
 
     def _is_added_part(self, one: Gathered) -> bool:
         """Tell whether all is one part, and not of a person that was predicted with the picture."""
