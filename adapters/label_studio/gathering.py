@@ -232,7 +232,7 @@ class _Gathering:
             )
             return
         removed = self._removed(one)
-        if removed:
+        if 0 < removed < len(one.points):
             self.people[one.name] = one
             self._say(
                 f"the box of {one.title} was deleted together with {removed} of the points: the person is kept, with a "
@@ -247,7 +247,8 @@ class _Gathering:
     def _removed(self, one: Gathered) -> int:
         """Return how many predicted points of a person were deleted, as far as it is known.
 
-        A rectangle that is drawn round a hand, to select and delete it, takes the person's box along.
+        A rectangle that is drawn round a hand, to select and delete it, takes the person's box along. Where most points
+        are gone with the box, the person was to be removed.
         """
         predicted, person = self._picture.predicted, person_of_box(one.name)
         if predicted is None or person is None:

@@ -244,14 +244,27 @@ class TestRemoving:
         assert said == ["the box of p0 was deleted; the points are given to the new box 'kT9_x'"]
 
     def test_a_box_is_not_undone_by_a_new_one_that_holds_few_of_the_points(self) -> None:
-        before = predicted([ANNA], Form.POINTS)
+        before = predicted([ANNA, BERT], Form.POINTS)
         child = person(200, 500, 300)  # whose box holds the legs
         (new,) = (region for region in predicted([child], Form.POINTS) if region["type"] == "rectanglelabels")
         after = [*without(before, "p0-box"), {**new, "id": "kT9_x"}]
 
-        (said,) = check(after, [Meant(child, missing=range(KEYPOINT_COUNT))], Form.POINTS, before)
+        (said,) = check(
+            after, [Meant(BERT), Meant(child, missing=range(KEYPOINT_COUNT))], Form.POINTS, before
+        )
 
         assert said.startswith("the box of p0 was deleted, so the 133 points")
+
+    @FORMS
+    def test_all_of_a_person_but_a_hand_does_not_give_the_hand_to_a_neighbour(self, form: Form) -> None:
+        neighbour = person(210)
+        before = predicted([ANNA, without_keypoints(neighbour, LEFT_HAND)], form)
+        hand = of_part(before, "p0", Part.LEFT_HAND)
+        after = [region for region in before if region["id"].startswith("p1-") or region["id"] in hand]
+
+        (said,) = check(after, [Meant(neighbour, missing=LEFT_HAND)], form, before)
+
+        assert said.startswith(f"the box of p0 was deleted, so the {42 if form is Form.BOTH else 21} points")
 
     def test_a_box_that_cannot_be_read_was_not_deleted(self) -> None:
         before = predicted([ANNA], Form.POINTS)
