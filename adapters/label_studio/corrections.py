@@ -76,8 +76,8 @@ def compare(task: AnnotatedTask, annotation: Work, model_version: str, meanings:
     prediction = task.prediction_of(annotation, model_version)
     if prediction is None:
         return Comparison(Outcome.NOT_PREDICTED)
-    ids, ids_now = _ids(prediction.result), _ids(annotation.result)
-    if annotation.parent_prediction is None and not ids & ids_now:
+    (ids, vertices), (ids_now, vertices_now) = _ids(prediction.result), _ids(annotation.result)
+    if annotation.parent_prediction is None and not (ids | vertices) & (ids_now | vertices_now):
         return Comparison(Outcome.NOT_PREDICTED)  # made by hand, from nothing
     predicted = _people(read_people(prediction.result, meanings, _ignore))
     people = _people(read_people(annotation.result, meanings, _ignore, prediction.result))
@@ -87,7 +87,7 @@ def compare(task: AnnotatedTask, annotation: Work, model_version: str, meanings:
     changed = (
         any(distance > UNMOVED for _, distance in distances)
         or any(_added_to(predicted.get(name), person) for name, person in people.items())
-        or not _vertices(annotation.result) <= _vertices(prediction.result)
+        or not vertices_now <= vertices  # drawn by hand: they say nothing of a keypoint
         or boxes_changed(read_boxes(prediction.result), read_boxes(annotation.result))
     )
     return Comparison(Outcome.CORRECTED if changed else Outcome.ACCEPTED, distances)
@@ -97,16 +97,12 @@ def _ignore(_: str) -> None:
     """What is left out of an annotation is said where it is exported."""
 
 
-def _ids(result: Sequence[object]) -> set[str]:
-    """Return the ids of all regions and vertices that can be read."""
-    read = (read_region(item, _ignore) for item in result)
-    return {region.id for region in read if region is not None} | _vertices(result)
-
-
-def _vertices(result: Sequence[object]) -> set[str]:
-    """The ids of all vertices of bones; those that were drawn by hand say nothing of a keypoint."""
-    read = (read_region(item, _ignore) for item in result)
-    return {vertex.id for region in read if region is not None for vertex in region.value.vertices}
+def _ids(result: Sequence[object]) -> tuple[set[str], set[str]]:
+    """Return the ids of all regions, and of all vertices, that can be read."""
+    regions = [region for item in result if (region := read_region(item, _ignore)) is not None]
+    return {region.id for region in regions}, {
+        vertex.id for region in regions for vertex in region.value.vertices
+    }
 
 
 def _people(pictures: Sequence[AnnotatedPicture]) -> dict[tuple[str, int | None, str], AnnotatedPerson]:
