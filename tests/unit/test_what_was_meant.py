@@ -361,6 +361,28 @@ class TestAddingAHand:
             == f"{points} points of the left hand have no box and are given to p0, whose wrist is the nearest"
         )
 
+    def test_goes_to_a_wrist_that_has_no_hand_yet(self) -> None:
+        other, between = person(205), person(201)
+        before = predicted([ANNA, without_keypoints(other, LEFT_HAND)], Form.POINTS)
+        hand = drawn_by_hand(predicted([between], Form.POINTS, only=Part.LEFT_HAND))
+        places = {index: tuple(between.keypoints[index]) for index in LEFT_HAND}
+
+        (said,) = check([*before, *hand], [Meant(ANNA), Meant(other, moved=places)], Form.POINTS, before)
+
+        assert said.endswith("are given to p1, whose wrist is the nearest")
+
+    def test_that_was_added_twice_is_given_once(self) -> None:
+        before = predicted([self.HALF], Form.POINTS)
+        twice = before
+        for prefix in ("Xy3-", "Yz4-"):
+            hand = predicted([ANNA], Form.POINTS, id_prefix=prefix, only=Part.LEFT_HAND)
+            twice = without(accepted(twice, hand), f"{prefix}p0-box")
+
+        first, second = check(twice, [Meant(ANNA)], Form.POINTS, before)
+
+        assert first.endswith("have no box and are given to p0, whose wrist is the nearest")
+        assert second.startswith("the box of Yz4-p0 was deleted, so the 21 points")
+
     def test_whose_second_box_was_deleted_goes_there_also_beside_a_new_empty_box(self) -> None:
         before = predicted([self.HALF], Form.POINTS)
         suggestion = predicted([ANNA], Form.POINTS, id_prefix="Xy3-", only=Part.LEFT_HAND)
