@@ -37,15 +37,17 @@ from wholebody.bone_trees import LINES, Tree, Vertex, grown
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, Part
 
-# Width of a drawn point as a share of the diagonal of the person's box. Neighbouring points of a face lie about
-# 0.004 apart there and those of a finger 0.01, so wider points would cover each other.
+# Radius of a drawn point as a share of the diagonal of the person's box: Label Studio calls it width, and draws no less
+# than 2 pixels of the screen. Neighbouring points of a face lie about 0.004 apart there and those of a finger 0.01, so
+# larger points would cover each other.
 _POINT_WIDTHS: dict[Part, float] = {
     Part.BODY: 0.006,
     Part.FEET: 0.006,
-    Part.LEFT_HAND: 0.004,
-    Part.RIGHT_HAND: 0.004,
-    Part.FACE: 0.003,
+    Part.LEFT_HAND: 0.0035,
+    Part.RIGHT_HAND: 0.0035,
+    Part.FACE: 0.002,
 }
+_ON_THE_FACE = range(5)  # nose, eyes and ears are points of the body, but lie between those of the face
 _NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
 _ANY = re.compile("")
 _BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)?$")
@@ -373,7 +375,7 @@ def _keypoint_region(
     value: KeypointValue = {
         "x": x,
         "y": y,
-        "width": widths[keypoint.part],
+        "width": widths[Part.FACE if label.index in _ON_THE_FACE else keypoint.part],
         "keypointlabels": [label.label],
     }
     return _region(drawing, "keypointlabels", control.name, keypoint.name, score=score, value=value)
