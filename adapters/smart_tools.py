@@ -20,7 +20,7 @@ from adapters.label_studio.prompts import (
     meant_person,
     wanted_parts,
 )
-from adapters.label_studio.shown_people import ShownPerson, shown_as, shown_at
+from adapters.label_studio.shown_people import ShownPerson, parts_of, shown_as, shown_at
 from adapters.people_in_pictures import FetchedPicture, PeopleInPictures
 from adapters.prediction_cache.entries import prompt_box
 from wholebody.bone_trees import LINES
@@ -36,6 +36,8 @@ _STARTS = {Part.LEFT_HAND: 9, Part.RIGHT_HAND: 10, Part.FACE: 0}
 
 _WITHIN = 0.8
 """Share of a rectangle that lies in somebody's box, for it to be drawn inside of them."""
+_NEARLY = 1.25
+"""How far from its centre a rectangle round a part has the part's joint, in halves of its longest side."""
 _PART_OF_BOX = 0.4
 """Largest share of somebody's box that a rectangle round one part has; larger ones are drawn round people."""
 
@@ -93,13 +95,19 @@ class SmartTools:
         person = None if meant is None else found.people[meant]
         asked = wanted_parts(point, canvas.image)
         shown = _on_page(canvas, person, (point.x, point.y)) if point.positive else None
-        lacking = canvas.asked_for - shown.parts if shown is not None else frozenset[Part]()
-        parts = asked or lacking
         if asked is not None:
-            person = await self._completed(canvas, person or (shown and shown.person), asked, point)
-        if shown is None or not parts or person is None:
-            return _answer(canvas, point, person, asked)
-        return _answer(canvas, point, person, parts, shown)
+            if point.positive:
+                known = person or (shown and _without(shown.person, asked))
+                person = await self._completed(canvas, known, asked, point)
+            return _answer(canvas, point, person, asked, shown)
+        if shown is None or person is None:
+            return _answer(canvas, point, person, None)
+        # Nobody said that they see these parts: what the networks doubt is left out, as it was from the page.
+        sure = replace(person, scores=np.where(person.scores >= self._keypoint_threshold, person.scores, 0))
+        lacking = (parts_of(sure) & canvas.asked_for) - shown.parts
+        return (
+            _answer(canvas, point, sure, lacking, shown) if lacking else _answer(canvas, point, person, None)
+        )
 
     async def on_box(self, canvas: Canvas, box: BoxPrompt) -> PeopleInImage:
         """Answer a smart rectangle with the person in it, or with the part of somebody that it is drawn round."""
@@ -107,8 +115,9 @@ class SmartTools:
         if around is not None:
             part = _part_in(around, canvas, box)
             if part is not None:
-                person = await self._completed(canvas, around.person, frozenset((part,)), box)
-                return _answer(canvas, box, person, frozenset((part,)), around)
+                asked = frozenset((part,))
+                person = await self._completed(canvas, _without(around.person, asked), asked, box)
+                return _answer(canvas, box, person, asked, around)
         found = await self._people.find(canvas.picture, canvas.model_version, prompt_box(*box.box))
         # The networks see somebody in every box; with no keypoint to show, it is empty.
         people = [one for one in found.people if one.scores.max() >= self._keypoint_threshold]
@@ -150,6 +159,12 @@ def _has(person: Person, part: Part, at: tuple[float, float]) -> bool:
     return bool(np.all(low - margin <= at) and np.all(at <= high + margin))
 
 
+def _without(person: Person, parts: frozenset[Part]) -> Person:
+    """Return a person of the page without some parts: an answer must not repeat what is there."""
+    repeated = [KEYPOINTS[index].part in parts for index in range(KEYPOINT_COUNT)]
+    return replace(person, scores=np.where(repeated, np.float32(0), person.scores))
+
+
 def _with_part(person: Person | None, part: Part, points: Floats, scores: Floats) -> Person:
     where = list(PART_RANGES[part])
     if person is None:
@@ -167,17 +182,32 @@ def _on_page(canvas: Canvas, person: Person | None, at: tuple[float, float]) -> 
 
 
 def _drawn_inside(canvas: Canvas, box: BoxPrompt) -> ShownPerson | None:
-    """Return the person on the page in whose box a much smaller rectangle was drawn; of several the smallest."""
+    """Return the person on the page for whom a rectangle is much too small, and in whose box it lies.
+
+    It may also lie at one of their joints: a box round somebody's points ends at the wrist where the hand is missing.
+    Of several people it is the one with the smallest box.
+    """
     x1, y1, x2, y2 = box.box
     area = (x2 - x1) * (y2 - y1)
     best: tuple[float, ShownPerson] | None = None
     for one in canvas.shown:
         left, top, right, bottom = (float(edge) for edge in one.person.box)
-        shared = max(min(x2, right) - max(x1, left), 0) * max(min(y2, bottom) - max(y1, top), 0)
         size = (right - left) * (bottom - top)
-        if shared >= _WITHIN * area and area <= _PART_OF_BOX * size and (best is None or size < best[0]):
+        if area > _PART_OF_BOX * size or (best is not None and size >= best[0]):
+            continue
+        shared = max(min(x2, right) - max(x1, left), 0) * max(min(y2, bottom) - max(y1, top), 0)
+        if shared >= _WITHIN * area or _at_joint(one.person, canvas.asked_for, box):
             best = (size, one)
     return None if best is None else best[1]
+
+
+def _at_joint(person: Person, parts: frozenset[Part], box: BoxPrompt) -> bool:
+    """Tell whether a rectangle holds the joint at which one of some parts begins, or nearly."""
+    centre, reach = _centre(box)
+    assert reach is not None
+    joints = [_STARTS[part] for part in SEARCHED if part in parts]
+    offsets = np.abs(person.keypoints[joints] - centre).max(axis=1)
+    return bool(np.any((person.scores[joints] > 0) & (offsets <= _NEARLY * reach)))
 
 
 def _part_in(shown: ShownPerson, canvas: Canvas, box: BoxPrompt) -> Part | None:

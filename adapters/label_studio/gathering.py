@@ -164,16 +164,14 @@ class _Gathering:
         """Return the predicted person whose region a point is nested under, where people come without boxes."""
         path: list[str] = []
         above, owner = parent, None
-        while above not in self._owners:
+        while above in self._picture.parents and above not in self._owners:
             self._owners[above] = None  # where a file nests regions in a circle
-            if above not in self._picture.parents:
-                break
             path.append(above)
             if (owner := predicted_point(above)[0]) is not None:
                 break
             above = self._picture.parents[above]
         else:
-            owner = self._owners[above]
+            owner = self._owners.get(above)
         self._owners |= dict.fromkeys(path, owner)
         return owner
 

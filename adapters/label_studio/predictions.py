@@ -50,8 +50,8 @@ _POINT_WIDTHS: dict[Part, float] = {
 _ON_THE_FACE = range(5)  # nose, eyes and ears are points of the body, but lie between those of the face
 _NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
 _ANY = re.compile("")
-_BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)?$")
-_FINE_BONES = re.compile(r"-bones-(?:left_hand|right_hand|face_\w+)(?:-\d+)?$")
+_BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)*$")
+_FINE_BONES = re.compile(r"-bones-(?:left_hand|right_hand|face_\w+)(?:-\d+)*$")
 _DECIMALS = 4  # of a percentage: a hundredth of a pixel in a picture 10,000 pixels wide
 
 

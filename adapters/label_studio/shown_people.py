@@ -23,6 +23,8 @@ _SAME_PLACE = 0.1
 """Farthest that the keypoints of a found and a shown person may lie apart in the median, in diagonals of the box."""
 _SAME_BOX = 0.5
 """Lowest intersection over union of the boxes of the same person, where one of them has no keypoints."""
+_FAR = 1e7
+"""Pixels; outside of every picture. Farther places, which a request may hold, float32 cannot."""
 _MARGIN = 0.1
 """How far outside a person's box they can still be pointed at, as a share of its sides."""
 
@@ -44,7 +46,12 @@ class ShownPerson:
     @property
     def parts(self) -> frozenset[Part]:
         """The parts of which a keypoint is shown."""
-        return frozenset(KEYPOINTS[index].part for index in np.flatnonzero(self.person.scores))
+        return parts_of(self.person)
+
+
+def parts_of(person: Person) -> frozenset[Part]:
+    """Return the parts of which a person has a keypoint."""
+    return frozenset(KEYPOINTS[index].part for index in np.flatnonzero(person.scores))
 
 
 def shown_result(task: Task, model_version: str) -> list[Any]:
@@ -79,9 +86,9 @@ def shown_people(
             one.handle,
             person_of_box(one.name),
             Person(
-                one.box.astype(np.float32),
+                one.box.clip(-_FAR, _FAR).astype(np.float32),
                 1.0,
-                one.keypoints.astype(np.float32),
+                one.keypoints.clip(-_FAR, _FAR).astype(np.float32),
                 (one.visibility > 0).astype(np.float32),
             ),
         )
@@ -105,9 +112,8 @@ def shown_as(shown: Sequence[ShownPerson], found: Person) -> ShownPerson | None:
     boxed = [one for one, distance in zip(shown, apart, strict=True) if not np.isfinite(distance)]
     if not boxed:
         return None
-    overlaps = agreement(
-        found.box.astype(np.float64), np.stack([one.person.box.astype(np.float64) for one in boxed])
-    )
+    boxes = np.stack([one.person.box for one in boxed]).astype(np.float64)
+    overlaps = agreement(found.box.astype(np.float64), boxes)
     best = int(overlaps.argmax())
     return boxed[best] if overlaps[best] >= _SAME_BOX else None
 
