@@ -65,7 +65,7 @@ def asking_label_config() -> str:
 
     So its threshold can be moved without asking again.
     """
-    tag = '<KeyPointLabels name="keypoints"'
+    tag = "<KeyPointLabels"
     return label_config_template([Selection.WHOLE]).replace(tag, f'{tag} model_point_threshold="0"')
 
 

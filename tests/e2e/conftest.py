@@ -72,10 +72,10 @@ def browser(label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def label_config() -> str:
-    """What `rtmlib-backend label-config` prints, pasted into every project here."""
+    """What `rtmlib-backend label-config --points` prints, pasted into every project here."""
     program = Path(sys.executable).with_name("rtmlib-backend")
     return subprocess.run(
-        [program, "label-config"], capture_output=True, text=True, check=True, timeout=60
+        [program, "label-config", "--points"], capture_output=True, text=True, check=True, timeout=60
     ).stdout
 
 

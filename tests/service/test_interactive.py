@@ -34,7 +34,7 @@ def drawn_point(x: float, y: float) -> dict[str, Any]:
         **SIZE,
         "id": "drawn-1",
         "origin": "manual",
-        "from_name": "keypoints",
+        "from_name": "body",
         "type": "keypointlabels",
         "is_positive": True,
         "value": {"x": x, "y": y, "width": 0.5, "keypointlabels": ["nose"]},

@@ -13,6 +13,7 @@ from adapters.http.example import draw_figure
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from tests.service.picture_server import PictureServer
 from tests.service.server import Server, boxes, free_port, keypoints
+from wholebody.schema import KEYPOINTS
 
 WHOLE = label_config_template([Selection.WHOLE])
 # Where the figure of the examples was drawn, in percent of the picture: it faces us, its left is our right.
@@ -47,6 +48,14 @@ def assert_the_figure(slot: Any) -> None:
         assert abs(value["y"] - y) < 6, (name, value)
 
 
+def tag_of(region: Any) -> str:
+    """The tag of the printed label config that a region belongs to."""
+    if region["type"] == "rectanglelabels":
+        return "person"
+    (label,) = region["value"]["keypointlabels"]
+    return next(keypoint.part.value for keypoint in KEYPOINTS if keypoint.name == label)
+
+
 @pytest.fixture(scope="module")
 def slot(server: Server, figure: str) -> Any:
     (slot,) = server.predict(figure, label_config=WHOLE)
@@ -70,7 +79,7 @@ class TestPerson:
             value = region["value"]
             assert (region["original_width"], region["original_height"]) == (240, 320)
             assert (region["image_rotation"], region["to_name"]) == (0, "image")
-            assert region["from_name"] == {"rectanglelabels": "person"}.get(region["type"], "keypoints")
+            assert region["from_name"] == tag_of(region)
             assert 0 <= region["score"] <= 1
             assert 0 <= value["x"] <= 100
             assert 0 <= value["y"] <= 100

@@ -32,13 +32,18 @@ def line(result: Result, name: str) -> str:
     return result.output[result.output.index(name) :]
 
 
-def test_a_good_label_config_in_a_file_is_told_in_words(doctor: Doctor, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("skeleton", "words"),
+    [(True, "bones of face, left_hand, right_hand, upper_body"), (False, "121 keypoints, boxes")],
+)
+def test_a_good_label_config_in_a_file_is_told_in_words(
+    doctor: Doctor, tmp_path: Path, skeleton: bool, words: str
+) -> None:
     file = tmp_path / "config.xml"
-    file.write_text(label_config_template([Selection.UPPER_BODY], skeleton=True, frames=True))
+    file.write_text(label_config_template([Selection.UPPER_BODY], skeleton=skeleton, frames=True))
 
-    assert line(doctor("--label-config", str(file)), "Label config:").strip() == (
-        "Label config: bones of face, left_hand, right_hand, upper_body, boxes on every frame of 'image'"
-    )
+    said = line(doctor("--label-config", str(file)), "Label config:").strip()
+    assert said == f"Label config: {words} on every frame of 'image'"
 
 
 def test_a_label_config_for_video_is_told_in_words(doctor: Doctor, tmp_path: Path) -> None:
@@ -61,7 +66,7 @@ def test_unknown_labels_in_a_file_are_named_with_similar_ones(doctor: Doctor, tm
 
     assert result.exit_code == 1
     assert (
-        "Label 'left_thum_1' of KeyPointLabels 'keypoints' is none of our keypoints; similar: 'left_thumb_1'"
+        "Label 'left_thum_1' of KeyPointLabels 'left_hand' is none of our keypoints; similar: 'left_thumb_1'"
         in (line(result, "Label config:"))
     )
 

@@ -24,7 +24,8 @@ def test_a_command_prints_a_config_with_so_many_labels(purpose: str, command: st
     config = parse_label_config(result.output)
     assert config.sentences == ()
     (image,) = config.images
-    assert image.box is not None
+    assert (image.box is not None) == ("points" in purpose)
+    assert bool(image.skeletons) == ("bones" in purpose)
     assert image.shows_frames == ("frames" in purpose)
     controls = [*image.keypoints, *image.skeletons]
     assert sum(len(control.labels) for control in controls) == int(labels)
@@ -33,7 +34,9 @@ def test_a_command_prints_a_config_with_so_many_labels(purpose: str, command: st
 def test_there_is_one_for_each_purpose() -> None:
     purposes = " ".join(purpose for purpose, *_ in ROWS)
 
-    assert all(word in purposes for word in ("whole", "signing", "hands", "bodies", "bones", "frames"))
+    assert all(
+        word in purposes for word in ("whole", "signing", "hands", "bodies", "bones", "points", "frames")
+    )
 
 
 @pytest.mark.parametrize("config", WRITTEN, ids=[f"number {n}" for n in range(1, len(WRITTEN) + 1)])

@@ -108,7 +108,7 @@ def box(x: float, y: float, width: float, height: float) -> list[dict[str, Any]]
 
 def point(x: float) -> list[dict[str, Any]]:
     """A drawn point; percent."""
-    return [region("keypointlabels", "keypoints", {"x": x, "y": 50, "width": 1, "keypointlabels": ["nose"]})]
+    return [region("keypointlabels", "body", {"x": x, "y": 50, "width": 1, "keypointlabels": ["nose"]})]
 
 
 def region(kind: str, tag: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,7 @@ async def test_a_picture_in_many_tasks_of_a_request_is_computed_once() -> None:
 
 
 async def test_thresholds_and_labels_are_applied_to_what_is_kept() -> None:
-    strict = CONFIG.replace("<KeyPointLabels ", '<KeyPointLabels model_point_threshold="0.7" ', 1)
+    strict = CONFIG.replace('name="body"', 'name="body" model_point_threshold="0.7"')
     assert strict != CONFIG
     async with predicting() as parts:
         (all_of_them,) = await parts.ask(RED)

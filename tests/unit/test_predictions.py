@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
-from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
+from adapters.label_studio.predictions import Joins, PeopleInImage, Thresholds, prediction
 from adapters.label_studio.schemas import PredictionBody
 from tests.unit.test_label_config import mmpose_labels, numbered_hand_labels, replaced_systems_labels
 from wholebody.person import Person
@@ -95,7 +95,7 @@ def test_a_person_is_a_box_with_keypoints_under_it() -> None:
     assert nose == {
         "id": "p0-nose",
         "parentID": "p0-box",
-        "from_name": "keypoints",
+        "from_name": "body",
         "to_name": "image",
         "type": "keypointlabels",
         "score": 0.8,
@@ -112,7 +112,7 @@ def test_nobody_found_is_an_empty_result_of_the_same_version() -> None:
 
 
 def test_people_are_numbered() -> None:
-    assert names(predicted([person(), person()])) == ["p0-box", "p0-nose", "p1-box", "p1-nose"]
+    assert names(predicted([person(), person()])) == ["p0-nose", "p1-nose", "p0-box", "p1-box"]
 
 
 def test_a_box_is_clipped_to_the_picture() -> None:
@@ -143,8 +143,8 @@ def test_a_person_without_a_box_in_the_picture_is_left_out(box: tuple[float, flo
 )
 def test_a_keypoint_outside_the_picture_is_left_out_not_moved(place: tuple[float, float]) -> None:
     assert names(predicted([person(keypoints={"nose": (*place, 0.9), "left_eye": (150, 80, 0.9)})])) == [
-        "p0-box",
         "p0-left_eye",
+        "p0-box",
     ]
 
 
@@ -174,8 +174,8 @@ def test_given_thresholds_hold_where_the_label_config_has_none() -> None:
     people = [person(score=0.4), person(score=0.6, keypoints={"nose": (1, 1, 0.2), "left_eye": (1, 1, 0.3)})]
 
     assert names(predicted(people, thresholds=Thresholds(person=0.5, keypoint=0.25))) == [
-        "p0-box",
         "p0-left_eye",
+        "p0-box",
     ]
 
 
@@ -219,7 +219,7 @@ def test_only_the_labels_of_the_project_are_sent_under_its_own_names() -> None:
     xml = config_with(labels='<Label value="Nase" predicted_values="nose"/>')
     answer = predicted([person(keypoints={"nose": (1, 1, 0.9), "left_eye": (1, 1, 0.9)})], xml)
 
-    assert [r["value"].get("keypointlabels") for r in answer["result"]] == [None, ["Nase"]]
+    assert [r["value"].get("keypointlabels") for r in answer["result"]] == [["Nase"], None]
 
 
 @pytest.mark.parametrize("names_of", [replaced_systems_labels, mmpose_labels, numbered_hand_labels])
@@ -242,7 +242,7 @@ def test_one_keypoint_in_two_tags_gets_two_ids() -> None:
         "</View>", '<KeyPointLabels name="more" toName="image"><Label value="nose"/></KeyPointLabels></View>'
     )
 
-    assert names(predicted([person()], xml)) == ["p0-box", "p0-nose", "p0-nose-2"]
+    assert names(predicted([person()], xml)) == ["p0-nose", "p0-nose-2", "p0-box"]
 
 
 def test_ids_are_unique_over_several_pictures_of_a_task() -> None:
@@ -260,8 +260,8 @@ def test_ids_are_unique_over_several_pictures_of_a_task() -> None:
 def test_an_answer_for_interactive_use_has_ids_of_its_own() -> None:
     answer = predicted([person()], id_prefix="abc-")
 
-    assert names(answer) == ["abc-p0-box", "abc-p0-nose"]
-    assert answer["result"][1]["parentID"] == "abc-p0-box"
+    assert names(answer) == ["abc-p0-nose", "abc-p0-box"]
+    assert answer["result"][0]["parentID"] == "abc-p0-box"
 
 
 def test_several_drawings_are_answered_under_ids_of_their_own() -> None:
@@ -294,6 +294,7 @@ def skeleton_config(labels: str = '<Label value="body"/>', attributes: str = "")
     )
 
 
+EVERYTHING = {k.name: (100.0 + k.index, 100.0 + k.index, 0.9) for k in KEYPOINTS}
 ARM = {"left_shoulder": (200, 100, 0.9), "left_elbow": (240, 160, 0.8), "left_wrist": (280, 200, 0.4)}
 
 
@@ -364,8 +365,7 @@ class TestBones:
         assert sum(len(region["value"]["vertices"]) for region in regions) == lines
 
     def test_a_whole_person_is_a_line_for_the_body_each_hand_and_what_a_face_is_drawn_with(self) -> None:
-        everything = {k.name: (100 + k.index, 100 + k.index, 0.9) for k in KEYPOINTS}
-        answer = predicted([person(keypoints=everything)], skeleton_config('<Label value="skeleton"/>'))
+        answer = predicted([person(keypoints=EVERYTHING)], skeleton_config('<Label value="skeleton"/>'))
 
         assert [(r["id"], len(r["value"]["vertices"])) for r in answer["result"][:-1]] == [
             ("p0-bones-left_hand", 21),
@@ -388,17 +388,133 @@ class TestBones:
             f"{side}_{name}": (9, 9, 0.9) for side in ("left", "right") for name in ("wrist_0", "thumb_1")
         }
         answer = predicted(
-            [person(keypoints=hands)], skeleton_config('<Label value="hands"/>'), asked=frozenset({Part.LEFT_HAND})
+            [person(keypoints=hands)],
+            skeleton_config('<Label value="hands"/>'),
+            asked=frozenset({Part.LEFT_HAND}),
         )
 
         assert names(answer) == ["p0-bones-left_hand", "p0-box"]
 
-    def test_without_a_box_each_line_has_the_persons_note(self) -> None:
+    def test_without_a_box_the_body_has_the_persons_note(self) -> None:
         xml = skeleton_config(attributes='model_add_bboxes="false"')
         (arm,) = predicted([person(keypoints=ARM)], xml)["result"]
 
         assert "parentID" not in arm
         assert arm["meta"]["text"] == ["p0"]
+
+    def test_without_boxes_the_other_parts_are_nested_under_the_body(self) -> None:
+        xml = skeleton_config('<Label value="skeleton"/>', 'model_add_bboxes="false"')
+        regions = predicted([person(keypoints=EVERYTHING), person(keypoints=EVERYTHING)], xml)["result"]
+
+        assert [(r["id"], r["meta"]["text"]) for r in regions if "parentID" not in r] == [
+            ("p0-bones-body", ["p0"]),
+            ("p1-bones-body", ["p1"]),
+        ]
+        others = [r for r in regions if "parentID" in r]
+        assert all(r["parentID"] == f"{r['id'][:2]}-bones-body" for r in others)
+        assert not any("meta" in r for r in others)
+
+    @pytest.mark.parametrize("body", ["body", "body_without_feet", "upper_body"])
+    def test_whatever_is_called_a_body_holds_the_others(self, body: str) -> None:
+        labels = f'<Label value="face"/><Label value="{body}"/>'
+        regions = predicted(
+            [person(keypoints=EVERYTHING)], skeleton_config(labels, 'model_add_bboxes="false"')
+        )["result"]
+
+        assert {r.get("parentID") for r in regions} == {None, f"p0-bones-{body}"}
+
+    def test_without_a_box_and_a_body_each_line_has_the_persons_note(self) -> None:
+        xml = skeleton_config('<Label value="hands"/>', 'model_add_bboxes="false"')
+        regions = predicted([person(keypoints=EVERYTHING)], xml)["result"]
+
+        assert [(r["id"], r.get("parentID"), r["meta"]["text"]) for r in regions] == [
+            ("p0-bones-left_hand", None, ["p0"]),
+            ("p0-bones-right_hand", None, ["p0"]),
+        ]
+
+
+class TestOrder:
+    """The editor draws the first region topmost, and what lies on top is what is grabbed."""
+
+    XML = skeleton_config('<Label value="body"/><Label value="hands"/><Label value="face"/>').replace(
+        "</View>", '<KeyPointLabels name="k" toName="image"><Label value="nose"/></KeyPointLabels></View>'
+    )
+
+    @staticmethod
+    def kinds(regions: Sequence[dict[str, Any]]) -> list[str]:
+        fine = ("hand", "face")
+        return [
+            "fine" if any(name in region["id"] for name in fine) else region["type"] for region in regions
+        ]
+
+    def test_points_come_first_and_all_boxes_last(self) -> None:
+        regions = predicted([person(keypoints=EVERYTHING)] * 3, self.XML)["result"]
+
+        order = self.kinds(regions)
+        lines = len(order) // 3 - 3
+        assert order == (
+            ["keypointlabels"] * 3 + ["fine"] * 3 * lines + ["vectorlabels"] * 3 + ["rectanglelabels"] * 3
+        )
+
+    def test_within_a_kind_they_stay_in_the_order_of_the_people(self) -> None:
+        regions = predicted([person(keypoints=EVERYTHING)] * 2, self.XML)["result"]
+
+        assert [r["id"] for r in regions if "nose" in r["id"] and "face" not in r["id"]] == [
+            "p0-nose",
+            "p1-nose",
+        ]
+        assert [r["id"] for r in regions if r["type"] == "rectanglelabels"] == ["p0-box", "p1-box"]
+
+    def test_boxes_are_last_over_all_frames(self) -> None:
+        config = parse_label_config(label_config_template([Selection.BODY], frames=True))
+        found = [PeopleInImage(config.images[0], [person()], (400, 400), frame) for frame in (0, 1)]
+        regions = prediction(found, model_version="v1", thresholds=ALL)["result"]
+
+        assert [region["id"] for region in regions] == ["f0-p0-nose", "f1-p0-nose", "f0-p0-box", "f1-p0-box"]
+
+    def test_bones_that_are_added_or_written_twice_have_the_order_of_their_part(self) -> None:
+        xml = self.XML.replace(
+            "</View>",
+            '<VectorLabels name="again" toName="image" skeleton="true"><Label value="left_hand"/></VectorLabels>'
+            "</View>",
+        )
+        regions = predicted([person(keypoints=EVERYTHING)], xml, joins=Joins("box", "p0", 7))["result"]
+
+        order = self.kinds(regions)
+        assert order == sorted(order, key=["keypointlabels", "fine", "vectorlabels"].index)
+        assert "p0-bones-left_hand-7-2" in [region["id"] for region in regions]
+
+
+class TestWhatJoinsAPersonOnThePage:
+    JOINS = Joins("kT9_x", "p2", 41)
+
+    def test_it_hangs_on_their_handle_and_there_is_no_second_box(self) -> None:
+        regions = predicted([person()], joins=self.JOINS)["result"]
+
+        assert [(r["id"], r["parentID"]) for r in regions] == [("p2-nose-41", "kT9_x")]
+
+    def test_vertices_have_ids_of_their_own_that_say_which_keypoint_they_are(self) -> None:
+        (arm,) = predicted([person(keypoints=ARM)], skeleton_config(), joins=self.JOINS)["result"]
+
+        assert (arm["id"], arm["parentID"]) == ("p2-bones-body-41", "kT9_x")
+        vertices = arm["value"]["vertices"]
+        assert [vertex["id"] for vertex in vertices] == [f"p2-{name}-41" for name in ARM]
+        assert [vertex["prevPointId"] for vertex in vertices] == [None, *(f"p2-{name}-41" for name in ARM)][
+            :-1
+        ]
+
+    def test_parts_that_were_asked_for_are_sent_whatever_their_score(self) -> None:
+        doubtful = person(keypoints={"left_thumb_1": (1, 1, 0.01), "nose": (1, 1, 0.9)}, score=0.01)
+        asked = frozenset({Part.LEFT_HAND})
+        thresholds = Thresholds(person=0.5, keypoint=0.5)
+
+        assert names(predicted([doubtful], thresholds=thresholds, joins=self.JOINS, asked=asked)) == [
+            "p2-left_thumb_1-41"
+        ]
+        assert names(predicted([doubtful], thresholds=thresholds)) == []
+
+    def test_what_was_not_found_is_not_sent_even_if_it_was_asked_for(self) -> None:
+        assert predicted([person()], joins=self.JOINS, asked=frozenset({Part.FACE}))["result"] == []
 
 
 class TestUncertainty:
@@ -436,20 +552,20 @@ def test_a_person_without_the_hand_that_was_asked_for_is_left_out() -> None:
 
 
 def test_a_points_size_in_pixels_can_be_set() -> None:
-    assert predicted([person()], config_with('model_point_size="4"'))["result"][1]["value"]["width"] == 1
+    assert predicted([person()], config_with('model_point_size="4"'))["result"][0]["value"]["width"] == 1
 
 
 def test_points_are_smaller_where_keypoints_lie_close_together() -> None:
     points = {"nose": (1.0, 1.0, 0.9), "face_0": (1.0, 1.0, 0.9), "left_thumb_1": (1.0, 1.0, 0.9)}
     near = predicted([person(box=(0, 0, 800, 900), keypoints=points)], size=(1600, 900))
-    widths = {r["value"]["keypointlabels"][0]: r["value"]["width"] for r in near["result"][1:]}
+    widths = {r["value"]["keypointlabels"][0]: r["value"]["width"] for r in near["result"][:-1]}
 
     assert widths["face_0"] < widths["left_thumb_1"] < widths["nose"]
 
 
 def test_points_are_smaller_on_people_farther_away() -> None:
     widths = [
-        predicted([person(box=(0, 0, side, side), keypoints={"nose": (1, 1, 0.9)})])["result"][1]["value"][
+        predicted([person(box=(0, 0, side, side), keypoints={"nose": (1, 1, 0.9)})])["result"][0]["value"][
             "width"
         ]
         for side in (100, 200)
@@ -541,7 +657,7 @@ def test_percentages_lead_back_to_the_pixel(
     width, height = size
     x, y = (np.float32(place[0] * width), np.float32(place[1] * height))
     keypoint = KEYPOINTS[PART_RANGES[part].start]
-    (_, region) = predicted(
+    (region, _) = predicted(
         [person(box=(0, 0, width, height), keypoints={keypoint.name: (float(x), float(y), 0.9)})], size=size
     )["result"]
 

@@ -346,7 +346,7 @@ class TestTime:
 
 
 def drawn(kind: str, value: dict[str, Any], to_name: str = "image", **fields: Any) -> list[dict[str, Any]]:
-    tag = {"rectanglelabels": "person", "keypointlabels": "keypoints"}[kind]
+    tag = {"rectanglelabels": "person", "keypointlabels": "body"}[kind]
     place = {"type": kind, "from_name": tag, "to_name": to_name, "origin": "manual", "value": value}
     return [{"id": "r1", **place, **fields}]
 
@@ -444,6 +444,40 @@ class TestPrompts:
         assert isinstance(slot, dict)
         (box,) = [region for region in slot["result"] if region["type"] == "rectanglelabels"]
         assert box["value"]["x"] == pytest.approx(70)
+
+    @pytest.mark.parametrize("kind", ["drafts", "annotations", "predictions"])
+    async def test_what_is_asked_for_joins_the_person_who_is_on_the_page(self, kind: str) -> None:
+        config = label_config_template([Selection.WHOLE], skeleton=True)
+
+        def asked(**task: Any) -> PredictRequest:
+            value = {"x": 37.5, "y": 50, "width": 1, "keypointlabels": ["add left_hand"]}
+            by_hand = drawn("keypointlabels", value, from_name="add") if task else None
+            one = request(picture(), label_config=config, drawn=by_hand).model_dump(mode="json")
+            one["tasks"][0] |= task
+            return PredictRequest.model_validate(one)
+
+        async with predicting() as (predictor, status):
+            (page,) = await predictor.predict(asked())
+            assert isinstance(page, dict)
+            regions = [region for region in page["result"] if "left_hand" not in region["id"]]
+            (slot,) = await predictor.predict(asked(**{kind: [{"result": regions}]}))
+
+        assert isinstance(slot, dict), reasons(status)
+        (hand,) = slot["result"]
+        assert hand.get("parentID") == "p0-bones-body"
+        assert hand["id"].startswith("p0-bones-left_hand-")
+
+    @pytest.mark.parametrize("odd", [7, "text", [7], [{"result": [7, {"id": 1}]}], [{"result": {}}]])
+    async def test_works_that_cannot_be_read_cost_no_answer(self, odd: Any) -> None:
+        value = {"x": 37.5, "y": 50, "width": 1, "keypointlabels": ["nose"]}
+        one = request(picture(), drawn=drawn("keypointlabels", value)).model_dump(mode="json")
+        one["tasks"][0] |= {"drafts": odd, "annotations": odd, "predictions": odd}
+
+        async with predicting() as (predictor, _):
+            (slot,) = await predictor.predict(PredictRequest.model_validate(one))
+
+        assert isinstance(slot, dict)
+        assert slot["result"]
 
     @pytest.mark.parametrize(
         ("prompt", "reason"),
@@ -603,7 +637,7 @@ class TestFrames:
         assert looked_at == [60]
         assert isinstance(slot, dict)
         assert {region.get("item_index") for region in slot["result"]} == {2}
-        assert slot["result"][0]["id"] == "r1-f2-p0-box"
+        assert slot["result"][-1]["id"] == "r1-f2-p0-box"
 
     async def test_a_drawing_on_a_frame_that_is_not_there_fails(self) -> None:
         async with predicting() as (predictor, status):
