@@ -6,7 +6,7 @@ only where the label leaves it open.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import cast
 
@@ -179,7 +179,9 @@ class PointReader:
             elif index is None:
                 odd += 1
             else:
-                yield self._drawn(region, vertex.id, index, (vertex.x, vertex.y), (owner, named))
+                point = self._drawn(region, vertex.id, index, (vertex.x, vertex.y), (owner, named))
+                # Shift and a click on a vertex make it a curved one: the only mark that a single vertex can have.
+                yield replace(point, hidden=True) if vertex.isBezier else point
         if added:
             self.warn(
                 one_line(

@@ -41,6 +41,7 @@ class _Vertex(BaseModel):
     id: str = ""
     x: Finite
     y: Finite
+    isBezier: Annotated[bool, BeforeValidator(lambda value: value is True)] = False  # noqa: N815 - Label Studio's name
 
 
 class _Value(BaseModel):

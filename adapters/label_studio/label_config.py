@@ -98,6 +98,7 @@ class _Reading:
             _by_object((tag, control) for tag, control in skeletons if control.labels),
             _by_object((tag, label) for tag, _ in keypoints for label in _part_labels(tag)),
         )
+        notes = self._notes()
         images: list[ImageControls] = []
         for name, value, shows_frames in shown:
             box = self._box(name, [*keypoints_of[name], *skeletons_of[name]], tags_of[name])
@@ -109,6 +110,7 @@ class _Reading:
                 tuple(skeletons_of[name]),
                 shows_frames,
                 tuple(part_labels_of[name]),
+                notes.get(name),
             )
             if self._can_be_filled(image, tags_of[name]):
                 images.append(image)
@@ -119,6 +121,9 @@ class _Reading:
                 '<Image name="image" value="$image"/>.'
             )
         elif not images and not videos:
+            for name in (name for name, _, _ in shown if not tags_of[name]):
+                # Beside others, an image may be there to be looked at only.
+                self._complaints.add(f"Image '{name}' has neither KeyPointLabels nor RectangleLabels.")
             self._complaints.add(
                 "Nothing can be predicted with this label config; `rtmlib-backend label-config` prints one to paste."
             )
@@ -153,13 +158,24 @@ class _Reading:
                 shown[name] = (name, TaskValue(value), bool(frames))
         return list(shown.values())
 
+    def _notes(self) -> dict[str, str]:
+        """Find, by Image tag, the TextArea that takes a person's name: one for regions, predicted_values="person"."""
+        notes: dict[str, str] = {}
+        for element in self._elements:
+            if element.tag.lower() != "textarea":
+                continue
+            attributes = attributes_of(element)
+            wanted = any(means_person(value) for value in predicted_values(attributes))
+            if wanted and is_yes(attributes.get("perregion", "")) and attributes.get("name"):
+                for image in attributes.get("toname", "").split(","):
+                    notes.setdefault(image.strip(), attributes["name"])
+        return notes
+
     def _can_be_filled(self, image: ImageControls, tags: list[ControlTag]) -> bool:
         if image.keypoints or image.skeletons or image.box is not None:
             return True
         if tags:
             self._complaints.add(f"No tag of Image '{image.name}' can be filled.")
-        else:
-            self._complaints.add(f"Image '{image.name}' has neither KeyPointLabels nor RectangleLabels.")
         return False
 
     def _box(

@@ -121,6 +121,7 @@ class ImageControls:
         skeletons: The VectorLabels tags of this image that have a label of ours.
         shows_frames: Whether it shows a list of pictures, one at a time (`valueList`).
         part_labels: Labels of its smart KeyPointLabels tags that ask for parts.
+        note: Name of the TextArea tag that says in the region panel which frame and person it is, if there is one.
     """
 
     name: str
@@ -130,6 +131,7 @@ class ImageControls:
     skeletons: tuple[SkeletonControl, ...] = ()
     shows_frames: bool = False
     part_labels: tuple[PartLabel, ...] = ()
+    note: str | None = None
 
 
 @dataclass(frozen=True)

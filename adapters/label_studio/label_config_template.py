@@ -120,6 +120,7 @@ def label_config_template(
         "  </View>",
         *([] if skeleton else _indented(_points(parts, indices), 2)),
         f'  <Image name="image" {value} zoom="true" zoomControl="true"/>',
+        *(_indented(_OF_FRAMES, 2) if frames else []),
         "</View>",
         "",
     ]
@@ -130,6 +131,16 @@ _OCCLUDED = (
     '<Choices name="visibility" toName="image" perRegion="true" choice="multiple" layout="inline">',
     f'  <Choice value="occluded" hotkey="{_OCCLUDED_KEY}"/>',
     "</Choices>",
+)
+
+
+# Which frame and person a row of the region panel is; a form to write more is not wanted there. The picture that is not
+# displayed is the first frame, which the data manager shows because of it.
+_OF_FRAMES = (
+    '<TextArea name="who" toName="image" perRegion="true" displayMode="region-list" editable="false" '
+    'predicted_values="person"/>',
+    "<Style>.lsf-outliner .lsf-textarea-tag__form { display: none }</Style>",
+    '<View style="display: none"><Image name="cover" value="$frames"/></View>',
 )
 
 

@@ -23,6 +23,7 @@ from adapters.label_studio.regions import (
     BonesValue,
     BoxValue,
     KeypointValue,
+    NoteValue,
     Prediction,
     Region,
     RegionMeta,
@@ -175,6 +176,8 @@ def _rank(region: Region | VideoRegion) -> int:
     """
     if region["type"] == "keypointlabels":
         return 0
+    if region["type"] == "textarea":
+        return 4  # after the region that it says something about
     if region["type"] != "vectorlabels":
         return 3
     return 1 if _FINE_BONES.search(region["id"]) else 2
@@ -272,6 +275,13 @@ def _regions(drawing: _Drawing, person: Person, ids: _Ids, note: str) -> list[Re
     for region in regions:
         region["id"] = _free_id(ids.named(region["id"]), taken)
     _nest(regions, joins, {"text": [note], "uncertainty": _uncertainty(drawing, person)})
+    frame = drawing.picture.frame
+    if image.note is not None and frame is not None:
+        # Another result of the same region: its text stands in the row of the region panel.
+        said: NoteValue = {"text": [f"frame {frame + 1}, {note}"]}
+        for region in [region for region in regions if "meta" in region]:
+            beside = _region(drawing, "textarea", image.note, region["id"], score=region["score"], value=said)
+            regions.append(beside)
     return regions
 
 

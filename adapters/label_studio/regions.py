@@ -48,8 +48,14 @@ class RegionMeta(TypedDict):
     uncertainty: float
 
 
-RegionType: TypeAlias = Literal["rectanglelabels", "keypointlabels", "vectorlabels"]
-RegionValue: TypeAlias = BoxValue | KeypointValue | BonesValue
+class NoteValue(TypedDict):
+    """What the region panel says beside a region."""
+
+    text: list[str]
+
+
+RegionType: TypeAlias = Literal["rectanglelabels", "keypointlabels", "vectorlabels", "textarea"]
+RegionValue: TypeAlias = BoxValue | KeypointValue | BonesValue | NoteValue
 
 
 class Region(TypedDict):

@@ -60,6 +60,7 @@ class Browser:
 
     Attributes:
         faults: Exceptions in the page's scripts and answers with status 500 and above, as they come.
+        actions: How many clicks, drags and keys there were: what work on the page costs its user.
     """
 
     def __init__(self, commands: int, answers: int) -> None:
@@ -69,6 +70,7 @@ class Browser:
         self._last_id = 0
         self._session: str | None = None
         self.faults: list[str] = []
+        self.actions = 0
 
     def open_page(self) -> None:
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
@@ -158,11 +160,13 @@ class Browser:
 
     def click_at(self, point: Point, *, holding: str = "") -> None:
         """Click, while a modifier key (`MODIFIERS`) is held down."""
+        self.actions += 1
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self._mouse(kind, point, holding=holding)
 
     def press(self, key: str, *, holding: str = "") -> None:
         """Press and release a key: a letter, a digit, or a name such as `Backspace`."""
+        self.actions += 1
         code = KEY_CODES.get(key) or ord(key.upper())
         event = {"key": key, "windowsVirtualKeyCode": code, "modifiers": MODIFIERS.get(holding, 0)}
         for kind in ("rawKeyDown", "keyUp"):
@@ -170,6 +174,7 @@ class Browser:
 
     def drag(self, start: Point, end: Point, steps: int = 8, *, holding: str = "") -> None:
         """Press at one point, move in steps, let go at another."""
+        self.actions += 1
         self._mouse("mouseMoved", start, holding=holding)
         self._mouse("mousePressed", start, holding=holding)
         for step in range(1, steps + 1):

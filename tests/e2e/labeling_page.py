@@ -1,7 +1,9 @@
 """Label Studio's labeling page, as annotators use it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tests.e2e.browser import Browser, Point
 from tests.e2e.label_studio import LabelStudio
@@ -21,6 +23,20 @@ _SELECTED_LABELS = (
     "[...document.querySelectorAll('.lsf-label_selected')].map(label => label.innerText.split('\\n')[0])"
 )
 _LABELS = "[...document.querySelectorAll('.lsf-label')]"
+_ANNOTATION = "window.Htx.annotationStore.selected"
+# What the mouse meets at a place of the canvas: the region's id without the annotation's, and the vertex, if it is one.
+_HITS = """places => places.map(([x, y]) => {
+  const stage = window.Htx.annotationStore.selected.objects.find(tag => tag.type === 'image').stageRef;
+  const shape = stage.getIntersection({x, y});
+  let vertex = null;
+  for (let node = shape; node; node = node.getParent()) {
+    const name = node.name();
+    if (/^point-\\d+$/.test(name)) vertex = Number(name.slice(6));
+    const region = window.Htx.annotationStore.selected.regions.find(one => name.split(' ')[0] === one.id);
+    if (region) return [region.cleanId, vertex];
+  }
+  return null;
+})"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,41 @@ class LabelingPage:
             canvas["y"] + canvas["height"] * percent[1] / 100,
         )
 
+    def regions(self) -> list[dict[str, Any]]:
+        """The regions as submitting would store them."""
+        return self.browser.evaluate(f"JSON.parse(JSON.stringify({_ANNOTATION}.serializeAnnotation()))")
+
+    def selected(self) -> list[str]:
+        """Ids of the selected regions."""
+        return self.browser.evaluate(f"{_ANNOTATION}.selectedRegions.map(region => region.cleanId)")
+
+    def hits(self, places: Sequence[Point]) -> list[tuple[str, int | None] | None]:
+        """What clicks at places of the picture, in percent, meet: a region's id and, of bones, the vertex, or nothing."""
+        canvas = self.browser.place(".konvajs-content canvas")
+        pixels = [(canvas["width"] * x / 100, canvas["height"] * y / 100) for x, y in places]
+        met = [
+            one
+            for n in range(0, len(pixels), 100)
+            for one in self.browser.evaluate(_HITS, pixels[n : n + 100])
+        ]
+        return [None if one is None else (one[0], one[1]) for one in met]
+
+    def press(self, key: str, *, holding: str = "") -> None:
+        """Press a key, and wait for what it does."""
+        self.browser.press(key, holding=holding)
+        time.sleep(SETTLED_S)
+
+    def drag(self, start: Point, end: Point) -> None:
+        """Drag with the mouse, in percent of the picture."""
+        self.browser.drag(self.place(start), self.place(end))
+        time.sleep(SETTLED_S)
+
+    def click_row(self, number: int, *, holding: str = "") -> None:
+        """Click a row of the region panel that is in view."""
+        row = self.browser.place(".lsf-outliner [role=treeitem] .lsf-outliner-item__index", str(number))
+        self.browser.click_at((row["x"] + row["width"] / 2, row["y"] + row["height"] / 2), holding=holding)
+        time.sleep(SETTLED_S)
+
     def next_frame(self) -> None:
         """Go on to the next of several pictures, and wait until it is loaded."""
         shown = "document.querySelector('img[src^=\"blob:\"]')?.src"
@@ -86,6 +137,8 @@ class LabelingPage:
         self.browser.wait_for("selector => document.querySelector(selector) !== null", toggle)
         if not self.browser.evaluate("selector => document.querySelector(selector).checked", toggle):
             self.browser.click(toggle)
+        # While a switch has the focus, the page hears no keys.
+        self.browser.evaluate("document.activeElement.blur()")
         self.browser.place(".lsf-tool_smart")
         time.sleep(SETTLED_S)
 

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image
 
@@ -28,7 +29,8 @@ _FIGURE = {
     "left_ankle": (0.59, 0.86),
     "right_ankle": (0.41, 0.86),
 }
-PHOTO = Path(__file__).parents[2].parent / "shared" / "photos" / "football_demo.jpg"
+_PHOTOS = Path(__file__).parents[2].parent / "shared" / "photos"
+PHOTO, CLIP = _PHOTOS / "football_demo.jpg", _PHOTOS / "sign_1031.mp4"
 
 
 def scene(people: int) -> Image.Image:
@@ -61,6 +63,15 @@ def jpeg(people: int, quality: int = 85) -> bytes:
     """A scene as a file."""
     file = io.BytesIO()
     scene(people).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def clip_frame(number: int) -> bytes:
+    """A frame of the sign-language clip as JPEG."""
+    with av.open(str(CLIP)) as clip:
+        frame = next(frame for n, frame in enumerate(clip.decode(video=0)) if n == number)
+    file = io.BytesIO()
+    frame.to_image().save(file, "JPEG", quality=95)
     return file.getvalue()
 
 

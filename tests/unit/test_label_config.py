@@ -1,6 +1,7 @@
 """Which keypoints, boxes and pictures a project's label config asks for."""
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -499,3 +500,18 @@ def test_any_text_is_either_read_or_refused(text: str) -> None:
     except LabelConfigError:
         return
     assert config.images or config.problems
+
+
+@pytest.mark.parametrize(("form", "tag", "labels"), [("points", "keypoints", 121), ("bones", "skeleton", 4)])
+def test_a_config_that_was_printed_before_is_understood_as_it_was(form: str, tag: str, labels: int) -> None:
+    file = Path(__file__).parents[1] / "data" / "label_studio" / f"printed_before_{form}.xml"
+
+    config = parse_label_config(file.read_text("utf-8"))
+
+    assert config.sentences == ()
+    (image,) = config.images
+    assert image.box is not None
+    assert (image.box.name, image.box.label) == ("person", "person")
+    assert image.part_labels == ()
+    (control,) = (*image.keypoints, *image.skeletons)
+    assert (control.name, len(control.labels)) == (tag, labels)

@@ -470,7 +470,26 @@ class TestOrder:
         found = [PeopleInImage(config.images[0], [person()], (400, 400), frame) for frame in (0, 1)]
         regions = prediction(found, model_version="v1", thresholds=ALL)["result"]
 
-        assert [region["id"] for region in regions] == ["f0-p0-nose", "f1-p0-nose", "f0-p0-box", "f1-p0-box"]
+        assert [(region["id"], region["type"]) for region in regions] == [
+            ("f0-p0-nose", "keypointlabels"),
+            ("f1-p0-nose", "keypointlabels"),
+            ("f0-p0-box", "rectanglelabels"),
+            ("f1-p0-box", "rectanglelabels"),
+            ("f0-p0-box", "textarea"),
+            ("f1-p0-box", "textarea"),
+        ]
+
+    def test_the_row_of_a_person_in_a_frame_says_which_frame_and_who(self) -> None:
+        config = parse_label_config(label_config_template([Selection.BODY], skeleton=True, frames=True))
+        found = [PeopleInImage(config.images[0], [person(keypoints=ARM)] * 2, (400, 400), 4)]
+        regions = prediction(found, model_version="v1", thresholds=ALL)["result"]
+
+        assert [
+            (region["id"], region["value"].get("text"), region["item_index"]) for region in regions[2:]
+        ] == [
+            ("f4-p0-bones-body_without_feet", ["frame 5, p0"], 4),
+            ("f4-p1-bones-body_without_feet", ["frame 5, p1"], 4),
+        ]
 
     def test_bones_that_are_added_or_written_twice_have_the_order_of_their_part(self) -> None:
         xml = self.XML.replace(
@@ -556,11 +575,12 @@ def test_a_points_size_in_pixels_can_be_set() -> None:
 
 
 def test_points_are_smaller_where_keypoints_lie_close_together() -> None:
-    points = {"nose": (1.0, 1.0, 0.9), "face_0": (1.0, 1.0, 0.9), "left_thumb_1": (1.0, 1.0, 0.9)}
+    names = ("nose", "left_shoulder", "face_0", "left_thumb_1")
+    points = dict.fromkeys(names, (1.0, 1.0, 0.9))
     near = predicted([person(box=(0, 0, 800, 900), keypoints=points)], size=(1600, 900))
     widths = {r["value"]["keypointlabels"][0]: r["value"]["width"] for r in near["result"][:-1]}
 
-    assert widths["face_0"] < widths["left_thumb_1"] < widths["nose"]
+    assert widths["face_0"] == widths["nose"] < widths["left_thumb_1"] < widths["left_shoulder"]
 
 
 def test_points_are_smaller_on_people_farther_away() -> None:
