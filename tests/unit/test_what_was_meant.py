@@ -220,6 +220,19 @@ class TestRemoving:
             "person is kept, with a box round the points. To remove the person, delete the points, too"
         )
 
+    @pytest.mark.parametrize("knows_prediction", [True, False])
+    @pytest.mark.parametrize("edit", [swapped_hands, lambda regions, who: occluded(regions, f"{who}-nose")])
+    def test_a_box_of_a_person_whose_points_were_relabelled_or_occluded_keeps_the_person(
+        self, edit: Any, knows_prediction: bool
+    ) -> None:
+        before = predicted([ANNA], Form.POINTS)
+        after = without(edit(before, "p0"), "p0-box")
+
+        pictures, (said,) = exported(after, Form.POINTS, before if knows_prediction else None)
+
+        assert len(pictures[0].people) == 1
+        assert said.startswith("the box of p0 was deleted, but ")
+
     def test_what_label_studio_marks_as_changed_keeps_the_person_where_the_prediction_is_not_known(
         self,
     ) -> None:
