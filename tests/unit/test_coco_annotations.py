@@ -187,6 +187,18 @@ class TestVisibility:
 
         assert person.visibility[[NOSE, LEFT_EYE, RIGHT_EYE]].tolist() == [VISIBLE, OCCLUDED, UNSEEN]
 
+    def test_a_choice_does_not_loosen_what_is_nested_under_the_point(self) -> None:
+        first, second = people(
+            box("a"),
+            box("b", x=50),
+            point("1", 20, 30, parentID="b"),
+            point("2", 21, 30, "left_eye", parentID="1"),
+            occluded("1"),
+        )
+
+        assert not first.visibility.any()
+        assert second.visibility[[NOSE, LEFT_EYE]].tolist() == [OCCLUDED, VISIBLE]
+
     def test_so_does_a_note(self) -> None:
         (person,) = people(box(), point("1", 20, 30, parentID="p0-box", meta={"text": ["Occluded"]}))
 

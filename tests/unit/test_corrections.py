@@ -188,6 +188,12 @@ class TestWhatIsReadAsForExport:
         assert comparison.outcome is Outcome.CORRECTED
         assert [distance for _, distance in comparison.distances] == [0.0] * (133 - 21)
 
+    def test_a_person_added_in_a_project_without_boxes_is_a_correction(self) -> None:
+        before = predicted([self.ANNA], Form.POINTS, boxes=False)
+        added = predicted([person(700)], Form.POINTS, boxes=False, id_prefix="Xy3-")
+
+        assert compared(accepted(before, added), before).outcome is Outcome.CORRECTED
+
     def test_each_frame_is_compared_with_itself(self) -> None:
         before = [*predicted([self.ANNA], Form.BONES, frame=0), *predicted([self.ANNA], Form.BONES, frame=1)]
 

@@ -315,10 +315,13 @@ class TestAddingAHand:
         )
 
     @FORMS
+    @pytest.mark.parametrize("prefix", ["Xy3-", "-p7-x-"])
     @pytest.mark.parametrize("knows_prediction", [True, False])
-    def test_under_a_second_box_is_one_person_and_said(self, form: Form, knows_prediction: bool) -> None:
+    def test_under_a_second_box_is_one_person_and_said(
+        self, form: Form, prefix: str, knows_prediction: bool
+    ) -> None:
         before = predicted([self.HALF, BERT], form)
-        suggestion = predicted([ANNA], form, id_prefix="Xy3-", only=Part.LEFT_HAND)
+        suggestion = predicted([ANNA], form, id_prefix=prefix, only=Part.LEFT_HAND)
 
         said = check(
             accepted(before, suggestion),
@@ -327,7 +330,7 @@ class TestAddingAHand:
             before if knows_prediction else None,
         )
 
-        assert said == ["the boxes of p0 and Xy3-p0 are almost the same: they are taken as one person"]
+        assert said == [f"the boxes of p0 and {prefix}p0 are almost the same: they are taken as one person"]
 
     def test_under_a_second_box_with_all_of_the_person_is_one_person(self) -> None:
         before = predicted([self.HALF, BERT], Form.POINTS)
