@@ -6,10 +6,10 @@ new person. A part that the networks missed in the whole picture is looked for w
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from zlib import crc32
 
 import numpy as np
 
+from adapters.label_studio.drawn_regions import joining_number
 from adapters.label_studio.label_config import ImageControls
 from adapters.label_studio.predictions import Joins, PeopleInImage
 from adapters.label_studio.prompts import (
@@ -242,7 +242,7 @@ def _answer(
     joins = None
     if shown is not None:
         name = shown.name or f"{prompt.id_prefix}p0"
-        joins = Joins(shown.handle, name, crc32(prompt.region_id.encode()))
+        joins = Joins(shown.handle, name, joining_number(prompt.region_id))
     return PeopleInImage(
         canvas.image,
         [] if person is None else [person],

@@ -10,13 +10,14 @@ from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
 from adapters.label_studio.drawn_points import DrawnPoint
-from adapters.label_studio.drawn_regions import Warn
+from adapters.label_studio.drawn_regions import Warn, joined_later
 from adapters.label_studio.gathering import Gathered
 from adapters.label_studio.label_names import listed, one_line
 from wholebody.schema import KEYPOINTS, Part
 
 _HANDS = (Part.LEFT_HAND, Part.RIGHT_HAND)
-_Hand: TypeAlias = tuple[str | None, Part]
+_Hand: TypeAlias = tuple[str | None, Part, bool]
+"""Whose it was predicted as, which hand, and whether it was added to them later."""
 _FEWEST = 5  # points of a hand; fewer were dragged under another box one by one
 _NAMED = 3  # keypoints named in a sentence
 
@@ -105,7 +106,7 @@ def _without_second_hands(one: Gathered, warn: Warn) -> list[DrawnPoint]:
     for point in one.points:
         part = KEYPOINTS[point.index].part
         if point.named is not None and part in _HANDS:
-            hands[part][point.owner, KEYPOINTS[point.named].part].append(point)
+            hands[part][point.owner, KEYPOINTS[point.named].part, joined_later(point.id)].append(point)
     gone: set[int] = set()
     for part, drawn in hands.items():
         if len(drawn) < 2:

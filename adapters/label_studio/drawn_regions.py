@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, TypeAlias
+from zlib import crc32
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -10,7 +11,8 @@ from adapters.label_studio.label_names import one_line
 from wholebody.schema import keypoint_index
 
 # Ids of predicted points: p0-nose; in interactive use a8f3-p0-nose; p0-nose-2 where two tags have the keypoint.
-_PREDICTED_ID = re.compile(r"(.*\bp\d+)-(.+?)(?:-\d+)?")
+_PREDICTED_ID = re.compile(r"(.*\bp\d+)-(.+?)(?:-\d+)*")
+_JOINED = re.compile(r"-\d{9}(?:-\d+)?$")
 _OF_PICTURE = re.compile(r"(i\d+-)?(f\d+-)?p\d+")
 _BOX = "-box"
 _MAX_SIZE = 1_000_000  # pixels; larger pictures do not exist
@@ -120,6 +122,16 @@ def predicted_point(region_id: str) -> tuple[str | None, int | None]:
     """Tell from the id of a predicted point whose it is ("p0") and which keypoint; None where it does not say."""
     match = _PREDICTED_ID.fullmatch(region_id)
     return (match[1], keypoint_index(match[2])) if match else (None, None)
+
+
+def joined_later(region_id: str) -> bool:
+    """Tell whether a point or vertex came with a part that a smart tool added to a person who was there."""
+    return _JOINED.search(region_id) is not None
+
+
+def joining_number(drawn_id: str) -> int:
+    """Return the number that the ids of such a part end with: nine digits, which no other id ends with."""
+    return 10**8 + crc32(drawn_id.encode()) % (9 * 10**8)
 
 
 def predicted_box(person: str) -> str:

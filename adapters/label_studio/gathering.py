@@ -17,6 +17,7 @@ from adapters.label_studio.drawn_regions import (
     DrawnRegion,
     Warn,
     is_of_picture,
+    joined_later,
     person_of_box,
     predicted_box,
     predicted_point,
@@ -63,7 +64,7 @@ class Gathered:
 
     def added(self, point: DrawnPoint) -> bool:
         """Tell whether one of their points was not predicted with them."""
-        return point.owner is None or predicted_box(point.owner) != self.name
+        return point.owner is None or predicted_box(point.owner) != self.name or joined_later(point.id)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class LabelingPage:
         return self.browser.evaluate(f"{_ANNOTATION}.selectedRegions.map(region => region.cleanId)")
 
     def hits(self, places: Sequence[Point]) -> list[tuple[str, int | None] | None]:
-        """What clicks at places of the picture, in percent, meet: a region's id and, of bones, the vertex, or nothing."""
+        """What clicks at places, in percent, meet: a region's id and, of bones, the vertex; None: the picture."""
         canvas = self.browser.place(".konvajs-content canvas")
         pixels = [(canvas["width"] * x / 100, canvas["height"] * y / 100) for x, y in places]
         met = [

@@ -1,7 +1,8 @@
 """Round trips: a prediction, a correction as Label Studio stores it, an export, a comparison with what was meant."""
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from adapters.label_studio.annotations import (
     AnnotatedPicture,
     read_people,
 )
+from adapters.label_studio.drawn_regions import joining_number
 from adapters.label_studio.label_meanings import LabelMeanings
+from adapters.label_studio.predictions import Joins, PeopleInImage, Thresholds, prediction
 from tests.unit.corrections_made import (
     SIZE,
     Form,
@@ -469,6 +472,26 @@ class TestAddingAHand:
         ]
 
 
+class TestAskingForAnotherHand:
+    @FORMS
+    def test_the_whole_of_the_added_one_counts_even_over_points_that_were_moved(self, form: Form) -> None:
+        before = predicted([ANNA], form)
+        better = replace(ANNA, keypoints=ANNA.keypoints + np.float32(7))
+        config = label_config(form)
+        joins = Joins("p0-box", "p0", joining_number("Xy3"))
+        asked = frozenset({Part.LEFT_HAND})
+        found = PeopleInImage(config.images[0], [better], SIZE, None, "Xy3-", asked, joins)
+        hand = prediction([found], model_version="v", thresholds=Thresholds(0.3, 0.3))["result"]
+        after = [*moved(before, "p0-left_index_8", 3, 3), *copy.deepcopy(hand)]
+
+        keypoints = ANNA.keypoints.copy()
+        keypoints[LEFT_HAND] = better.keypoints[LEFT_HAND]
+        said = check(after, [Meant(replace(ANNA, keypoints=keypoints))], form, before)
+
+        assert len(said) == 1
+        assert said[0].startswith("p0 has two left hands: the one that was added is kept")
+
+
 class TestBoxesThatAgree:
     """The same height, a width of 385 pixels: moved by a twentieth they agree by 0.905, by a tenth by 0.818."""
 
@@ -614,6 +637,20 @@ class TestOccluded:
         assert (
             check(occluded(before, "p0-left_wrist"), [Meant(ANNA, occluded=[9])], Form.POINTS, before) == []
         )
+
+    def test_a_vertex_that_was_made_a_curved_one(self) -> None:
+        before = predicted([ANNA], Form.BONES)
+        after = copy.deepcopy(before)
+        (thumb,) = [
+            vertex
+            for region in after
+            for vertex in region["value"].get("vertices", ())
+            if vertex["id"] == "p0-left_thumb_4"
+        ]
+        thumb |= {"isBezier": True, "controlPoint1": {"x": 1, "y": 1}, "controlPoint2": {"x": 2, "y": 2}}
+
+        hidden = [LEFT_HAND[4]]
+        assert check(after, [Meant(ANNA, occluded=hidden)], Form.BONES, before) == []
 
     def test_a_persons_box_hides_none_of_their_points(self) -> None:
         before = predicted([ANNA], Form.POINTS)
