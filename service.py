@@ -16,6 +16,7 @@ from adapters.composition import runner_config
 from adapters.event_loop import event_loop_watched
 from adapters.http.cross_origin import CrossOrigin
 from adapters.http.errors import error_response
+from adapters.http.hosts import KnownHosts
 from adapters.http.openapi import complete
 from adapters.http.results import results_response
 from adapters.http.routes import get_routes
@@ -212,4 +213,5 @@ Backend.add_asgi_middleware(
     max_request_bytes=settings.max_request_bytes,
     retry_after_s=retry_after_s,
     cross_origin=CrossOrigin(frozenset(settings.cors_allowed_origins)),
+    hosts=KnownHosts.named(settings.backend_hosts),
 )
