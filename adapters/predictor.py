@@ -17,7 +17,8 @@ from prometheus_client import Gauge
 from adapters import metrics, tracing
 from adapters.admission import Admission
 from adapters.frames import FrameFailure, described, over_frames
-from adapters.label_studio.label_config import ImageControls, LabelConfig, parse_label_config
+from adapters.label_studio.interactive_context import compact_context, is_interactive
+from adapters.label_studio.label_config import ImageControls, LabelConfig, read_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.label_config_video import VideoControls
 from adapters.label_studio.predictions import PeopleInImage, Prediction, Thresholds, prediction
@@ -27,7 +28,6 @@ from adapters.label_studio.prompts import (
     SmartDrawings,
     drawn_on,
     drawn_prompts,
-    is_interactive,
     labelled_as,
     meant_person,
     wanted_part,
@@ -57,6 +57,8 @@ TASKS_IN_HAND = 16
 """Tasks worked on at once, over all requests: enough to keep the networks busy."""
 TASKS_IN_HAND_PER_REQUEST = 12
 """Less than all, so that an annotator's single task need not wait for a whole batch."""
+_BEGUN_AT_ONCE = 100
+"""Of a request with thousands of tasks, before the event loop has a breath."""
 MAX_FRAMES = 1_000
 """Frames of one task. A labeling page with more regions than those have can hardly be used."""
 LASTING_FAILURES: frozenset[str] = frozenset(
@@ -144,16 +146,23 @@ class Predictor:
         project = None if request.project is None else str(request.project)
         own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
         ends_at = time.monotonic() + time_budget_s
-        config = parse_label_config(xml)
-        job = _Job(config, request.params.context, project, own_turns, time_budget_s, ends_at)
+        config = await read_label_config(xml)
+        # In short once, not for each task.
+        context = compact_context(request.params.context)
+        job = _Job(config, context, project, own_turns, time_budget_s, ends_at)
         errands = [_Errand(task, job, TaskProgress()) for task in request.tasks]
-        running = [asyncio.create_task(self._in_turn(errand)) for errand in errands]
+        running: list[asyncio.Task[Slot]] = []
+        try:
+            for errand in errands:
+                running.append(asyncio.create_task(self._in_turn(errand)))
+                if len(running) % _BEGUN_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            if running:
+                await asyncio.wait(running, timeout=max(0.0, ends_at - time.monotonic()))
+        finally:
+            for unfinished in running:
+                unfinished.cancel()
         if running:
-            try:
-                await asyncio.wait(running, timeout=time_budget_s)
-            finally:
-                for unfinished in running:
-                    unfinished.cancel()
             await asyncio.wait(running)
         return [
             self._too_late(errand, time_budget_s) if slot.cancelled() else slot.result()

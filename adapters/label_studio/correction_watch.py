@@ -10,17 +10,17 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from adapters.label_studio import correction_metrics as metrics
 from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, tasks_of
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
 from adapters.label_studio.corrections import Comparison, Outcome, compare
-from adapters.label_studio.schemas import WebhookRequest
+from adapters.label_studio.schemas import Named, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +65,9 @@ def submitted(body: WebhookRequest) -> Submitted | None:
     return Submitted(*cast("list[int]", numbers))
 
 
-def _number(sent: object) -> int | None:
-    number = cast("Mapping[str, Any]", sent).get("id") if isinstance(sent, dict) else None
-    return number if type(number) is int and 0 < number <= _LARGEST_NUMBER else None
+def _number(named: Named) -> int | None:
+    number = named.id if named else None
+    return number if number is not None and 0 < number <= _LARGEST_NUMBER else None
 
 
 def _age_s(updated_at: str) -> float:

@@ -8,7 +8,7 @@ from typing import cast
 # As Label Studio's editor reads it: web/libs/editor/src/utils/data.js, parseValue.
 _VARIABLE = re.compile(r"\$([A-Za-z0-9_\[\].{}]+)")
 _STEP = re.compile(r"[^.\[\]]+")
-_UNNAMED_COLUMN = (
+UNNAMED_COLUMN = (
     "$undefined$"  # Label Studio's key for files that were imported before there was a label config
 )
 
@@ -70,8 +70,8 @@ class TaskValue:
         whole = _VARIABLE.fullmatch(self.text)
         if whole:
             found = _looked_up(data, whole[1])
-            if found is None and set(data) == {_UNNAMED_COLUMN}:
-                return data[_UNNAMED_COLUMN]
+            if found is None and set(data) == {UNNAMED_COLUMN}:
+                return data[UNNAMED_COLUMN]
             return found
         parts = [_looked_up(data, match[1]) for match in _VARIABLE.finditer(self.text)]
         if any(not isinstance(part, str | int) for part in parts):
