@@ -8,16 +8,13 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable
-from functools import cache
-from html import unescape
 from typing import Any
 
 from pydantic import ValidationError
 
 from adapters.label_studio.interactive_context import compact_context
 from adapters.label_studio.schemas import PredictRequest
-from adapters.label_studio.task_value import UNNAMED_COLUMN
+from adapters.label_studio.task_value import keys_read
 
 MEBIBYTE = 2**20
 MAX_MEMORY = 400 * MEBIBYTE
@@ -54,19 +51,23 @@ def compact_request(body: bytes) -> bytes:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         raise UnreadableError(json.dumps({"detail": problems[:_PROBLEMS_TOLD]})) from None
-    short = _written(request, lambda _: True)
+    short = _written(request)
     if values_in(short) > MAX_VALUES:
-        short = _written(request, _may_be_read(request.label_config))
+        # Without a label config, what is predicted has `$image`.
+        short = _written(request, keys_read(request.label_config or '<Image value="$image"/>'))
     if values_in(short) > MAX_VALUES:
         raise TooManyValuesError
     return short
 
 
-def _written(request: PredictRequest, is_needed: Callable[[str], bool]) -> bytes:
-    """Write a request with those keys of the tasks' data that are needed."""
+def _written(request: PredictRequest, keys: frozenset[str] | None = None) -> bytes:
+    """Write a request; with those keys of the tasks' data only, if some are given."""
     content: dict[str, Any] = {
         "tasks": [
-            {"id": task.id, "data": {key: value for key, value in task.data.items() if is_needed(key)}}
+            {
+                "id": task.id,
+                "data": {key: value for key, value in task.data.items() if keys is None or key in keys},
+            }
             for task in request.tasks
         ],
         "project": request.project,
@@ -76,18 +77,10 @@ def _written(request: PredictRequest, is_needed: Callable[[str], bool]) -> bytes
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _may_be_read(label_config: str) -> Callable[[str], bool]:
-    """Return what tells of a key of a task's data whether it may be read: others stand nowhere in the label config."""
-    text = unescape(label_config) or "$image"  # as what is predicted without a label config has it
-
-    @cache
-    def is_needed(key: str) -> bool:
-        return key in text or key == UNNAMED_COLUMN
-
-    return is_needed
-
-
 def _limit_this_process() -> None:
+    # Where memory ends, Rust would write down where it was, for which it needs memory, and sometimes wait for ever.
+    os.environ["RUST_BACKTRACE"] = "0"
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     os.nice(_NICER)
     gc.disable()  # it would look through all values, again and again
     if sys.platform == "linux":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import unescape
 from typing import cast
 
 # As Label Studio's editor reads it: web/libs/editor/src/utils/data.js, parseValue.
@@ -11,6 +12,21 @@ _STEP = re.compile(r"[^.\[\]]+")
 UNNAMED_COLUMN = (
     "$undefined$"  # Label Studio's key for files that were imported before there was a label config
 )
+
+
+_QUOTED = re.compile(r"""=\s*(?:"([^"]*)"|'([^']*)')""")
+
+
+def keys_read(label_config: str) -> frozenset[str]:
+    """Return the keys of tasks' data that may be read with a label config, and perhaps some more, at a glance."""
+    texts = (unescape("".join(match.groups(""))).strip() for match in _QUOTED.finditer(label_config))
+    keys = {UNNAMED_COLUMN}
+    for text in texts:
+        if text.startswith("$"):
+            keys.add(text[1:])
+        for path in _VARIABLE.findall(text):
+            keys |= {path, *_STEP.findall(path)[:1]}
+    return frozenset(keys)
 
 
 class TaskDataError(ValueError):
