@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from prometheus_client import Gauge
@@ -44,6 +45,7 @@ from adapters.prediction_cache.entries import prompt_box
 from adapters.request_context import request_id
 from adapters.status import Status
 from adapters.task_progress import TaskProgress, following, timed_stage
+from adapters.threads import run_in_thread
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
 from wholebody.estimation import NetworkError
@@ -59,6 +61,8 @@ TASKS_IN_HAND_PER_REQUEST = 12
 """Less than all, so that an annotator's single task need not wait for a whole batch."""
 _BEGUN_AT_ONCE = 100
 """Of a request with thousands of tasks, before the event loop has a breath."""
+_FORMATTED_AT_ONCE = 20
+"""People whose regions are made on the spot, in some 20 ms; a clip of a thousand frames has thousands."""
 MAX_FRAMES = 1_000
 """Frames of one task. A labeling page with more regions than those have can hardly be used."""
 LASTING_FAILURES: frozenset[str] = frozenset(
@@ -287,7 +291,7 @@ class Predictor:
             # No failure to show in the status: a task need not fill every tag, and in some projects none does.
             what = f"{error} What else the task has is shown."
             logger.info(Event("tag not filled", what, task=errand.task.id, project=errand.job.project))
-        return self._prediction(found, videos=videos)
+        return await self._prediction(found, videos=videos)
 
     async def _on_image(self, errand: _Errand, image: ImageControls) -> list[PeopleInImage]:
         if image.shows_frames:
@@ -374,7 +378,7 @@ class Predictor:
         """Answer what the annotator drew with the people that they meant, each in a box of our own."""
         place = drawn_on(context)
         if place is None:  # what was drawn has been deleted
-            return self._prediction([])
+            return await self._prediction([])
         image = errand.job.config.image(place.image)
         if image is None:
             raise TaskError("label_config", f"Nothing of ours can be drawn on the image tag '{place.image}'.")
@@ -389,26 +393,30 @@ class Predictor:
             meant = meant_person(found.people, drawn)
             people = [] if meant is None else [found.people[meant]]
             picture = PeopleInImage(image, people, found.size, frame, drawn.last.id_prefix)
-            return self._prediction([picture], only=wanted_part(drawn.last, image))
+            return await self._prediction([picture], only=wanted_part(drawn.last, image))
         pictures: list[PeopleInImage] = []
         for box in self._smart_drawings.waiting_boxes(f"{errand.job.project} {errand.task.id}", drawn):
             found = await self._people.find(fetched, version, prompt_box(*box.box))
             # The networks see somebody in every box; with no keypoint to show, it is empty.
             people = [one for one in found.people if one.scores.max() >= self._thresholds.keypoint]
             pictures.append(PeopleInImage(labelled_as(image, box), people, found.size, frame, box.id_prefix))
-        return self._prediction(pictures)
+        return await self._prediction(pictures)
 
-    def _prediction(
+    async def _prediction(
         self,
         found: Sequence[PeopleInImage],
         only: Part | None = None,
         videos: Sequence[PeopleInVideo] = (),
     ) -> Prediction:
+        make = partial(
+            prediction,
+            found,
+            model_version=self._status.model_version,
+            thresholds=self._thresholds,
+            only=only,
+            videos=videos,
+        )
         with timed_stage("format"):
-            return prediction(
-                found,
-                model_version=self._status.model_version,
-                thresholds=self._thresholds,
-                only=only,
-                videos=videos,
-            )
+            if sum(len(picture.people) for picture in found) <= _FORMATTED_AT_ONCE:
+                return make()
+            return await run_in_thread(make)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -14,10 +15,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from adapters import predictor as predictor_module
 from adapters.admission import Admission
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.label_config_tree import LabelConfigError
-from adapters.label_studio.predictions import Thresholds
+from adapters.label_studio.predictions import Thresholds, prediction
 from adapters.label_studio.schemas import MAX_TASKS, PredictRequest
 from adapters.pictures.source import PictureLimits, PictureSource
 from adapters.prediction_cache.cache import PredictionCache, open_prediction_cache
@@ -633,3 +635,22 @@ async def test_thousands_of_tasks_leave_the_event_loop_its_breath() -> None:
 
     assert slots == [[]] * MAX_TASKS
     assert max(steps) < 0.3 * sum(steps)
+
+
+async def test_the_regions_of_many_people_are_made_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd, or a clip of a thousand frames, has so many that the event loop would stand still."""
+    threads: list[threading.Thread] = []
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread())
+        return prediction(*arguments, **options)
+
+    async def crowd(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
+        return [person(x=number) for number in range(30)]
+
+    monkeypatch.setattr(predictor_module, "prediction", noted)
+    for find, elsewhere in ((one_person, False), (crowd, True)):
+        async with predicting(find) as (predictor, _):
+            (slot,) = await predictor.predict(request(picture()))
+        assert isinstance(slot, dict)
+        assert (threads.pop() is not threading.main_thread()) == elsewhere
