@@ -120,7 +120,8 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(
         64 * MEBIBYTE,
         ge=1024,
-        description="Largest request body, in bytes; larger ones are answered with 413.",
+        description="Largest body of a prediction request, in bytes; larger ones are answered with 413. Those of "
+        "other routes may have 8 MiB.",
     )
     time_budget_seconds: float = Field(
         90.0,
