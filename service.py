@@ -16,12 +16,14 @@ from adapters.composition import runner_config
 from adapters.event_loop import event_loop_watched
 from adapters.http.cross_origin import CrossOrigin
 from adapters.http.errors import error_response
+from adapters.http.hosts import KnownHosts
 from adapters.http.openapi import complete
 from adapters.http.results import results_response
 from adapters.http.routes import get_routes
 from adapters.http.server_protocol import use_server_protocol
 from adapters.http.surface import BasicAuth, Surface
 from adapters.label_studio.api import LabelStudioApi, Patience
+from adapters.label_studio.compact import compact_request
 from adapters.label_studio.correction_watch import CorrectionWatch, correction_watch
 from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.label_studio.schemas import (
@@ -39,7 +41,9 @@ from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.server_processes import is_worker
 from adapters.settings import SettingsError, load_settings
 from adapters.status import NetworkInUse, Status
+from adapters.threads import run_in_thread
 from adapters.tracing import TracingError, configure_tracing, trace_requests
+from runners.apart import run_apart
 from runners.assembly import model_version
 from runners.choice import engines_in_use, networks_of
 from runners.orphans import announce_supervisor, end_with_supervisor
@@ -67,6 +71,9 @@ for runner in (DetectorRunner, PoseRunner):
 
 REQUEST_LIMIT_S = 110
 """Longest that a request may take; Label Studio itself waits 100 s, and predictions are given 90 s."""
+
+COMPACT_LIMIT_S = 40
+"""For cutting a body short that has too many values to be read here; 64 MiB take 4 s of a CPU that is free."""
 
 READY_LIMIT_S = 2
 """A probe must be answered in time, also while a runner starts or hangs."""
@@ -163,7 +170,7 @@ class Backend:
     @bentoml.api(route="/setup")
     async def setup(self, body: SetupRequest, /) -> SetupResponse:
         """Take note of a project and answer with the model version."""
-        note_project(body, status)
+        await note_project(body, status)
         return SetupResponse(model_version=status.model_version)
 
     @bentoml.api(route="/webhook")
@@ -189,6 +196,11 @@ def retry_after_s() -> int | None:
     return seconds
 
 
+async def compact(body: bytes) -> bytes:
+    """Return the body of a prediction request in short."""
+    return await run_in_thread(run_apart, compact_request, body, limit_s=COMPACT_LIMIT_S)
+
+
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document."""
     try:
@@ -212,4 +224,6 @@ Backend.add_asgi_middleware(
     max_request_bytes=settings.max_request_bytes,
     retry_after_s=retry_after_s,
     cross_origin=CrossOrigin(frozenset(settings.cors_allowed_origins)),
+    hosts=KnownHosts.named(settings.backend_hosts),
+    compact=compact,
 )

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from adapters import tracing
+from adapters.library_warnings import LibraryWarnings
 from adapters.request_context import NO_REQUEST, request_id
 from adapters.server_processes import own_name
 
@@ -125,12 +126,15 @@ def configure_logging(level: str, form: LogFormat = "auto") -> None:
 
     Args:
         level: Least level: DEBUG, INFO, WARNING or ERROR. Other packages than ours and BentoML's are heard from
-            WARNING on.
+            WARNING on. Of each kind of their warnings there is a line once in a while.
         form: `auto` is `text` on a terminal and `json` anywhere else.
     """
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler()
     handler.addFilter(_WithRequestId())
+    of_libraries = LibraryWarnings(OUR_PACKAGES)
+    handler.addFilter(of_libraries)
+    of_libraries.take_python_warnings()
     handler.setFormatter(
         _Json()
         if as_json
@@ -149,7 +153,6 @@ def configure_logging(level: str, form: LogFormat = "auto") -> None:
     _listen_to_all_others(handler)
     logging.getLogger(_BENTOML_ERRORS).addFilter(_is_a_fault_here)
     if as_json:
-        logging.captureWarnings(True)
         sys.excepthook = _log_the_end
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from prometheus_client import Gauge
@@ -17,7 +18,8 @@ from prometheus_client import Gauge
 from adapters import metrics, tracing
 from adapters.admission import Admission
 from adapters.frames import FrameFailure, described, over_frames
-from adapters.label_studio.label_config import ImageControls, LabelConfig, parse_label_config
+from adapters.label_studio.interactive_context import compact_context, is_interactive
+from adapters.label_studio.label_config import ImageControls, LabelConfig, read_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.label_config_video import VideoControls
 from adapters.label_studio.label_meanings import LabelMeanings
@@ -28,7 +30,6 @@ from adapters.label_studio.prompts import (
     SmartDrawings,
     drawn_on,
     drawn_prompts,
-    is_interactive,
 )
 from adapters.label_studio.schemas import PredictRequest, Task
 from adapters.label_studio.shown_people import shown_people, shown_result
@@ -43,6 +44,7 @@ from adapters.request_context import request_id
 from adapters.smart_tools import Canvas, SmartTools
 from adapters.status import Status
 from adapters.task_progress import TaskProgress, following, timed_stage
+from adapters.threads import run_in_thread
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
 from wholebody.estimation import NetworkError
@@ -55,6 +57,10 @@ TASKS_IN_HAND = 16
 """Tasks worked on at once, over all requests: enough to keep the networks busy."""
 TASKS_IN_HAND_PER_REQUEST = 12
 """Less than all, so that an annotator's single task need not wait for a whole batch."""
+_BEGUN_AT_ONCE = 100
+"""Of a request with thousands of tasks, before the event loop has a breath."""
+_FORMATTED_AT_ONCE = 20
+"""People whose regions are made on the spot, in some 20 ms; a clip of a thousand frames has thousands."""
 MAX_FRAMES = 1_000
 """Frames of one task. A labeling page with more regions than those have can hardly be used."""
 LASTING_FAILURES: frozenset[str] = frozenset(
@@ -143,16 +149,23 @@ class Predictor:
         project = None if request.project is None else str(request.project)
         own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
         ends_at = time.monotonic() + time_budget_s
-        config = parse_label_config(xml)
-        job = _Job(config, request.params.context, project, own_turns, time_budget_s, ends_at)
+        config = await read_label_config(xml)
+        # In short once, not for each task.
+        context = compact_context(request.params.context)
+        job = _Job(config, context, project, own_turns, time_budget_s, ends_at)
         errands = [_Errand(task, job, TaskProgress()) for task in request.tasks]
-        running = [asyncio.create_task(self._in_turn(errand)) for errand in errands]
+        running: list[asyncio.Task[Slot]] = []
+        try:
+            for errand in errands:
+                running.append(asyncio.create_task(self._in_turn(errand)))
+                if len(running) % _BEGUN_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            if running:
+                await asyncio.wait(running, timeout=max(0.0, ends_at - time.monotonic()))
+        finally:
+            for unfinished in running:
+                unfinished.cancel()
         if running:
-            try:
-                await asyncio.wait(running, timeout=time_budget_s)
-            finally:
-                for unfinished in running:
-                    unfinished.cancel()
             await asyncio.wait(running)
         return [
             self._too_late(errand, time_budget_s) if slot.cancelled() else slot.result()
@@ -277,7 +290,7 @@ class Predictor:
             # No failure to show in the status: a task need not fill every tag, and in some projects none does.
             what = f"{error} What else the task has is shown."
             logger.info(Event("tag not filled", what, task=errand.task.id, project=errand.job.project))
-        return self._prediction(found, videos=videos)
+        return await self._prediction(found, videos=videos)
 
     async def _on_image(self, errand: _Errand, image: ImageControls) -> list[PeopleInImage]:
         if image.shows_frames:
@@ -364,7 +377,7 @@ class Predictor:
         """Answer what the annotator drew with the people that they meant, each in a box of our own."""
         place = drawn_on(context)
         if place is None:  # what was drawn has been deleted
-            return self._prediction([])
+            return await self._prediction([])
         image = errand.job.config.image(place.image)
         if image is None:
             raise TaskError("label_config", f"Nothing of ours can be drawn on the image tag '{place.image}'.")
@@ -381,21 +394,25 @@ class Predictor:
             return Canvas(image, frame, fetched, shown, version)
 
         # Thousands of regions take a moment to read: not on the event loop.
-        canvas = await asyncio.to_thread(on_page)
+        canvas = await run_in_thread(on_page)
         if isinstance(drawn.last, PointPrompt):
-            return self._prediction([await self._smart_tools.on_point(canvas, drawn)])
+            return await self._prediction([await self._smart_tools.on_point(canvas, drawn)])
         waiting = self._smart_drawings.waiting_boxes(f"{errand.job.project} {errand.task.id}", drawn)
-        return self._prediction([await self._smart_tools.on_box(canvas, box) for box in waiting])
+        return await self._prediction([await self._smart_tools.on_box(canvas, box) for box in waiting])
 
-    def _prediction(
+    async def _prediction(
         self,
         found: Sequence[PeopleInImage],
         videos: Sequence[PeopleInVideo] = (),
     ) -> Prediction:
+        make = partial(
+            prediction,
+            found,
+            model_version=self._status.model_version,
+            thresholds=self._thresholds,
+            videos=videos,
+        )
         with timed_stage("format"):
-            return prediction(
-                found,
-                model_version=self._status.model_version,
-                thresholds=self._thresholds,
-                videos=videos,
-            )
+            if sum(len(picture.people) for picture in found) <= _FORMATTED_AT_ONCE:
+                return make()
+            return await run_in_thread(make)

@@ -8,6 +8,7 @@ from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.http.cross_origin import as_origin
+from adapters.http.hosts import as_host_pattern
 from adapters.label_studio.credentials import token_kind
 from adapters.log_lines import LogFormat
 from adapters.pictures.guard import AddressPolicy
@@ -29,6 +30,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
     backend_port: int = Field(9090, ge=1, le=65535, description="Port of the service.")
+    backend_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated names by which browsers reach this service, such as `pose.example.org` or "
+        "`*.example.org`. Needed for names with dots and without a password only: IP addresses, `localhost`, names of "
+        "one word and the machine's own are known. Label Studio and other programs may use any name.",
+    )
     mode: Literal["embedded", "lightweight", "balanced", "performance"] = Field(
         "embedded",
         description="Which networks find the keypoints: `embedded` (weights from the Python package index alone), "
@@ -113,7 +120,8 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(
         64 * MEBIBYTE,
         ge=1024,
-        description="Largest request body, in bytes; larger ones are answered with 413.",
+        description="Largest body of a prediction request, in bytes; larger ones are answered with 413. Those of "
+        "other routes may have 8 MiB.",
     )
     time_budget_seconds: float = Field(
         90.0,
@@ -144,7 +152,7 @@ class Settings(BaseSettings):
     def _upper_case(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allowed_image_hosts", "cors_allowed_origins", mode="before")
+    @field_validator("backend_hosts", "allowed_image_hosts", "cors_allowed_origins", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return (
@@ -179,6 +187,11 @@ class Settings(BaseSettings):
     def _readable_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         AddressPolicy.of(None, value)
         return value
+
+    @field_validator("backend_hosts")
+    @classmethod
+    def _host_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(as_host_pattern(text) for text in value)
 
     @field_validator("cors_allowed_origins")
     @classmethod

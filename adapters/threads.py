@@ -27,3 +27,6 @@ async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         if not running.cancelled():
             running.exception()  # seen: the caller is told of the cancellation
         raise
+    finally:
+        # It holds the error, whose traceback holds this frame: what was worked on would stay until the next collection.
+        del running

@@ -6,7 +6,9 @@
 - never notices a worker that hangs,
 - at SIGTERM ends the runners together with the service that needs them, so that requests in hand fail; and forgets a
   SIGTERM that comes while it is starting a worker,
-- leaves the port open until the last worker is gone, so that new callers wait for nobody.
+- leaves the port open until the last worker is gone, so that new callers wait for nobody,
+- takes commands, to start any program among others, from whoever connects to a TCP port of this machine; and where
+  BentoML takes the system for WSL, or BENTOML_NO_UDS is set, so do its runners, as pickles.
 
 There is no setting for any of that, so the supervisor's class is replaced by one that is derived from it. BentoML is
 pinned to the version this was written for.
@@ -18,8 +20,10 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 from typing import Any
 
+import _bentoml_impl.server.serving as bentoml_serving
 from bentoml._internal.utils import circus as bentoml_circus
 from circus.exc import ConflictError
 from circus.process import DEAD_OR_ZOMBIE
@@ -45,8 +49,11 @@ _RUNNER_PREFIX = "service_"
 
 
 def supervise() -> None:
-    """Make the server that BentoML is about to start in this process watch its workers."""
+    """Make the server that BentoML is about to start in this process watch its workers, and listen on one port only."""
     bentoml_circus.Arbiter = WatchfulArbiter
+    serving: Any = bentoml_serving
+    serving.IS_WSL = False  # today's has Unix sockets
+    os.environ.pop("BENTOML_NO_UDS", None)
 
 
 _Arbiter: Any = bentoml_circus.Arbiter  # its types are not what it does: `stop` returns something to wait for
@@ -61,7 +68,13 @@ class WatchfulArbiter(_Arbiter):
     _stopping: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # Its mode is 0700. The supervisor's own plugins need the sockets, or there would be none.
+        self._control = tempfile.TemporaryDirectory(prefix="bentoml-ctl-", ignore_cleanup_errors=True)
+        endpoints = {
+            "endpoint": f"ipc://{self._control.name}/commands",
+            "pubsub_endpoint": f"ipc://{self._control.name}/events",
+        }
+        super().__init__(*args, **{**kwargs, **endpoints})
         self._ending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._missed: dict[int, int] = {}  # by process; who has never answered is still loading its networks
@@ -140,6 +153,7 @@ class WatchfulArbiter(_Arbiter):
                 break
         if self._probing is not None:
             self._probing.cancel()
+        self._control.cleanup()
 
 
 async def _answers(listening: socket.socket) -> bool:

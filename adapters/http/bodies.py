@@ -19,9 +19,10 @@ MAX_BRACKETS = 1_000_000
 LONGEST_SILENCE_S = 10.0
 """Between two pieces of a body; Label Studio sends its own in one go."""
 
-OPEN_MAX_BYTES = 8 * MEBIBYTE
-"""For routes that need no password: an annotation of fifty people has 2 MiB."""
-OPEN_MAX_BRACKETS = 100_000
+SMALL_MAX_BYTES = 8 * MEBIBYTE
+"""For routes that take no tasks: an annotation of fifty people has 2 MiB, the longest label config 4."""
+SMALL_MAX_BRACKETS = 100_000
+SMALL_MAX_COMMAS = 600_000
 BODIES_AT_ONCE = 4
 """So many bodies of the largest size may be held at once; of smaller ones accordingly more."""
 
@@ -42,12 +43,12 @@ class BodyLimits:
     max_brackets: int = MAX_BRACKETS
     silence_s: float = LONGEST_SILENCE_S
 
-    def for_everybody(self) -> "BodyLimits":
-        """Return the limits of routes that need no password."""
+    def for_small_bodies(self) -> "BodyLimits":
+        """Return the limits of routes that take no tasks, some of them without a password."""
         return BodyLimits(
-            min(self.max_bytes, OPEN_MAX_BYTES),
-            self.max_commas,
-            min(self.max_brackets, OPEN_MAX_BRACKETS),
+            min(self.max_bytes, SMALL_MAX_BYTES),
+            min(self.max_commas, SMALL_MAX_COMMAS),
+            min(self.max_brackets, SMALL_MAX_BRACKETS),
             self.silence_s,
         )
 
@@ -111,7 +112,13 @@ class LimitedBody:
         self._taken = 0
         self._commas = 0
         self._brackets = 0
+        self._escapes = 0
         self._complete = False
+
+    @property
+    def values(self) -> int:
+        """About how many values and escapes its JSON has so far."""
+        return self._commas + self._brackets + self._escapes
 
     async def receive(self) -> Message:
         """ASGI's receive.
@@ -154,6 +161,7 @@ class LimitedBody:
             return self._limits.too_large()
         self._commas += piece.count(b",")
         self._brackets += piece.count(b"{") + piece.count(b"[")
+        self._escapes += piece.count(b"\\")
         if self._brackets > self._limits.max_brackets or self._commas > self._limits.max_commas:
             return error_response(
                 413,

@@ -12,7 +12,7 @@ from adapters.pictures.errors import PictureError
 _METHODS = "GET, POST"
 _REQUEST_HEADERS = "Authorization, Content-Type, X-Request-ID"
 _ANSWER_HEADERS = "Retry-After, X-Request-ID"
-_OTHER_SITES = {"cross-site", "same-site"}
+_OWN_SITE = {"same-origin", "none"}
 
 
 def as_origin(text: str) -> str:
@@ -58,9 +58,16 @@ class CrossOrigin:
         """Tell whether a browser sent this for a page of another site that is not allowed.
 
         Browsers send some requests without asking first, also with a password that they know. Label Studio and
-        other programs send no Sec-Fetch-Site.
+        other programs send neither Sec-Fetch-Site nor Origin.
         """
-        return headers.get("sec-fetch-site") in _OTHER_SITES and headers.get("origin") not in self.allowed
+        origin = headers.get("origin")
+        if origin in self.allowed:
+            return False
+        site = headers.get("sec-fetch-site")
+        if site is not None:  # it knows better than we, whom a proxy may have told another Host
+            return site not in _OWN_SITE
+        # Browsers leave it out where this service is plain http, and not on their own machine.
+        return origin is not None and not _is_own(origin, headers.get("host", ""))
 
     def answer_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """Return what lets the page that asked read the answer; nothing for all others."""
@@ -75,3 +82,12 @@ class CrossOrigin:
             (b"access-control-allow-origin", origin.encode("latin-1")),
             (b"access-control-expose-headers", _ANSWER_HEADERS.encode()),
         ]
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Tell whether an origin is this service's own, whose Host header is given; a proxy may have taken the TLS off."""
+    scheme = origin.partition("://")[0]
+    try:
+        return origin_of(parse_web_address(origin)) == origin_of(parse_web_address(f"{scheme}://{host}"))
+    except PictureError:
+        return False

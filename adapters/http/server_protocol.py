@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters import metrics
 from adapters.http.errors import error_response
+from adapters.http.framing import FramingError, StrictReceiveBuffer
 from adapters.http.security_headers import missing_security_headers
 from adapters.log_lines import Event
 from adapters.request_context import request_id
@@ -32,6 +33,7 @@ _SENTENCES = {
     HTTPStatus.BAD_REQUEST: "This is not a proper HTTP/1.1 request.",
     HTTPStatus.REQUEST_TIMEOUT: "The headers of the request did not come in time.",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers of the request are too large; send fewer or shorter ones.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "This version of HTTP is not understood.",
     HTTPStatus.NOT_IMPLEMENTED: "This Transfer-Encoding is not understood; send the body as it is, or chunked.",
 }
 
@@ -40,6 +42,11 @@ class ServerProtocol(H11Protocol):
     """One connection."""
 
     _head_deadline: asyncio.TimerHandle | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        connection: Any = self.conn
+        connection._receive_buffer = StrictReceiveBuffer()  # h11 has no stricter way to read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
@@ -67,7 +74,8 @@ class ServerProtocol(H11Protocol):
         """Answer what is not a request; called where the error is caught."""
         error = sys.exc_info()[1]
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
-        self._refuse(HTTPStatus(hint) if hint in _SENTENCES else HTTPStatus.BAD_REQUEST)
+        status = HTTPStatus(hint) if hint in _SENTENCES else HTTPStatus.BAD_REQUEST
+        self._refuse(status, str(error) if isinstance(error, FramingError) else _SENTENCES[status])
 
     def _should_upgrade(self) -> bool:
         """Take a request to become a WebSocket as the request that it also is; the surface would not see the other."""
@@ -89,22 +97,22 @@ class ServerProtocol(H11Protocol):
         if self.transport.is_closing():
             return
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, _SENTENCES[HTTPStatus.REQUEST_TIMEOUT])
         else:  # nothing came, or the answer was given already
             self.transport.close()
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             token = request_id.set(uuid.uuid4().hex[:16])
             try:
-                self._answer(status)
+                self._answer(status, detail)
             finally:
                 request_id.reset(token)
         self.transport.close()
 
-    def _answer(self, status: HTTPStatus) -> None:
+    def _answer(self, status: HTTPStatus, detail: str) -> None:
         """Answer, count and log what the surface never sees, as it does with what it sees."""
-        response: Response = error_response(status, _SENTENCES[status], {"Connection": "close"})
+        response: Response = error_response(status, detail, {"Connection": "close"})
         headers = [*response.raw_headers, (b"x-request-id", request_id.get().encode())]
         headers += missing_security_headers(headers)
         for event in (
@@ -114,7 +122,7 @@ class ServerProtocol(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         metrics.requests_total().labels(route="other", status=str(status.value)).inc()
-        logger.info(Event("answered", _SENTENCES[status], status=status.value))
+        logger.info(Event("answered", detail, status=status.value))
 
 
 def protocol_of_this_process(*arguments: Any, **options: Any) -> asyncio.Protocol:

@@ -24,6 +24,8 @@ from adapters.http.bodies import BODIES_AT_ONCE, BodyLimits, BodyRefusedError, H
 from adapters.http.cross_origin import CrossOrigin
 from adapters.http.disconnects import run_while_connected
 from adapters.http.errors import detail_in_our_shape, detail_of, error_response
+from adapters.http.heavy_bodies import Compact, CompactBody
+from adapters.http.hosts import KnownHosts
 from adapters.http.security_headers import RawHeaders, missing_security_headers
 from adapters.log_lines import Event
 from adapters.request_context import request_id
@@ -100,6 +102,8 @@ class Surface:
         max_request_bytes: Largest body of a request.
         retry_after_s: Tells after how many seconds to come again with work, or None if it is welcome now.
         cross_origin: Whose pages may ask from a browser.
+        hosts: By which names browsers may reach the service.
+        compact: Cuts the body of a prediction request short; without it, all are read as they come.
         answer_limit_s: Seconds for a whole request.
     """
 
@@ -112,18 +116,22 @@ class Surface:
         max_request_bytes: int,
         retry_after_s: Callable[[], int | None],
         cross_origin: CrossOrigin = CrossOrigin(),  # noqa: B008 - frozen
+        hosts: KnownHosts = KnownHosts(),  # noqa: B008 - frozen
+        compact: Compact | None = None,
         answer_limit_s: float = ANSWER_LIMIT_S,
     ) -> None:
         self._app = app
         self._routes = routes
         self._auth = auth
         self._limits = BodyLimits(max_request_bytes)
-        self._open_limits = self._limits.for_everybody()
+        self._small_limits = self._limits.for_small_bodies()
         # Apart, so that nobody without a password can take the place of those with one.
         self._held = HeldBytes(BODIES_AT_ONCE * self._limits.max_bytes)
-        self._open_held = HeldBytes(BODIES_AT_ONCE * self._open_limits.max_bytes)
+        self._open_held = HeldBytes(BODIES_AT_ONCE * self._small_limits.max_bytes)
         self._retry_after_s = retry_after_s
         self._cross_origin = cross_origin
+        self._hosts = hosts
+        self._compact = compact
         self._answer_limit_s = answer_limit_s
         self._begin_at_zero()
 
@@ -177,16 +185,17 @@ class Surface:
             request_id.reset(token)
 
     async def _ask_bentoml(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        open_to_all = scope["path"] == WEBHOOK
+        path = scope["path"]
         body = LimitedBody(
             receive,
-            self._open_limits if open_to_all else self._limits,
-            self._open_held if open_to_all else self._held,
+            self._limits_of(path),
+            self._open_held if path == WEBHOOK else self._held,
             answer.refuse,
         )
+        short = CompactBody(body, self._compact, answer.refuse) if self._compact and path == WORK else body
         try:
             async with asyncio.timeout(self._answer_limit_s):
-                if not await run_while_connected(self._app, scope, body.receive, answer.send):
+                if not await run_while_connected(self._app, scope, short.receive, answer.send):
                     answer.status = CALLER_GONE
         except BodyRefusedError:
             pass  # answered where it was raised
@@ -198,6 +207,9 @@ class Surface:
             )
         finally:
             body.release()
+
+    def _limits_of(self, path: str) -> BodyLimits:
+        return self._limits if path == WORK else self._small_limits
 
     def _count(self, path: str, status: int, seconds: float) -> None:
         # Callers choose paths: a label for each would grow without bound.
@@ -218,14 +230,22 @@ class Surface:
     def _not_allowed(self, request: Request) -> Response | None:
         """Refuse who may not ask. Like all that follows it looks at the headers only, so it costs next to nothing."""
         # Not of request.url: that is put together from the Host header too, and read again.
-        open_to_all = request.scope["path"] in OPEN_TO_ALL
-        if self._auth and not open_to_all and not self._auth.admits(request.headers.get("authorization")):
+        path = request.scope["path"]
+        needs_password = self._auth is not None and path not in OPEN_TO_ALL
+        if needs_password and self._auth and not self._auth.admits(request.headers.get("authorization")):
             return error_response(
                 401,
                 "This backend asks for a user name and a password: set them in Label Studio at the model, under "
                 "'Basic authentication'.",
                 {"WWW-Authenticate": 'Basic realm="rtmlib-ml-backend"'},
             )
+        # A browser sends the password to the names only that somebody has typed it for.
+        if not needs_password and path not in PROBES:
+            unknown = self._hosts.unknown(request.headers)
+            if unknown is not None:
+                return error_response(
+                    403, f"Browsers may not reach this service as '{unknown}'; name that in BACKEND_HOSTS."
+                )
         if request.method == "POST" and self._cross_origin.keeps_out(request.headers):
             return error_response(
                 403, "Pages of other sites may not ask; name this page's origin in CORS_ALLOWED_ORIGINS."
@@ -253,13 +273,14 @@ class Surface:
                 f"There is more work waiting than can be done in time; come again in {seconds} s.",
                 {"Retry-After": str(seconds)},
             )
-        limits = self._open_limits if path == WEBHOOK else self._limits
+        limits = self._limits_of(path)
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > limits.max_bytes:
             return limits.too_large()
         if request.method == "POST":
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if content_type not in JSON_TYPES:
+            # Of a page, not even without a type: browsers send such a body for a page of another site.
+            if content_type not in JSON_TYPES or (not content_type and "origin" in request.headers):
                 return error_response(415, "Send JSON, and say so: Content-Type: application/json.")
             if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
                 return error_response(415, "Send the JSON as it is, without Content-Encoding.")

@@ -11,11 +11,11 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from adapters.label_studio import correction_metrics as metrics
 from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, tasks_of
@@ -23,7 +23,7 @@ from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
 from adapters.label_studio.corrections import Comparison, Outcome, compare
 from adapters.label_studio.label_config import LabelConfigError, parse_label_config
 from adapters.label_studio.label_meanings import LabelMeanings
-from adapters.label_studio.schemas import WebhookRequest
+from adapters.label_studio.schemas import Named, WebhookRequest
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +70,9 @@ def submitted(body: WebhookRequest) -> Submitted | None:
     return Submitted(*cast("list[int]", numbers))
 
 
-def _number(sent: object) -> int | None:
-    number = cast("Mapping[str, Any]", sent).get("id") if isinstance(sent, dict) else None
-    return number if type(number) is int and 0 < number <= _LARGEST_NUMBER else None
+def _number(named: Named) -> int | None:
+    number = named.id if named else None
+    return number if number is not None and 0 < number <= _LARGEST_NUMBER else None
 
 
 def _age_s(updated_at: str) -> float:

@@ -4,9 +4,11 @@ Tag and attribute names follow Label Studio (https://labelstud.io/tags/) and, fo
 attributes that users know from its YOLO backend.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache, partial
 from typing import TypeVar
 from xml.etree.ElementTree import Element
 
@@ -31,7 +33,11 @@ from adapters.label_studio.label_config_tags import (
     no_labels,
     predicted_values,
 )
-from adapters.label_studio.label_config_tree import LabelConfigError, label_config_tree
+from adapters.label_studio.label_config_tree import (
+    MAX_CHARACTERS,
+    LabelConfigError,
+    label_config_tree,
+)
 from adapters.label_studio.label_config_video import video_controls
 from adapters.label_studio.label_names import (
     listed,
@@ -55,9 +61,11 @@ __all__ = [
     "SkeletonControl",
     "SkeletonLabel",
     "parse_label_config",
+    "read_label_config",
 ]
 
 _CONFIGS_KEPT = 32
+_SMALL = 50_000  # characters that are read on the spot, in some 10 ms; one with all keypoints has 10,000
 _MAX_POINT_SIZE = 1_000.0  # pixels
 Ours = TypeVar("Ours", int, Tree)
 Owned = TypeVar("Owned", ControlTag, KeypointControl, SkeletonControl, PartLabel)
@@ -75,6 +83,23 @@ def parse_label_config(xml: str) -> LabelConfig:
         LabelConfigError: The text is empty, not XML, declares a document type or entities, or is too large.
     """
     return _Reading(label_config_tree(xml)).config()
+
+
+async def read_label_config(xml: str) -> LabelConfig:
+    """Read a label config as `parse_label_config` does, off the event loop if it is large.
+
+    Raises:
+        LabelConfigError: See there.
+    """
+    if len(xml) <= _SMALL or len(xml) > MAX_CHARACTERS:  # which is an error at once
+        return parse_label_config(xml)
+    return await asyncio.get_running_loop().run_in_executor(_reader(), parse_label_config, xml)
+
+
+@cache
+def _reader() -> ThreadPoolExecutor:
+    """One thread: more would only take turns, and the event loop would be one of many to have its turn."""
+    return ThreadPoolExecutor(1, "label-config")
 
 
 class _Reading:

@@ -22,12 +22,11 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.label_studio.interactive_context import frame_of, last_and_waiting, tags_of, text_of
 from adapters.label_studio.label_config import ImageControls
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, SKELETON, Part
 
-_MAX_REGIONS_READ = 20_000
-_MAX_EARLIER = 1_000
 _MAX_WAITING = 50  # drawings answered at once; nobody draws more before accepting any
 _MAX_REMEMBERED = 10_000
 _SEARCHED_PARTS = frozenset((Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE))
@@ -128,21 +127,13 @@ def _id_prefix(region_id: str) -> str:
     return f"{re.sub('[^A-Za-z0-9_-]', '', region_id)[:40] or 'drawn'}-"
 
 
-def is_interactive(context: Mapping[str, object]) -> bool:
-    """Tell whether a request comes from a smart tool.
-
-    It also comes when a drawing was deleted, with what is left of them: there may be nothing to answer.
-    """
-    return isinstance(context.get("result"), list)
-
-
 def drawn_on(context: Mapping[str, object]) -> DrawnOn | None:
     """Return where the annotator drew; None where nothing was drawn.
 
     It is needed before `drawn_prompts`, to know which of a task's pictures to fetch.
     """
-    region = _last_drawn(context)
-    return None if region is None else DrawnOn(_text(region, "to_name"), _frame(region))
+    drawn = last_and_waiting(context)
+    return DrawnOn(text_of(drawn[-1], "to_name"), frame_of(drawn[-1])) if drawn else None
 
 
 def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
@@ -159,19 +150,17 @@ def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
         PromptError: What was drawn last is no rectangle or keypoint with finite numbers, lies outside the
             picture, or was drawn on the picture turned in the editor. Earlier regions of this kind are passed over.
     """
-    region = _last_drawn(context)
-    if region is None:
+    drawn = last_and_waiting(context)
+    if not drawn:
         return None
-    last = _prompt(region, size)
+    last = _prompt(drawn[-1], size)
     earlier: list[BoxPrompt | PointPrompt] = []
-    for other in _drawn(context):
-        if other is region or _place(other) != _place(region) or not _may_wait(other):
-            continue
+    for other in drawn[:-1]:
         try:
             earlier.append(_prompt(other, size))
         except PromptError:
             continue
-    return Drawn(last, tuple(earlier[-_MAX_EARLIER:]))
+    return Drawn(last, tuple(earlier))
 
 
 class SmartDrawings:
@@ -207,51 +196,8 @@ class SmartDrawings:
         return waiting
 
 
-def _may_wait(region: Mapping[str, object]) -> bool:
-    """Tell whether a region may be waiting for an answer: of points, only those of a smart tool have `is_positive`.
-
-    Points that were accepted or set by hand earlier are finished work, and say nothing about what is meant now.
-    """
-    if _text(region, "type") not in {"keypointlabels", "keypoint"}:
-        return True
-    value = region.get("value")
-    return "is_positive" in region or (isinstance(value, Mapping) and "is_positive" in value)
-
-
-def _drawn(context: Mapping[str, object]) -> list[Mapping[str, object]]:
-    result = context.get("result")
-    if not isinstance(result, list):
-        return []
-    regions = cast(list[object], result)[-_MAX_REGIONS_READ:]
-    mappings = [cast(Mapping[str, object], region) for region in regions if isinstance(region, Mapping)]
-    return [region for region in mappings if region.get("origin") == "manual" and region.get("score") is None]
-
-
-def _last_drawn(context: Mapping[str, object]) -> Mapping[str, object] | None:
-    drawn = _drawn(context)
-    return drawn[-1] if drawn else None
-
-
-def _text(region: Mapping[str, object], key: str) -> str:
-    value = region.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _tags(region: Mapping[str, object]) -> tuple[str, str]:
-    return _text(region, "from_name"), _text(region, "to_name")
-
-
-def _frame(region: Mapping[str, object]) -> int:
-    frame = region.get("item_index")
-    return frame if isinstance(frame, int) and frame >= 0 else 0
-
-
-def _place(region: Mapping[str, object]) -> tuple[str, str, int]:
-    return (*_tags(region), _frame(region))
-
-
 def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt:
-    kind = _text(region, "type")
+    kind = text_of(region, "type")
     if _number({"image_rotation": region.get("image_rotation") or 0}, "image_rotation") % 360:
         # Its numbers are of the turned picture, and so would those of an answer have to be.
         raise PromptError("The picture was turned in the editor; turn it back and draw again.")
@@ -260,7 +206,7 @@ def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt
     names = value.get(kind)
     first = cast(list[object], names)[0] if isinstance(names, list) and names else ""
     label = first if isinstance(first, str) else ""
-    place = (_text(region, "id"), *_tags(region), label)
+    place = (text_of(region, "id"), *tags_of(region), label)
     if kind in {"rectanglelabels", "rectangle"}:
         return BoxPrompt(*place, _box(value, size))
     if kind in {"keypointlabels", "keypoint"}:

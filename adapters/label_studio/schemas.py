@@ -6,7 +6,17 @@ null stands for "not given". Secrets are `SecretStr`, so that no log or error me
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SecretStr,
+    Strict,
+)
+from pydantic_core import CoreSchema, core_schema
 
 MAX_TASKS = 10_000
 """Largest number of tasks in one request. "Retrieve predictions" sends the whole selection at once."""
@@ -106,17 +116,33 @@ class SetupRequest(_Body):
     )
     hostname: Text = Field("", examples=["https://label-studio.example.com"])
     access_token: SecretStr | None = None
-    # Free text or JSON of the operator's making; it may hold secrets, so it is never shown.
-    extra_params: Any = Field(None, repr=False)
+
+
+class _Named(_Body):
+    id: Annotated[int, Strict()] | None = None
+
+
+class _NoneIfOther:
+    """Takes what is of another type for null, without a look at what is in it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {}
+
+
+Named = Annotated[_Named | None, _NoneIfOther()]
+"""The id of an object that may be anything, and large: nothing else of it becomes a Python object."""
 
 
 class WebhookRequest(_Body):
     """Body of `POST /webhook`: any JSON object. What an event carries depends on its action."""
 
     action: str | None = Field(None, examples=["ANNOTATION_CREATED"])
-    project: Any = None
-    annotation: Any = None
-    task: Any = None
+    project: Named = None
+    annotation: Named = None
+    task: Named = None
 
 
 class RegionBody(_Body):

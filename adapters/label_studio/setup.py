@@ -2,7 +2,7 @@
 
 import logging
 
-from adapters.label_studio.label_config import parse_label_config
+from adapters.label_studio.label_config import read_label_config
 from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.label_studio.schemas import SetupRequest
 from adapters.log_lines import Event
@@ -11,21 +11,21 @@ from adapters.status import Status
 logger = logging.getLogger(__name__)
 
 
-def note_project(request: SetupRequest, status: Status) -> None:
+async def note_project(request: SetupRequest, status: Status) -> None:
     """Keep what a project's label config lacks for /status, and log what is new of it, a line each.
 
     /setup itself never fails for it: Label Studio would show "Error" and nothing else.
     """
-    problems = _problems(request.label_config)
+    problems = await _problems(request.label_config)
     if status.label_config_read(str(request.project), problems):
         for problem in problems:
             logger.warning(Event("label config", problem, project=request.project))
 
 
-def _problems(label_config: str) -> list[str]:
+async def _problems(label_config: str) -> list[str]:
     if not label_config:
         return []
     try:
-        return list(parse_label_config(label_config).sentences)
+        return list((await read_label_config(label_config)).sentences)
     except LabelConfigError as error:
         return [str(error)]

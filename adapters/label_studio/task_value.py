@@ -3,14 +3,30 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import unescape
 from typing import cast
 
 # As Label Studio's editor reads it: web/libs/editor/src/utils/data.js, parseValue.
 _VARIABLE = re.compile(r"\$([A-Za-z0-9_\[\].{}]+)")
 _STEP = re.compile(r"[^.\[\]]+")
-_UNNAMED_COLUMN = (
+UNNAMED_COLUMN = (
     "$undefined$"  # Label Studio's key for files that were imported before there was a label config
 )
+
+
+_QUOTED = re.compile(r"""=\s*(?:"([^"]*)"|'([^']*)')""")
+
+
+def keys_read(label_config: str) -> frozenset[str]:
+    """Return the keys of tasks' data that may be read with a label config, and perhaps some more, at a glance."""
+    texts = (unescape("".join(match.groups(""))).strip() for match in _QUOTED.finditer(label_config))
+    keys = {UNNAMED_COLUMN}
+    for text in texts:
+        if text.startswith("$"):
+            keys.add(text[1:])
+        for path in _VARIABLE.findall(text):
+            keys |= {path, *_STEP.findall(path)[:1]}
+    return frozenset(keys)
 
 
 class TaskDataError(ValueError):
@@ -70,8 +86,8 @@ class TaskValue:
         whole = _VARIABLE.fullmatch(self.text)
         if whole:
             found = _looked_up(data, whole[1])
-            if found is None and set(data) == {_UNNAMED_COLUMN}:
-                return data[_UNNAMED_COLUMN]
+            if found is None and set(data) == {UNNAMED_COLUMN}:
+                return data[UNNAMED_COLUMN]
             return found
         parts = [_looked_up(data, match[1]) for match in _VARIABLE.finditer(self.text)]
         if any(not isinstance(part, str | int) for part in parts):

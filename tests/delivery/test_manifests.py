@@ -346,7 +346,7 @@ class TestEnvironments:
             ("staging", ["rtmlib-staging.gawron.cloud", "rtmlib-staging.fh-swf.cloud"]),
         ],
     )
-    def test_routes_and_certificate_name_the_hosts(
+    def test_routes_certificate_and_settings_name_the_hosts(
         self, render: Render, environment: str, hosts: list[str]
     ) -> None:
         manifests = render(environment)
@@ -354,6 +354,9 @@ class TestEnvironments:
         rules = [r["match"] for m in manifests if m["kind"] == "IngressRoute" for r in m["spec"]["routes"]]
         assert len(rules) == 3
         assert [re.findall(r"Host\(`([^`]+)`\)", rule) for rule in rules] == [hosts] * 3
+        (container,) = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+        variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert variables["BACKEND_HOSTS"] == ",".join(hosts), "or browsers would be refused"
 
     @pytest.mark.parametrize(
         ("environment", "expected"),

@@ -214,6 +214,10 @@ def test_bentomls_own_client_finds_its_description(server: Server) -> None:
             b"POST /setup HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
             HTTPStatus.BAD_REQUEST,
         ),
+        (
+            b"POST /setup HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            HTTPStatus.BAD_REQUEST,
+        ),
     ],
 )
 def test_what_is_not_http_is_told_so_in_the_one_shape(

@@ -285,3 +285,23 @@ class TestFailures:
 
     def test_no_traceback_is_left(self, server: Server, slots: dict[int, Any]) -> None:
         assert "Traceback" not in server.log()
+
+
+def full_of_faults(tags: int) -> bytes:
+    """A grey TIFF of 8 × 8 pixels with so many more tags, whose texts are together longer than the file."""
+    needed = [(256, 3, 8), (257, 3, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 0), (277, 3, 1)]
+    needed += [(278, 3, 8), (279, 4, 64)]
+    pixels_at = 8 + 2 + 12 * (len(needed) + tags) + 4
+    entries = [
+        struct.pack("<HHII", tag, kind, 1, pixels_at if tag == 273 else value) for tag, kind, value in needed
+    ]
+    entries += [struct.pack("<HHII", 1000 + number, 2, 1000, 0) for number in range(tags)]
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    return head + b"".join(entries) + bytes(4) + bytes(64)
+
+
+def test_a_picture_full_of_faults_leaves_few_lines(server: Server, pictures: PictureServer) -> None:
+    before = len(server.log().splitlines())
+    server.predict(pictures.add("/faults.tif", full_of_faults(10_000)))
+
+    assert len(server.log().splitlines()) - before < 20

@@ -124,6 +124,25 @@ class TestOtherSites:
         assert_error(answer, HTTPStatus.FORBIDDEN)
         assert answer.headers["Access-Control-Allow-Origin"] is None
 
+    def test_nor_where_browsers_do_not_say_whose_page_it_is(self, protected: Server) -> None:
+        headers = {**RIGHT, "Origin": "http://elsewhere.example", "Content-Type": ""}
+        answer = protected.ask("POST", "/predict", {"tasks": []}, headers=headers)
+
+        assert_error(answer, HTTPStatus.FORBIDDEN)
+
+    def test_a_page_whose_name_leads_here_may_not(self, server: Server) -> None:
+        """Without a password; with one, such a page does not have it."""
+        host = f"rebound.example:{server.port}"
+        page = {"Host": host, "Origin": f"http://{host}"}
+
+        assert "BACKEND_HOSTS" in assert_error(
+            server.ask("POST", "/predict", {"tasks": []}, headers=page), HTTPStatus.FORBIDDEN
+        )
+        opened = {"Host": host, "Accept-Language": "de"}
+        assert_error(server.ask("GET", "/status", headers=opened), HTTPStatus.FORBIDDEN)
+        assert server.ask("GET", "/health", headers=opened).status == 200
+        assert server.ask("POST", "/predict", {"tasks": []}, headers={"Host": host}).status == 200
+
 
 class TestSecurityHeaders:
     @pytest.mark.parametrize(

@@ -31,10 +31,13 @@ AUTHORIZED = {"authorization": "Basic YW5uOnBhc3M="}
 
 
 class TestByDefault:
-    async def test_no_page_may_read_an_answer(self) -> None:
-        answer = await ask(surface(App()), headers={**AUTHORIZED, "origin": ELSEWHERE})
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_no_page_may_read_an_answer(self, method: str) -> None:
+        answer = await ask(
+            surface(App()), "/livez", method=method, headers={**AUTHORIZED, "origin": ELSEWHERE}
+        )
 
-        assert answer.status == 200
+        assert answer.status == (HTTPStatus.OK if method == "GET" else HTTPStatus.FORBIDDEN)
         assert cors_headers(answer) == set()
 
     async def test_a_browser_that_asks_is_told_no(self) -> None:
@@ -56,6 +59,65 @@ class TestByDefault:
     @pytest.mark.parametrize("site", ["same-origin", "none"])
     async def test_our_own_pages_and_people_may_ask(self, site: str) -> None:
         answer = await ask(surface(App()), headers={**AUTHORIZED, "sec-fetch-site": site})
+
+        assert answer.status == 200
+
+
+HERE = "http://pose.local:9090"
+
+
+class TestWithoutSecFetchSite:
+    """Browsers leave it out where the service is plain http and not on their own machine."""
+
+    @pytest.mark.parametrize(
+        ("origin", "host"),
+        [
+            (HERE, "pose.local:9090"),
+            ("http://pose.local", "Pose.local"),
+            ("http://pose.local", "pose.local:80"),
+            ("https://pose.local", "pose.local"),  # a proxy took the TLS off
+            ("http://[::1]:9090", "[::1]:9090"),
+            ("http://192.0.2.7:9090", "192.0.2.7:9090"),
+        ],
+    )
+    async def test_our_own_pages_may_ask(self, origin: str, host: str) -> None:
+        answer = await ask(surface(App()), headers={**AUTHORIZED, "origin": origin, "host": host})
+
+        assert answer.status == 200
+
+    @pytest.mark.parametrize(
+        "origin",
+        [ELSEWHERE, "null", "", "http://pose.local", "http://pose.local:9091", "http://a.pose.local:9090",
+         "http://pose.local:9090.evil.example", "http://x@pose.local:9090", "pose.local:9090", "file://"],
+    )  # fmt: skip
+    @pytest.mark.parametrize("content_type", ["application/json", ""])
+    async def test_a_page_of_another_site_is_refused(self, origin: str, content_type: str) -> None:
+        app = App()
+        headers = {**AUTHORIZED, "origin": origin, "host": "pose.local:9090", "content-type": content_type}
+        answer = await ask(surface(app), headers=headers)
+
+        assert "CORS_ALLOWED_ORIGINS" in assert_error(answer, HTTPStatus.FORBIDDEN)
+        assert app.reached == []
+
+    @pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
+    async def test_what_a_page_sends_is_json_and_says_so(self, content_type: str) -> None:
+        headers = {**AUTHORIZED, "origin": HERE, "host": "pose.local:9090", "content-type": content_type}
+        answer = await ask(surface(App()), headers=headers)
+
+        assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+    async def test_where_a_proxy_tells_another_host_the_browser_is_believed(self) -> None:
+        headers = {
+            "origin": "https://pose.example",
+            "host": "127.0.0.1:9090",
+            "sec-fetch-site": "same-origin",
+        }
+        answer = await ask(surface(App()), headers={**AUTHORIZED, **headers})
+
+        assert answer.status == 200
+
+    async def test_programs_need_neither_origin_nor_content_type(self) -> None:
+        answer = await ask(surface(App()), headers={**AUTHORIZED, "host": "any.example", "content-type": ""})
 
         assert answer.status == 200
 

@@ -253,7 +253,7 @@ class TestAnything:
             problems = [str(error)]
         assert all(0 < len(problem) < 2000 for problem in problems)
         status = Status("embedded", "cpu")
-        note_project(SetupRequest.model_validate({"project": 1, "schema": xml}), status)
+        asyncio.run(note_project(SetupRequest.model_validate({"project": 1, "schema": xml}), status))
         told = status.as_dict()["label_config_problems"].get("1", [])
         assert set(problems) <= set(told) or not xml
 

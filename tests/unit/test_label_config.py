@@ -1,13 +1,22 @@
 """Which keypoints, boxes and pictures a project's label config asks for."""
 
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.label_studio.label_config import LabelConfig, LabelConfigError, parse_label_config
+from adapters.label_studio import label_config
+from adapters.label_studio.label_config import (
+    LabelConfig,
+    LabelConfigError,
+    parse_label_config,
+    read_label_config,
+)
+from adapters.label_studio.label_config_tree import label_config_tree
 from wholebody.schema import KEYPOINTS, PART_RANGES, Part
 
 BODY = [keypoint.name for keypoint in KEYPOINTS[:17]]
@@ -515,3 +524,34 @@ def test_a_config_that_was_printed_before_is_understood_as_it_was(form: str, tag
     assert image.part_labels == ()
     (control,) = (*image.keypoints, *image.skeletons)
     assert (control.name, len(control.labels)) == (tag, labels)
+
+
+class TestOffTheEventLoop:
+    """A megabyte of labels takes most of a second to read."""
+
+    @pytest.fixture
+    def read_in(self, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+        threads: list[threading.Thread] = []
+
+        def tree(xml: str) -> Any:
+            threads.append(threading.current_thread())
+            return label_config_tree(xml)
+
+        monkeypatch.setattr(label_config, "label_config_tree", tree)
+        return threads
+
+    @pytest.mark.parametrize(("labels", "elsewhere"), [(1, False), (10_000, True)])
+    async def test_a_large_one_is_read_in_a_thread(
+        self, labels: int, elsewhere: bool, read_in: list[threading.Thread]
+    ) -> None:
+        names = "".join(f'<Label value="unknown {labels} {number}"/>' for number in range(labels))
+        xml = f'<View><Image name="i" value="$i"/><KeyPointLabels name="k" toName="i">{names}</KeyPointLabels></View>'
+        config = await read_label_config(xml)
+
+        assert [thread is not threading.main_thread() for thread in read_in] == [elsewhere]
+        assert config is parse_label_config(xml), "and kept"
+
+    async def test_what_is_wrong_with_it_is_told_as_ever(self) -> None:
+        for xml in ("<View>", "<View>" + " " * 100_000, "<View>" + " " * 10_000_000, ""):
+            with pytest.raises(LabelConfigError):
+                await read_label_config(xml)

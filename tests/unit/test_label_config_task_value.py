@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.label_studio.task_value import TaskDataError, TaskValue
+from adapters.label_studio.task_value import TaskDataError, TaskValue, keys_read
 
 URL = "https://example.com/photo.jpg"
 
@@ -74,3 +74,18 @@ def test_a_list_has_one_address_for_each_frame(data: dict[str, object], addresse
 def test_a_missing_list_is_explained(data: dict[str, object], said: str) -> None:
     with pytest.raises(TaskDataError, match=said):
         TaskValue("$frames").addresses(data)
+
+
+def test_the_keys_that_a_label_config_reads_are_found_at_a_glance() -> None:
+    config = """<View><Image value="$image"/><Image value = ' $two words '/><Image value="$a.b[0]"/>
+    <Image value="http://host/$folder/$file.png"/><Image value="$x&amp;y"/><Label value="costs $5"/></View>"""
+
+    found = keys_read(config)
+
+    assert {"image", "two words", "a", "a.b[0]", "folder", "file.png", "file", "x&y", "$undefined$"} <= found
+    assert len(found) < 15
+
+
+def test_a_hostile_label_config_is_looked_through_once() -> None:
+    for piece in ('="', "= ", "='$", "$" * 10, '="$a'):
+        assert len(keys_read(piece * 100_000)) < 10

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from adapters import library_warnings
 from adapters.log_lines import MAX_TEXT, OUR_PACKAGES, SERVER_PACKAGES, Event, configure_logging
 from adapters.request_context import request_id
 
@@ -25,9 +26,10 @@ def logging_as_it_was() -> Iterator[None]:
     names = (*OUR_PACKAGES, *SERVER_PACKAGES, BENTOML.name, None)
     loggers = [logging.getLogger(name) for name in names]
     before = [(log, log.handlers[:], log.filters[:], log.level, log.propagate) for log in loggers]
+    shown = warnings.showwarning
     with warnings.catch_warnings():
         yield
-    logging.captureWarnings(False)
+    warnings.showwarning = shown
     sys.excepthook = sys.__excepthook__
     for log, handlers, filters, level, propagate in before:
         log.handlers, log.filters, log.propagate = handlers, filters, propagate
@@ -130,6 +132,92 @@ def objects(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines(capsys)]
 
 
+FLOOD = 1_000
+
+
+class TestWarningsOfLibraries:
+    """The first of a kind is a line, the others are counted."""
+
+    @pytest.fixture(autouse=True)
+    def _none_ignored(self) -> None:
+        warnings.resetwarnings()  # pytest's own filters
+
+    @pytest.mark.parametrize("form", ["json", "text"])
+    def test_a_flood_of_pythons_warnings_is_one_line(
+        self, form: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_logging("DEBUG", form)
+        for number in range(FLOOD):
+            warnings.warn(f"tag {number}", UserWarning, stacklevel=1)
+
+        (line,) = lines(capsys)
+        assert "UserWarning: tag 0" in line
+
+    @pytest.mark.parametrize("form", ["json", "text"])
+    @pytest.mark.parametrize("name", ["PIL.TiffImagePlugin", "uvicorn.error", "bentoml.serve", "circus"])
+    def test_so_is_a_flood_of_log_lines(
+        self, form: Any, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_logging("INFO", form)
+        for number in range(FLOOD):
+            logging.getLogger(name).warning("tag %s", number)
+
+        (line,) = lines(capsys)
+        assert "tag 0" in line
+
+    def test_after_a_while_a_line_says_how_many_there_were(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        configure_logging("INFO", "json")
+
+        def warn(number: int) -> None:
+            warnings.warn(f"warned {number}", UserWarning, stacklevel=1)
+            logging.getLogger("PIL").warning("logged %s", number)
+
+        for number in range(FLOOD):
+            warn(number)
+        monkeypatch.setattr(library_warnings, "PAUSE_S", 0.0)
+        warn(FLOOD)
+        warn(FLOOD + 1)
+
+        said = [line["message"] for line in objects(capsys)]
+        counted = f"({FLOOD - 1} more of this kind since the last line)"
+        assert [one for one in said if "logged" in one] == [
+            "logged 0",
+            f"logged {FLOOD} {counted}",
+            f"logged {FLOOD + 1}",
+        ]
+        assert [counted in one for one in said if "warned" in one] == [False, True, False]
+
+    def test_python_remembers_none_of_them(self, capsys: pytest.CaptureFixture[str]) -> None:
+        configure_logging("INFO", "json")
+        registry: dict[Any, Any] = {}
+        for number in range(FLOOD):
+            warnings.warn_explicit(f"tag {number}", UserWarning, "library.py", 1, registry=registry)
+
+        assert len(registry) <= 1, "its version"
+        assert len(lines(capsys)) == 1
+
+    def test_each_kind_has_its_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        configure_logging("INFO", "json")
+        for lineno in (1, 2, 1, 2):
+            warnings.warn_explicit("one", UserWarning, "library.py", lineno)
+        logging.getLogger("PIL").warning("two")
+        logging.getLogger("PIL").warning("three")
+
+        assert len(lines(capsys)) == 4
+
+    @pytest.mark.parametrize(("name", "level"), [("PIL", logging.ERROR), ("adapters", logging.WARNING)])
+    def test_errors_and_our_own_are_all_lines(
+        self, name: str, level: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_logging("INFO", "json")
+        for _ in range(3):
+            logging.getLogger(name).log(level, "again")
+
+        assert len(lines(capsys)) == 3
+
+
 class TestJson:
     def test_an_event_is_an_object_with_its_values(self, capsys: pytest.CaptureFixture[str]) -> None:
         configure_logging("INFO", "json")
@@ -205,16 +293,13 @@ class TestJson:
         assert line["traceback"].endswith("RuntimeError: surprise")
 
     def test_a_warning_is_a_line_as_well(self, capsys: pytest.CaptureFixture[str]) -> None:
+        warnings.simplefilter("always")
         configure_logging("INFO", "json")
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            logging.captureWarnings(False)
-            logging.captureWarnings(True)
-            warnings.warn("soon gone", DeprecationWarning, stacklevel=1)
+        warnings.warn("soon gone", DeprecationWarning, stacklevel=1)
 
         (line,) = objects(capsys)
         assert line["logger"] == "py.warnings"
-        assert "soon gone" in line["message"]
+        assert line["message"].startswith("DeprecationWarning: soon gone (")
 
 
 @pytest.mark.parametrize("form", ["json", "text"])

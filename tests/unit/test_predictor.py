@@ -4,6 +4,8 @@ import asyncio
 import base64
 import io
 import logging
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,11 +15,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from adapters import predictor as predictor_module
 from adapters.admission import Admission
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.label_config_tree import LabelConfigError
-from adapters.label_studio.predictions import Thresholds
-from adapters.label_studio.schemas import PredictRequest
+from adapters.label_studio.predictions import Thresholds, prediction
+from adapters.label_studio.schemas import MAX_TASKS, PredictRequest
 from adapters.pictures.source import PictureLimits, PictureSource
 from adapters.prediction_cache.cache import PredictionCache, open_prediction_cache
 from adapters.predictor import MAX_FRAMES, TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
@@ -523,8 +526,9 @@ class TestFrames:
             (2, 60),
             (2, 60),
         ]
-        frame_of = {r["id"]: r.get("item_index") for r in slot["result"]}
-        assert len(frame_of) == len(slot["result"]), "ids are unique over the frames"
+        drawn = [r for r in slot["result"] if r["type"] != "textarea"]  # notes have the id of their region
+        frame_of = {r["id"]: r.get("item_index") for r in drawn}
+        assert len(frame_of) == len(drawn), "ids are unique over the frames"
         points = [r for r in slot["result"] if r["type"] == "keypointlabels"]
         assert all(frame_of[r.get("parentID", "")] == r.get("item_index") for r in points)
 
@@ -644,3 +648,44 @@ class TestFrames:
             await predictor.predict(clip(picture(), drawn=drawn("rectanglelabels", BOX, item_index=4)))
 
         assert reasons(status) == {1: "prompt"}
+
+
+async def test_thousands_of_tasks_leave_the_event_loop_its_breath() -> None:
+    """Label Studio sends a whole selection at once; measured in CPU time, since the machine may be busy."""
+    steps: list[float] = []
+
+    async def watch() -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            steps.append(now - before)
+            before = now
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    async with predicting() as (predictor, _):
+        slots = await predictor.predict(request(*["ftp://nowhere"] * MAX_TASKS))
+    watching.cancel()
+
+    assert slots == [[]] * MAX_TASKS
+    assert max(steps) < 0.3 * sum(steps)
+
+
+async def test_the_regions_of_many_people_are_made_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd, or a clip of a thousand frames, has so many that the event loop would stand still."""
+    threads: list[threading.Thread] = []
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread())
+        return prediction(*arguments, **options)
+
+    async def crowd(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
+        return [person(x=number) for number in range(30)]
+
+    monkeypatch.setattr(predictor_module, "prediction", noted)
+    for find, elsewhere in ((one_person, False), (crowd, True)):
+        async with predicting(find) as (predictor, _):
+            (slot,) = await predictor.predict(request(picture()))
+        assert isinstance(slot, dict)
+        assert (threads.pop() is not threading.main_thread()) == elsewhere

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.label_studio.interactive_context import MAX_EARLIER, compact_context, is_interactive
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.prompts import (
     BoxPrompt,
@@ -20,7 +21,6 @@ from adapters.label_studio.prompts import (
     SmartDrawings,
     drawn_on,
     drawn_prompts,
-    is_interactive,
     meant_person,
     select_person,
     wanted_parts,
@@ -149,6 +149,26 @@ def test_a_request_with_a_list_of_regions_comes_from_a_smart_tool(
     context: dict[str, Any], interactive: bool
 ) -> None:
     assert is_interactive(context) == interactive
+
+
+@pytest.mark.parametrize("drawn_with", [rectangle, keypoint])
+def test_a_context_in_short_means_the_same(drawn_with: Any) -> None:
+    """Of thousands of regions, those that matter are left."""
+    region = drawn_with(1, 1) if drawn_with is keypoint else drawn_with(1, 1, 5, 5)
+    many = [{**region, "id": f"r{number}"} for number in range(3 * MAX_EARLIER)]
+    others = [{**region, "origin": "prediction"}, {**region, "to_name": "elsewhere"}, "nonsense", {}] * 1_000
+    context = {"result": [*others, *many[:-1], *others, many[-1]], "more": others}
+    short = compact_context(context)
+
+    assert drawn_prompts(short, SIZE) == drawn_prompts(context, SIZE)
+    assert drawn_on(short) == drawn_on(context)
+    assert compact_context(short) == short
+    assert len(json.dumps(short)) < 0.4 * len(json.dumps(context))
+
+
+@pytest.mark.parametrize("context", [{}, {"result": None}, {"result": "x"}, {"result": []}, {"result": [1]}])
+def test_in_short_it_is_interactive_or_not_as_before(context: dict[str, Any]) -> None:
+    assert is_interactive(compact_context(context)) == is_interactive(context)
 
 
 def test_accepted_suggestions_have_a_score_and_were_not_drawn() -> None:

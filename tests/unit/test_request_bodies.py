@@ -12,8 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 from adapters.http.bodies import (
     BODIES_AT_ONCE,
     MAX_BRACKETS,
-    OPEN_MAX_BRACKETS,
-    OPEN_MAX_BYTES,
+    SMALL_MAX_BRACKETS,
+    SMALL_MAX_BYTES,
     BodyLimits,
     BodyRefusedError,
     HeldBytes,
@@ -85,17 +85,17 @@ class TestOpenRoute:
 
     async def test_its_bodies_are_smaller(self) -> None:
         app = App()
-        headers = {"content-length": str(OPEN_MAX_BYTES + 1)}
+        headers = {"content-length": str(SMALL_MAX_BYTES + 1)}
         assert_error(
             await ask(surface(app), "/webhook", headers=headers), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         )
-        chunks = as_chunks(b"x" * OPEN_MAX_BYTES, b"x")
+        chunks = as_chunks(b"x" * SMALL_MAX_BYTES, b"x")
         assert_error(await ask(surface(app), "/webhook", body=chunks), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        assert (await ask(surface(app), "/webhook", body=b"x" * OPEN_MAX_BYTES)).status == 200
-        assert (await ask(surface(app), "/predict", body=b"x" * (OPEN_MAX_BYTES + 1))).status == 200
+        assert (await ask(surface(app), "/webhook", body=b"x" * SMALL_MAX_BYTES)).status == 200
+        assert (await ask(surface(app), "/predict", body=b"x" * (SMALL_MAX_BYTES + 1))).status == 200
 
     async def test_and_simpler(self) -> None:
-        body = b"{}" * (OPEN_MAX_BRACKETS + 1)
+        body = b"{}" * (SMALL_MAX_BRACKETS + 1)
         answer = await ask(surface(App()), "/webhook", body=body)
         assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 

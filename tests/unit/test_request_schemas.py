@@ -1,10 +1,12 @@
 """The bodies of Label Studio's requests: lenient where it varies, precise where something is wrong."""
 
+import json
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from adapters.label_studio.correction_watch import submitted
 from adapters.label_studio.predictions import Thresholds, prediction
 from adapters.label_studio.schemas import (
     MAX_TASKS,
@@ -109,6 +111,33 @@ def test_a_setup_request_is_read_leniently(body: dict[str, Any]) -> None:
 )
 def test_any_object_is_a_webhook(body: dict[str, Any]) -> None:
     assert WebhookRequest.model_validate(body).action == body.get("action")
+
+
+def test_of_a_webhook_three_ids_are_kept_and_nothing_else_becomes_an_object() -> None:
+    """Anybody can send one, and an annotation of megabytes would hold the event loop."""
+    body = {
+        "action": "ANNOTATION_CREATED",
+        "project": {"id": 1, "title": "x"},
+        "annotation": {"id": 2, "result": [{"value": {}}]},
+        "task": {"id": 3, "data": {}},
+    }
+    read = WebhookRequest.model_validate_json(json.dumps(body))
+
+    assert read.model_dump() == {
+        "action": "ANNOTATION_CREATED",
+        "project": {"id": 1},
+        "annotation": {"id": 2},
+        "task": {"id": 3},
+    }
+
+
+@pytest.mark.parametrize(
+    "named", [7, "7", [1], {"id": "7"}, {"id": 7.5}, {"id": True}, {"id": [7]}, {"id": 10**30}]
+)
+def test_what_a_webhook_names_in_another_way_names_nothing(named: Any) -> None:
+    read = WebhookRequest.model_validate_json(json.dumps({"action": "ANNOTATION_CREATED", "task": named}))
+
+    assert submitted(read) is None
 
 
 def test_secrets_do_not_appear_in_what_is_logged() -> None:

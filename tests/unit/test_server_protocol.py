@@ -100,6 +100,57 @@ async def test_what_is_not_http_is_an_error_in_the_one_shape(port: int, request_
     assert_error(answer, status)
 
 
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (POST + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n", "Content-Length and a Transfer-Encoding"),
+        (POST + b"Content-Length: 2, 2\r\n\r\n{}", "several Content-Lengths"),
+        (POST + b"Content-Length: 2\r\ncontent-length: 2\r\n\r\n{}", "several Content-Lengths"),
+        (b"POST / HTTP/1.0\r\nHost: a\r\n" + CHUNKED + b"\r\n", "HTTP/1.0 has no Transfer-Encoding"),
+        (POST + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", "goes on in the next line"),
+        (POST + b"X: a\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", "goes on in the next line"),
+        (b"POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\n{}", "CR and LF"),
+        (b"\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "CR and LF"),
+        (POST + b"X: a\nContent-Length: 2\r\n\r\n{}", "CR and LF"),
+        (POST + b"Content-Length: 2\r\n\n{}", "CR and LF"),
+        (POST + b"X: a\n", "CR and LF"),  # at once, not when the time is over
+        (b"POST / HTTP/2.0\r\nHost: a\r\n\r\n", "HTTP/1.1"),
+        (b"POST / HTTP/0.9\r\nHost: a\r\n\r\n", "HTTP/1.1"),
+    ],
+)
+async def test_a_request_whose_end_is_ambiguous_is_refused_and_the_connection_closed(
+    port: int, request_: bytes, says: str
+) -> None:
+    """Cut anywhere, and with a second request behind it that is never answered."""
+    for cut in (0, *range(len(request_) - 6, len(request_))):
+        pieces = (request_[:cut], request_[cut:] + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer, seconds = await until_closed(port, *pieces, pause_s=0.01)
+        wrong_version = b"HTTP/2" in request_ or b"HTTP/0" in request_
+        status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED if wrong_version else HTTPStatus.BAD_REQUEST
+        assert says in assert_error(answer, status)["detail"]
+        assert seconds < HEAD_LIMIT_S
+
+
+@pytest.mark.parametrize("trailer", [b"X: y\n\n", b"X: y\r\n z\r\n\r\n", b"\n"])
+async def test_trailers_are_read_as_strictly(port: int, trailer: bytes) -> None:
+    answer, _ = await until_closed(port, POST + CHUNKED + trailer)
+    assert_error(answer, HTTPStatus.BAD_REQUEST)
+
+
+async def test_what_is_not_ambiguous_is_read_however_it_is_cut(port: int) -> None:
+    chunked = POST + CHUNKED + b"X: y\r\n\r\n"
+    old = b"POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\n\n\n"
+    sent = POST + b"Content-Length: 4\r\n\r\n\n\n\n\n" + chunked + old
+    for size in (1, 2, 3, 5, len(sent)):
+        pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+        answer, _ = await until_closed(port, *pieces)
+        assert answer.count(b"HTTP/1.1 200 OK") == 3
+
+
 async def test_headers_that_are_too_large_are_said_to_be(port: int) -> None:
     answer, _ = await until_closed(port, b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000)
     assert_error(answer, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

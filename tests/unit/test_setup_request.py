@@ -1,5 +1,6 @@
 """What a project that connects is told in the log and at /status."""
 
+import asyncio
 import logging
 
 import pytest
@@ -13,7 +14,7 @@ GOOD = label_config_template([Selection.BODY])
 
 
 def problems(status: Status, label_config: str | None) -> list[str]:
-    note_project(SetupRequest.model_validate({"project": "7.1", "schema": label_config}), status)
+    asyncio.run(note_project(SetupRequest.model_validate({"project": "7.1", "schema": label_config}), status))
     return status.as_dict()["label_config_problems"].get("7.1", [])
 
 

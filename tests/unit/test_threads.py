@@ -1,7 +1,10 @@
 """A thread cannot be cancelled: who is cancelled waits for it, and gives nothing back before its end."""
 
 import asyncio
+import contextlib
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -63,3 +66,26 @@ async def test_what_goes_wrong_in_the_thread_of_a_cancelled_caller_is_not_report
     with pytest.raises(asyncio.CancelledError):
         await working
     assert unseen == []
+
+
+class _Work:
+    """What is worked on: memory, in real life."""
+
+
+async def test_what_was_worked_on_is_gone_at_once_also_after_an_error() -> None:
+    """Not only when garbage is collected: a body of 64 MiB would stay for minutes."""
+
+    def fail(_: _Work) -> None:
+        raise ValueError
+
+    work = _Work()
+    gone = weakref.ref(work)
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            await run_in_thread(fail, work)
+        del work
+        await asyncio.sleep(0.05)  # the thread lets go of it as well
+        assert gone() is None
+    finally:
+        gc.enable()
