@@ -1,6 +1,5 @@
 """From the address of a picture to the people in it: fetched, looked up, decoded, shown to the networks."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -8,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters import metrics
-from adapters.pictures.decoding import PictureSize, decode, measure
+from adapters.pictures.decoder import PictureDecoder
+from adapters.pictures.decoding import PictureHeader, PictureSize
 from adapters.pictures.source import PictureSource
-from adapters.pixel_budget import PixelBudget
 from adapters.prediction_cache.cache import PredictionCache
 from adapters.prediction_cache.entries import FoundPeople, PromptBox, entry_name, picture_digest
 from adapters.task_progress import entered, timed_stage
@@ -22,17 +21,19 @@ Picture = NDArray[np.uint8]
 FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
 """Picture (H×W×3 uint8, BGR, upright) and drawn boxes or None, to the people in it."""
 
-PIXELS_IN_HAND = 200_000_000
-"""Decoded pictures held at once: 600 MB."""
-
 
 @dataclass(frozen=True)
 class FetchedPicture:
     """The file of a picture, not decoded yet."""
 
     data: bytes
-    size: PictureSize
+    header: PictureHeader
     digest: str
+
+    @property
+    def size(self) -> PictureSize:
+        """Of the upright picture."""
+        return self.header.size
 
 
 class PeopleInPictures:
@@ -41,7 +42,7 @@ class PeopleInPictures:
     Args:
         pictures: Fetches the pictures.
         find_people: Finds the people in one.
-        max_pixels: Largest picture.
+        decoder: Decodes them.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
     """
 
@@ -49,14 +50,13 @@ class PeopleInPictures:
         self,
         pictures: PictureSource,
         find_people: FindPeople,
-        max_pixels: int,
+        decoder: PictureDecoder,
         cache: PredictionCache | None,
     ) -> None:
         self._pictures = pictures
         self._find_people = find_people
-        self._max_pixels = max_pixels
+        self._decoder = decoder
         self._cache = cache
-        self._pixels = PixelBudget(PIXELS_IN_HAND)
 
     @property
     def kept(self) -> bool:
@@ -72,11 +72,8 @@ class PeopleInPictures:
         with timed_stage("fetch"):
             data = await self._pictures.fetch(address, task_id=task_id)
         entered("decode")
-
-        def examine() -> FetchedPicture:
-            return FetchedPicture(data, measure(data, max_pixels=self._max_pixels), picture_digest(data))
-
-        return await asyncio.to_thread(examine)
+        header = await self._decoder.measure(data)
+        return FetchedPicture(data, header, await run_in_thread(picture_digest, data))
 
     async def find(
         self, fetched: FetchedPicture, model_version: str, box: PromptBox | None = None
@@ -98,9 +95,7 @@ class PeopleInPictures:
     async def _computed(self, fetched: FetchedPicture, box: PromptBox | None) -> FoundPeople:
         """Decode a picture, and hold its pixels while the networks look at it."""
         boxes = None if box is None else np.array([box], np.float32)
-        async with self._pixels.hold(fetched.size.width * fetched.size.height):
-            with timed_stage("decode"):
-                picture = await run_in_thread(decode, fetched.data, max_pixels=self._max_pixels)
+        async with self._decoder.decoded(fetched.data, fetched.header) as picture:
             with timed_by(timed_stage):
                 people = await self._find_people(picture, boxes)
         metrics.people_found(people, in_whole_picture=box is None)

@@ -37,6 +37,7 @@ from adapters.label_studio.task_value import TaskDataError
 from adapters.label_studio.video_regions import PeopleInVideo
 from adapters.log_lines import Event
 from adapters.people_in_pictures import FindPeople, PeopleInPictures
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.errors import PictureError
 from adapters.pictures.source import PictureSource
 from adapters.prediction_cache.cache import PredictionCache
@@ -106,7 +107,7 @@ class Predictor:
     Args:
         pictures: Fetches the pictures.
         find_people: Finds the people in one.
-        max_pixels: Largest picture.
+        decoder: Decodes them.
         thresholds: Where the label config sets none.
         admission: Gives places to tasks.
         status: Is told what happens.
@@ -119,14 +120,14 @@ class Predictor:
         *,
         pictures: PictureSource,
         find_people: FindPeople,
-        max_pixels: int,
+        decoder: PictureDecoder,
         thresholds: Thresholds,
         admission: Admission,
         status: Status,
         cache: PredictionCache | None = None,
         clips: PeopleInClips | None = None,
     ) -> None:
-        self._people = PeopleInPictures(pictures, find_people, max_pixels, cache)
+        self._people = PeopleInPictures(pictures, find_people, decoder, cache)
         self._clips = clips
         self._thresholds = thresholds
         self._status = status

@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from adapters.admission import Admission
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.source import PictureSource
 from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import Settings
@@ -60,8 +62,8 @@ def source() -> PictureSource:
 
 @asynccontextmanager
 async def looking(detector: Detector) -> AsyncGenerator[PeopleInClips]:
-    async with source() as clips, asyncio.timeout(20):
-        yield PeopleInClips(clips, detector)
+    async with source() as clips, IsolatedProcesses() as processes, asyncio.timeout(20):
+        yield PeopleInClips(clips, detector, processes)
 
 
 @asynccontextmanager
@@ -150,15 +152,20 @@ async def test_of_the_clips_of_one_request_those_beyond_the_first_are_left_for_t
     async def nobody(picture: object, boxes: object) -> list[Person]:
         return []
 
-    async with source() as files, asyncio.timeout(20):
+    async with (
+        source() as files,
+        IsolatedProcesses() as processes,
+        PictureDecoder(10_000, processes) as decoder,
+        asyncio.timeout(20),
+    ):
         predictor = Predictor(
             pictures=files,
             find_people=nobody,
-            max_pixels=10_000,
+            decoder=decoder,
             thresholds=Thresholds(person=0.0, keypoint=0.3),
             admission=Admission(TASKS_IN_HAND),
             status=status,
-            clips=PeopleInClips(files, detector),
+            clips=PeopleInClips(files, detector, processes),
         )
         request = PredictRequest.model_validate({"tasks": tasks, "label_config": config})
         asyncio.get_running_loop().call_later(1.5, detector.free.set)
