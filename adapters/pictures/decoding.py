@@ -113,7 +113,7 @@ def decode(data: bytes, *, max_pixels: int = PictureLimits.max_pixels) -> NDArra
         PictureError: ``not_a_picture``, ``broken_picture`` or ``too_many_pixels``.
     """
     header = ordinary_header(data)
-    if header is not None:
+    if header is not None and header.as_browsers:
         _check_pixels(header.width, header.height, max_pixels)
         pixels = decode_ordinary(data, header)
         if pixels is not None:
@@ -149,8 +149,9 @@ def measure_ordinary(data: bytes, *, max_pixels: int) -> PictureHeader | None:
         return None
     _check_pixels(header.width, header.height, max_pixels)
     pixels = header.width * header.height
-    copies = 1 if pixels > _SMALL_PIXELS and header.orientation == 1 else 2
-    return PictureHeader(_upright_size(header), header.decoder_bytes, 3 * pixels * copies, header)
+    one_copy = header.orientation == 1 and (pixels > _SMALL_PIXELS or not header.as_browsers)
+    ordinary = header if header.as_browsers else None
+    return PictureHeader(_upright_size(header), header.decoder_bytes, 3 * pixels * (2 - one_copy), ordinary)
 
 
 def measure_other(data: bytes, *, max_pixels: int) -> PictureHeader:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _WEBP = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no byte stuffing, fill or restart marker
 _JPEG_BARE = frozenset({0x01, 0xD8})  # without a length
@@ -43,12 +44,14 @@ class OrdinaryHeader:
         height: In pixels, as stored.
         orientation: By EXIF, 1 to 8.
         decoder_bytes: Memory that the decoder needs beside the pixels that it returns.
+        as_browsers: Whether OpenCV shows it as browsers do, so that it is decoded in a thread.
     """
 
     width: int
     height: int
     orientation: int
     decoder_bytes: int
+    as_browsers: bool = True
 
 
 def ordinary_header(data: bytes) -> OrdinaryHeader | None:
@@ -130,28 +133,29 @@ def _jpeg(data: bytes) -> OrdinaryHeader | None:
 
 
 def _png(data: bytes) -> OrdinaryHeader | None:
-    """PNG, third edition, 5.3 and 11.2: what browsers show as OpenCV does has no transparency and no further frames."""
+    """PNG, third edition, 5.3 and 11.2. OpenCV leaves out transparency, and scales grey of 16 bits in its own way."""
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    channels = {(0, 1): 1, (0, 2): 1, (0, 4): 1, (0, 8): 1, (2, 8): 3, (2, 16): 3}.get((colour, depth))
-    if colour == 3:
-        channels = 1
-    if (
-        data[12:16] != b"IHDR"
-        or channels is None
-        or not 0 < width * height * channels * depth // 8 < _MAX_UNPACKED_BYTES
-    ):
+    pixels, channels = width * height, _PNG_CHANNELS.get(colour, 0)
+    if data[12:16] != b"IHDR" or not 0 < pixels * channels * depth < 8 * _MAX_UNPACKED_BYTES:
         return None
+    transparent = colour in {4, 6}
     position, pixels_begun, ancillary, packed, orientation = 8, False, 0, 0, 1
     for _ in range(_MAX_CHUNKS):
         length, name = struct.unpack_from(">I4s", data, position)
         if name == b"IEND":
-            return OrdinaryHeader(width, height, orientation, 0) if pixels_begun else None
+            if not pixels_begun:
+                return None
+            if not transparent and (colour, depth) != (0, 16):
+                return OrdinaryHeader(width, height, orientation, 0)
+            pillow_bytes = pixels * (1 if colour == 3 else 4)
+            return OrdinaryHeader(width, height, orientation, pillow_bytes, as_browsers=False)
         if name == b"IDAT":
             pixels_begun = True
         else:
             ancillary += 1
             packed += length * (name in {b"zTXt", b"iTXt", b"iCCP"})
-        if name in {b"tRNS", b"acTL"} or ancillary > _MAX_ANCILLARY_CHUNKS or packed > _MAX_PACKED_BYTES:
+        transparent |= name == b"tRNS"
+        if name == b"acTL" or ancillary > _MAX_ANCILLARY_CHUNKS or packed > _MAX_PACKED_BYTES:
             return None
         if name == b"eXIf" and not pixels_begun:  # behind the pixels, browsers do not look at it
             orientation = exif_orientation(data[position + 8 : position + 8 + length])
