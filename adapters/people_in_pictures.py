@@ -1,6 +1,7 @@
 """From the address of a picture to the people in it: fetched, looked up, decoded, shown to the networks."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,17 +64,19 @@ class PeopleInPictures:
         """Whether people that were found need not be computed again."""
         return self._cache is not None
 
-    async def fetch(self, address: str, task_id: int | str | None) -> FetchedPicture:
-        """Fetch a picture.
+    @asynccontextmanager
+    async def fetched(self, address: str, task_id: int | str | None) -> AsyncGenerator[FetchedPicture]:
+        """Fetch a picture, and hold its file for a while.
 
         Raises:
             PictureError: It cannot be had, or is none.
         """
-        with timed_stage("fetch"):
-            data = await self._pictures.fetch(address, task_id=task_id)
-        entered("decode")
-        header = await self._decoder.measure(data)
-        return FetchedPicture(data, header, await run_in_thread(picture_digest, data))
+        async with AsyncExitStack() as held:
+            with timed_stage("fetch"):
+                data = await self._pictures.fetch(address, task_id=task_id, held=held)
+            entered("decode")
+            header = await self._decoder.measure(data)
+            yield FetchedPicture(data, header, await run_in_thread(picture_digest, data))
 
     async def find(
         self, fetched: FetchedPicture, model_version: str, box: PromptBox | None = None

@@ -113,6 +113,8 @@ def _jpeg(data: bytes) -> OrdinaryHeader | None:
             exif.append(data[position + 2 : position + length])
         scans += marker == 0xDA
         position += max(length, 2)
+    if found is None:  # no end: it was cut off, which OpenCV may hide
+        return None
     if frame is None or frame[0] not in _JPEG_HUFFMAN or not 1 <= scans <= _MAX_SCANS or len(exif) > 1:
         return None
     depth, height, width, components = struct.unpack_from(">BHHB", frame[1])

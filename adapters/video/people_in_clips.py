@@ -65,11 +65,12 @@ class PeopleInClips:
                     await place.enter_async_context(self._places)
             except TimeoutError:
                 raise _no_time_left() from None
-            with timed_stage("fetch"):
-                data = await self._clips.fetch(address, task_id=task_id)
-            entered("decode")
-            clip = await place.enter_async_context(isolated_clip(data, self._processes, self._memory))
-            del data
+            async with AsyncExitStack() as held:
+                with timed_stage("fetch"):
+                    data = await self._clips.fetch(address, task_id=task_id, held=held)
+                entered("decode")
+                clip = await place.enter_async_context(isolated_clip(data, self._processes, self._memory))
+                del data
             entered("detect")
             most_s = SHARE_FOR_LOOKING * share_s
             left_s = ends_at - SPARE_AT_THE_END * share_s - time.monotonic()
