@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import gc
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -113,6 +115,27 @@ async def test_with_too_little_time_left_it_is_told_so_at_once() -> None:
             await clips.find(clip(), 9, share_s=90, ends_at=time.monotonic() + 40)
 
     assert (caught.value.reason, detector.looks) == ("time_budget", 0)
+
+
+async def test_ten_clips_are_let_go_of_without_garbage_collection() -> None:
+    padding = 10 * 2**20
+    file = encoded(counting(10)) + (padding + 8).to_bytes(4, "big") + b"free" + bytes(padding)
+    address = "data:video/mp4;base64," + base64.b64encode(file).decode()
+    async with source() as files, IsolatedProcesses() as processes, asyncio.timeout(120):
+        clips = PeopleInClips(files, Detector(), processes)
+
+        async def look() -> int:
+            people = await clips.find(address, 9, share_s=IN_TIME, ends_at=time.monotonic() + IN_TIME)
+            assert len(people.tracks) == 1
+            return psutil.Process().memory_info().rss
+
+        gc.disable()
+        try:
+            first = await look()
+            last = [await look() for _ in range(10)][-1]
+        finally:
+            gc.enable()
+    assert last - first < 3 * padding
 
 
 async def test_its_place_is_free_again_for_others() -> None:
