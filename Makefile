@@ -39,7 +39,7 @@ FUZZ_SECONDS ?= 120
 fuzz-files: setup ## Fuzz the readers of pictures, clips, label configs and contexts with coverage (FUZZ_SECONDS=… each)
 	@for reader in picture clip label_config context; do \
 	  $(UV) run --frozen --no-sync --with $(ATHERIS) python -m tests.fuzz.files $$reader \
-	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=100000 -print_final_stats=1 || exit 1; \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=20000 -print_final_stats=1 || exit 1; \
 	done
 
 .PHONY: hostile-files

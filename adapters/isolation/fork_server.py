@@ -28,6 +28,8 @@ from adapters.isolation.blocking_channel import BlockingChannel
 READY = b"r"
 NICENESS = 5
 """After the service, beside its runners."""
+LONG_NICENESS = 10
+"""Of a long job: after the runners, so that pictures of others do not wait for it."""
 LATE_NICENESS = 15
 """Of a short job that takes longer than it should."""
 SHORT_S = 1.0
@@ -55,8 +57,9 @@ def main() -> NoReturn:
     os.nice(NICENESS)
     gc.collect()
     gc.freeze()  # or the first collection in each process would copy every page of objects
-    control.send(READY)
-    _serve(control)
+    with contextlib.suppress(OSError):  # the caller has ended meanwhile
+        control.send(READY)
+        _serve(control)
     os._exit(0)
 
 
@@ -84,6 +87,8 @@ def _serve(control: socket.socket) -> None:
                     for unrelated in (control, ended, signalled, *(job.connection for job in jobs.values())):
                         unrelated.close()
                     _run(connection)
+                if message == LONG:
+                    os.setpriority(os.PRIO_PROCESS, pid, LONG_NICENESS)
                 late_at = time.monotonic() + SHORT_S if message == SHORT else math.inf
                 jobs[connection.fileno()] = _Job(pid, connection, late_at)
                 poll.register(connection, 0)  # hang-ups are reported all the same
@@ -135,6 +140,7 @@ def _run(connection: socket.socket) -> NoReturn:
             os.dup2(nowhere, stream)
         channel = BlockingChannel(connection)
         order, data = channel.receive()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (order["cpu_seconds"], order["cpu_seconds"]))
         limit_memory(order["memory_bytes"])
         module, _, name = order["function"].partition(":")

@@ -100,7 +100,6 @@ def picture_seeds() -> Iterator[bytes]:
         file = io.BytesIO()
         Image.new(mode, (12, 9)).save(file, kind)
         yield file.getvalue()
-    yield hostile_files.jpeg_of_overlapping_exif()
     yield hostile_files.bmp_header(4, 4, 8, 1, 20, 256) + b"\4\1\0\0" * 4 + b"\0\1"
 
 
