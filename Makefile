@@ -32,6 +32,20 @@ fuzz: setup ## Send a server what schemathesis makes of its OpenAPI document (FU
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-2000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
 	  $(UV) run --frozen --no-sync pytest tests/service/test_fuzz.py
 
+ATHERIS := atheris==3.0.0
+FUZZ_SECONDS ?= 120
+
+.PHONY: fuzz-files
+fuzz-files: setup ## Fuzz the readers of pictures, clips, label configs and contexts with coverage (FUZZ_SECONDS=… each)
+	@for reader in picture clip label_config context; do \
+	  $(UV) run --frozen --no-sync --with $(ATHERIS) python -m tests.fuzz.files $$reader \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -max_len=20000 -print_final_stats=1 || exit 1; \
+	done
+
+.PHONY: hostile-files
+hostile-files: setup ## Send a server every file that is made to cost much, one by one and eight at once (a quarter of an hour)
+	@HOSTILE_FILES=all $(UV) run --frozen --no-sync pytest -q -s tests/service/test_hostile_files.py
+
 .PHONY: lint
 lint: setup ## Check format, style and types of all files
 	@PATH="$(dir $(UV)):$$PATH" $(UV) run --frozen --no-sync prek run --all-files

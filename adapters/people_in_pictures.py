@@ -1,8 +1,7 @@
 """From the address of a picture to the people in it: fetched, looked up, decoded, shown to the networks."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -10,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters import metrics
-from adapters.pictures.decoding import PictureSize, decode, measure
+from adapters.pictures.decoder import PictureDecoder
+from adapters.pictures.decoding import PictureHeader, PictureSize
 from adapters.pictures.source import PictureSource
-from adapters.pixel_budget import PixelBudget
 from adapters.prediction_cache.cache import PredictionCache
 from adapters.prediction_cache.entries import FoundPeople, PromptBox, entry_name, picture_digest
 from adapters.task_progress import entered, timed_stage
@@ -43,17 +42,18 @@ class FindParts(Protocol):
         ...
 
 
-PIXELS_IN_HAND = 200_000_000
-"""Decoded pictures held at once: 600 MB."""
-
-
 @dataclass(frozen=True)
 class FetchedPicture:
     """The file of a picture, not decoded yet."""
 
     data: bytes
-    size: PictureSize
+    header: PictureHeader
     digest: str
+
+    @property
+    def size(self) -> PictureSize:
+        """Of the upright picture."""
+        return self.header.size
 
 
 class PeopleInPictures:
@@ -62,7 +62,7 @@ class PeopleInPictures:
     Args:
         pictures: Fetches the pictures.
         find_people: Finds the people in one; if it is a `FindParts`, single parts of them too.
-        max_pixels: Largest picture.
+        decoder: Decodes them.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
     """
 
@@ -70,34 +70,32 @@ class PeopleInPictures:
         self,
         pictures: PictureSource,
         find_people: FindPeople,
-        max_pixels: int,
+        decoder: PictureDecoder,
         cache: PredictionCache | None,
     ) -> None:
         self._pictures = pictures
         self._find_people = find_people
-        self._max_pixels = max_pixels
+        self._decoder = decoder
         self._cache = cache
-        self._pixels = PixelBudget(PIXELS_IN_HAND)
 
     @property
     def kept(self) -> bool:
         """Whether people that were found need not be computed again."""
         return self._cache is not None
 
-    async def fetch(self, address: str, task_id: int | str | None) -> FetchedPicture:
-        """Fetch a picture.
+    @asynccontextmanager
+    async def fetched(self, address: str, task_id: int | str | None) -> AsyncGenerator[FetchedPicture]:
+        """Fetch a picture, and hold its file for a while.
 
         Raises:
             PictureError: It cannot be had, or is none.
         """
-        with timed_stage("fetch"):
-            data = await self._pictures.fetch(address, task_id=task_id)
-        entered("decode")
-
-        def examine() -> FetchedPicture:
-            return FetchedPicture(data, measure(data, max_pixels=self._max_pixels), picture_digest(data))
-
-        return await asyncio.to_thread(examine)
+        async with AsyncExitStack() as held:
+            with timed_stage("fetch"):
+                data = await self._pictures.fetch(address, task_id=task_id, held=held)
+            entered("decode")
+            header = await self._decoder.measure(data)
+            yield FetchedPicture(data, header, await run_in_thread(picture_digest, data))
 
     async def find(
         self, fetched: FetchedPicture, model_version: str, box: PromptBox | None = None
@@ -145,23 +143,15 @@ class PeopleInPictures:
         finder = self._find_people
         if not isinstance(finder, FindParts):
             return None
-        async with self._decoded(fetched) as picture:
+        async with self._decoder.decoded(fetched.data, fetched.header) as picture:
             with timed_by(timed_stage):
                 return await finder.part_at(picture, person, part, point, reach)
 
     async def _computed(self, fetched: FetchedPicture, box: PromptBox | None) -> FoundPeople:
         boxes = None if box is None else np.array([box], np.float32)
-        async with self._decoded(fetched) as picture:
+        async with self._decoder.decoded(fetched.data, fetched.header) as picture:
             with timed_by(timed_stage):
                 people = await self._find_people(picture, boxes)
         metrics.people_found(people, in_whole_picture=box is None)
         height, width = picture.shape[:2]
         return FoundPeople(tuple(people), (width, height))
-
-    @asynccontextmanager
-    async def _decoded(self, fetched: FetchedPicture) -> AsyncGenerator[Picture]:
-        """Decode a picture, and hold its pixels while the networks look at it."""
-        async with self._pixels.hold(fetched.size.width * fetched.size.height):
-            with timed_stage("decode"):
-                picture = await run_in_thread(decode, fetched.data, max_pixels=self._max_pixels)
-            yield picture

@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import cv2
 
 from adapters.admission import Admission
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.credentials import Credentials
 from adapters.label_studio.predictions import Thresholds
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.limits import PictureLimits
 from adapters.pictures.source import PictureSource
 from adapters.prediction_cache.cache import PredictionCache
@@ -60,14 +62,15 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
         )
 
     async with AsyncExitStack() as opened:
+        processes = await opened.enter_async_context(IsolatedProcesses())
         clips = await opened.enter_async_context(source(settings.video_limits))
         yield Predictor(
             pictures=await opened.enter_async_context(source(settings.picture_limits)),
             find_people=Finder(detector, estimator),
-            max_pixels=settings.max_image_pixels,
+            decoder=await opened.enter_async_context(PictureDecoder(settings.max_image_pixels, processes)),
             thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
             admission=admission,
             status=status,
             cache=cache,
-            clips=PeopleInClips(clips, detector.detect),
+            clips=PeopleInClips(clips, detector.detect, processes),
         )

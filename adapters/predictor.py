@@ -36,7 +36,8 @@ from adapters.label_studio.shown_people import shown_people, shown_result
 from adapters.label_studio.task_value import TaskDataError
 from adapters.label_studio.video_regions import PeopleInVideo
 from adapters.log_lines import Event
-from adapters.people_in_pictures import FindPeople, PeopleInPictures
+from adapters.people_in_pictures import FetchedPicture, FindPeople, PeopleInPictures
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.errors import PictureError
 from adapters.pictures.source import PictureSource
 from adapters.prediction_cache.cache import PredictionCache
@@ -110,7 +111,7 @@ class Predictor:
     Args:
         pictures: Fetches the pictures.
         find_people: Finds the people in one.
-        max_pixels: Largest picture.
+        decoder: Decodes them.
         thresholds: Where the label config sets none.
         admission: Gives places to tasks.
         status: Is told what happens.
@@ -123,14 +124,14 @@ class Predictor:
         *,
         pictures: PictureSource,
         find_people: FindPeople,
-        max_pixels: int,
+        decoder: PictureDecoder,
         thresholds: Thresholds,
         admission: Admission,
         status: Status,
         cache: PredictionCache | None = None,
         clips: PeopleInClips | None = None,
     ) -> None:
-        self._people = PeopleInPictures(pictures, find_people, max_pixels, cache)
+        self._people = PeopleInPictures(pictures, find_people, decoder, cache)
         self._clips = clips
         self._thresholds = thresholds
         self._status = status
@@ -316,8 +317,8 @@ class Predictor:
     async def _whole_picture(
         self, task: Task, image: ImageControls, address: str, frame: int | None = None
     ) -> PeopleInImage:
-        fetched = await self._people.fetch(address, task.id)
-        found = await self._people.find(fetched, self._status.model_version)
+        async with self._people.fetched(address, task.id) as fetched:
+            found = await self._people.find(fetched, self._status.model_version)
         return PeopleInImage(image, found.people, found.size, frame)
 
     async def _frames(self, errand: _Errand, image: ImageControls) -> list[PeopleInImage]:
@@ -383,7 +384,17 @@ class Predictor:
             raise TaskError("label_config", f"Nothing of ours can be drawn on the image tag '{place.image}'.")
         frame = place.frame if image.shows_frames else None
         address = self._address(errand.task, image, frame)
-        fetched = await self._people.fetch(address, errand.task.id)
+        async with self._people.fetched(address, errand.task.id) as fetched:
+            return await self._meant(errand, context, image, frame, fetched)
+
+    async def _meant(
+        self,
+        errand: _Errand,
+        context: dict[str, Any],
+        image: ImageControls,
+        frame: int | None,
+        fetched: FetchedPicture,
+    ) -> Prediction:
         drawn = drawn_prompts(context, (fetched.size.width, fetched.size.height))
         assert drawn is not None, "something was drawn, or we would not be here"
         version = self._status.model_version

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
 _SERVICE_OPTION = "--service-name"
+_FORK_SERVER = "adapters.isolation.fork_server"
 _NO_LIMIT = 2**60
 """What version 1 of control groups says in place of 'none' is larger than this."""
 
@@ -24,7 +26,7 @@ class ServerProcess:
     """A process of the server.
 
     Attributes:
-        name: `supervisor`, `entry`, or the runner: `detector`, `pose`.
+        name: `supervisor`, `entry`, the runner: `detector`, `pose`, or `isolated`: what reads hostile files.
         started: When, in seconds since the epoch; the same whenever it is asked, also when the clock has been set.
         resident_bytes: Its memory; what it shares with others counts for each.
     """
@@ -54,7 +56,8 @@ def is_worker() -> bool:
 def server_processes() -> list[ServerProcess]:
     """Return the processes of this server: the supervisor and its workers, or this one alone. Blocking: reads /proc."""
     if not is_worker():
-        return list(_observed("entry", psutil.Process()))
+        alone = psutil.Process()
+        return [*_observed("entry", alone), *_isolated(alone)]
     supervisor = psutil.Process(os.getppid())
     found = list(_observed("supervisor", supervisor))
     for pid in children_of(supervisor):
@@ -65,7 +68,26 @@ def server_processes() -> list[ServerProcess]:
             continue
         if name:
             found += _observed(name, worker)
+        if name == "entry":
+            found += _isolated(worker)
     return found
+
+
+def _isolated(entry: psutil.Process) -> Iterator[ServerProcess]:
+    """The fork server of an entry process, with what its processes take beyond what they share with it."""
+    for pid in children_of(entry):
+        try:
+            server = psutil.Process(pid)
+            if not any(_FORK_SERVER in word for word in server.cmdline()):
+                continue
+            (observed,) = _observed("isolated", server)
+        except (psutil.Error, ValueError):  # it has just ended
+            continue
+        own = 0
+        for forked in children_of(server):
+            with suppress(psutil.Error):
+                own += max(0, psutil.Process(forked).memory_info().rss - observed.resident_bytes)
+        yield replace(observed, resident_bytes=observed.resident_bytes + own)
 
 
 def children_of(process: psutil.Process) -> list[int]:

@@ -110,7 +110,10 @@ class Settings(BaseSettings):
         PictureLimits.max_bytes, ge=1, description="Largest file of a picture, in bytes."
     )
     max_image_pixels: int = Field(
-        PictureLimits.max_pixels, ge=1, description="Largest picture, in pixels (width × height)."
+        PictureLimits.max_pixels,
+        ge=1,
+        description="Largest picture, in pixels (width × height). Decoding one may take 4 bytes of memory for each of "
+        "them, and 400 MB at least: kinds that take more, as transparent or progressive ones, may be smaller.",
     )
     max_video_bytes: int = Field(
         100 * MEBIBYTE,

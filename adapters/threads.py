@@ -1,7 +1,10 @@
 """Work in threads, which nobody can cancel."""
 
 import asyncio
+import functools
 from collections.abc import Callable
+from concurrent.futures import Executor
+from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -14,7 +17,17 @@ async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     What the work occupies, such as memory, is occupied until then: given back sooner, there would be more of it in
     use than anybody counted.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    return await run_in_executor(None, work, *args, **kwargs)
+
+
+async def run_in_executor(
+    executor: Executor | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Do the same in a thread of an executor, or of the event loop's own if it is None."""
+    context = copy_context()
+    running = asyncio.get_running_loop().run_in_executor(
+        executor, lambda: context.run(functools.partial(work, *args, **kwargs))
+    )
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -1,19 +1,29 @@
 """The body of an HTTP answer, read within limits."""
 
 import asyncio
+import io
 import zlib
+from contextlib import AsyncExitStack
 
 import aiohttp
 
+from adapters.memory_budget import MemoryBudget
 from adapters.pictures.errors import PictureError
 
+SMALL_BYTES = 4 * 2**20
+"""Smaller files do not wait for others to leave the memory: the number of downloads bounds them."""
 
-async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+
+async def read_body(
+    response: aiohttp.ClientResponse, max_bytes: int, memory: MemoryBudget, held: AsyncExitStack
+) -> bytes:
     """Read a body, counting what really arrives and what it unpacks to.
 
     Args:
         response: of a session that does not decompress by itself.
         max_bytes: that the body may have before and after decompression.
+        memory: of all large bodies; one that has no room yet is not read on.
+        held: gives back the memory of this one, when it is closed.
 
     Raises:
         PictureError: ``too_large``, or ``server_error`` for an encoding that is not known.
@@ -25,17 +35,21 @@ async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
         )
     if response.content_length is not None and response.content_length > max_bytes:
         raise _too_large(max_bytes)
-    chunks: list[bytes] = []
-    size = 0
+    packed = encoding not in {"", "identity"}
+    counted = response.content_length is not None and not packed
+    if counted:
+        await held.enter_async_context(memory.hold(response.content_length or 0))
+    body = io.BytesIO()  # chunks that are joined at the end would be there twice
     async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > max_bytes:
+        if body.tell() + len(chunk) > max_bytes:
             raise _too_large(max_bytes)
-        chunks.append(chunk)
-    body = b"".join(chunks)
-    if encoding in {"", "identity"}:
-        return body
-    return await asyncio.to_thread(_unpack, body, max_bytes)
+        if not counted and (packed or body.tell() + len(chunk) > SMALL_BYTES):
+            await held.enter_async_context(memory.hold(max_bytes))
+            counted = True
+        body.write(chunk)
+    if packed:
+        return await asyncio.to_thread(_unpack, body.getvalue(), max_bytes)
+    return body.getvalue()
 
 
 def _unpack(body: bytes, max_bytes: int) -> bytes:

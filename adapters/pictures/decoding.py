@@ -5,8 +5,13 @@ first frame of an animation. Ordinary 8-bit pictures come out exactly as ``cv2.i
 for transparent pictures (it shows the colour under the transparency) and for turned WEBP (it turns them).
 """
 
+import math
+import os
 import re
-from collections.abc import Callable
+import struct
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -15,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.ExifTags import Base as ExifTag
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -24,6 +28,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from adapters.pictures.errors import PictureError
 from adapters.pictures.limits import PictureLimits
+from adapters.pictures.ordinary import OrdinaryHeader, exif_orientation, ordinary_header, webp_size
 
 # What a file is, is told by how it begins; names and media types are not asked. The classes are used directly
 # since Image.open would also try every other format that Pillow knows (some run external programs), and has a
@@ -52,6 +57,16 @@ _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no byte stuffing, fil
 # Encoders write about ten scans. Each further one costs a pass over the whole picture and a few bytes only.
 _MAX_JPEG_SCANS = 100
 _MAX_JPEG_SEGMENTS = 10_000
+_MAX_EXIF_SEGMENTS = 100  # each is appended to those before it
+_MAX_PNG_CHUNKS = 200_000
+_MAX_PNG_TEXTS = 10_000  # and whatever else is not pixels
+_BMP_BYTES_PER_PIXEL = 16  # four, or run lengths; each byte more costs a step in Python
+_BMP_HEADER_BYTES = 4_000_000  # colour profiles included
+_WEBP_BYTES_PER_PIXEL = 17  # two canvases, one as bytes, one as pixels
+_STRIP_PIXELS = 250_000
+"""Pixels that are converted in one go: what is between Pillow's picture and ours is never there as a whole."""
+_SMALL_PIXELS = 3_000_000
+"""Up to here OpenCV may have its result twice for a moment."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +77,25 @@ class PictureSize:
     height: int
 
 
+@dataclass(frozen=True)
+class PictureHeader:
+    """What is known of a picture before it is decoded.
+
+    Attributes:
+        size: Of the upright picture.
+        decoder_bytes: Memory that decoding needs beside the file and the decoded pixels.
+        pixel_bytes: Memory of the decoded pixels while they are turned upright.
+        ordinary: Its header, if OpenCV can decode it in a thread; see `ordinary`.
+    """
+
+    size: PictureSize
+    decoder_bytes: int
+    pixel_bytes: int
+    ordinary: OrdinaryHeader | None
+
+
 def decode(data: bytes, *, max_pixels: int = PictureLimits.max_pixels) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG, WEBP, GIF, BMP or TIFF file; blocking, and made to run in a thread.
+    """Decode a JPEG, PNG, WEBP, GIF, BMP or TIFF file; blocking, with no limit of time.
 
     Truncated files are errors, although browsers show their upper part: an annotator should not correct people
     on half a picture. Colour profiles are not applied, as in ``cv2.imread``. 16-bit channels keep their upper
@@ -80,21 +112,19 @@ def decode(data: bytes, *, max_pixels: int = PictureLimits.max_pixels) -> NDArra
     Raises:
         PictureError: ``not_a_picture``, ``broken_picture`` or ``too_many_pixels``.
     """
-    picture = _open(data, max_pixels)
-    orientation = _orientation(picture)
-    pixels = _decode_fast(data, picture)
-    if pixels is None:
-        try:
-            picture.load()
-            pixels = _to_bgr(picture)
-        # Files are hostile and parsers raise what they happen to trip over: OSError, SyntaxError, struct.error,
-        # IndexError, zlib.error, MemoryError...
-        except Exception as error:
-            raise PictureError(
-                "broken_picture",
-                f"The {picture.format} picture is truncated or damaged ({_words(error)}); export it anew.",
-            ) from error
-    return _turn_upright(pixels, orientation)
+    header = ordinary_header(data)
+    if header is not None and header.as_browsers:
+        _check_pixels(header.width, header.height, max_pixels)
+        pixels = decode_ordinary(data, header)
+        if pixels is not None:
+            return pixels
+    stored = decode_stored(data, max_pixels=max_pixels)
+    pixels = np.empty((stored.height, stored.width, 3), np.uint8)
+    top = 0
+    for rows in stored.rows:
+        pixels[top : top + len(rows)] = rows
+        top += len(rows)
+    return turn_upright(pixels, stored.orientation)
 
 
 def measure(data: bytes, *, max_pixels: int = PictureLimits.max_pixels) -> PictureSize:
@@ -103,13 +133,144 @@ def measure(data: bytes, *, max_pixels: int = PictureLimits.max_pixels) -> Pictu
     Raises:
         PictureError: as ``decode``, where the header shows it.
     """
+    header = measure_ordinary(data, max_pixels=max_pixels) or measure_other(data, max_pixels=max_pixels)
+    return header.size
+
+
+def measure_ordinary(data: bytes, *, max_pixels: int) -> PictureHeader | None:
+    """Read the header of an ordinary picture; None for every other picture.
+
+    Raises:
+        PictureError: ``not_a_picture`` or ``too_many_pixels``.
+    """
+    _format_of(data)
+    header = ordinary_header(data)
+    if header is None:
+        return None
+    _check_pixels(header.width, header.height, max_pixels)
+    pixels = header.width * header.height
+    one_copy = header.orientation == 1 and (pixels > _SMALL_PIXELS or not header.as_browsers)
+    ordinary = header if header.as_browsers else None
+    return PictureHeader(_upright_size(header), header.decoder_bytes, 3 * pixels * (2 - one_copy), ordinary)
+
+
+def measure_other(data: bytes, *, max_pixels: int) -> PictureHeader:
+    """Read the header of any picture with Pillow.
+
+    Raises:
+        PictureError: as ``decode``, where the header shows it.
+    """
+    size = webp_size(data)
+    if size is not None:  # Pillow takes 8 bytes for each of its pixels only to open it
+        _check_pixels(*size, max_pixels)
+        header = OrdinaryHeader(*size, 1, _WEBP_BYTES_PER_PIXEL * size[0] * size[1])
+        return PictureHeader(
+            _upright_size(header), header.decoder_bytes, 3 * size[0] * size[1], ordinary=None
+        )
     picture = _open(data, max_pixels)
-    width, height = picture.size
-    return PictureSize(height, width) if _orientation(picture) >= 5 else PictureSize(width, height)
+    header = OrdinaryHeader(
+        picture.width, picture.height, _orientation(picture), _pillow_bytes(picture, data)
+    )
+    copies = 1 if header.orientation == 1 else 2
+    pixel_bytes = 3 * picture.width * picture.height * copies
+    return PictureHeader(_upright_size(header), header.decoder_bytes, pixel_bytes, ordinary=None)
 
 
-def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """Read the header, and refuse what would cost too much."""
+def _upright_size(header: OrdinaryHeader) -> PictureSize:
+    if header.orientation >= 5:
+        return PictureSize(header.height, header.width)
+    return PictureSize(header.width, header.height)
+
+
+def decode_ordinary(data: bytes, header: OrdinaryHeader) -> NDArray[np.uint8] | None:
+    """Decode an ordinary picture with OpenCV, two to three times as fast as with Pillow; None if it cannot."""
+    flags = (
+        cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )  # we apply it, for all formats and decoders alike
+    try:
+        if header.width * header.height > _SMALL_PIXELS and sys.platform == "linux":
+            pixels = _read_large(data, flags)
+        else:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    # Two readers of one header must have read the same.
+    if pixels is None or pixels.shape != (header.height, header.width, 3):  # pyright: ignore[reportUnnecessaryComparison] - its type hides the None
+        return None
+    return turn_upright(np.asarray(pixels, np.uint8), header.orientation)
+
+
+def _read_large(data: bytes, flags: int) -> NDArray[np.uint8] | None:
+    """Decode without the copy of the pixels that `imdecode` makes: only `imread` writes where it is told to."""
+    file = os.memfd_create("picture")
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(file, view) :]
+        return cv2.imread(f"/proc/self/fd/{file}", None, flags)  # pyright: ignore - its types know one form only
+    finally:
+        os.close(file)
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture as it is stored, not turned upright yet.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        orientation: By EXIF, 1 to 8.
+        rows: All its rows from the top, some at a time: (n, width, 3) BGR, contiguous. Damage may show only here.
+    """
+
+    width: int
+    height: int
+    orientation: int
+    rows: Iterator[NDArray[np.uint8]]
+
+
+def decode_stored(data: bytes, *, max_pixels: int) -> StoredPicture:
+    """Decode any picture with Pillow.
+
+    Raises:
+        PictureError: as ``decode``.
+    """
+    picture = _open(data, max_pixels)
+    orientation = _orientation(picture)
+    with _damage_named(picture):
+        picture.load()
+    # TIFF files are turned by Pillow, now.
+    return StoredPicture(picture.width, picture.height, orientation, _rows(picture))
+
+
+@contextmanager
+def _damage_named(picture: ImageFile.ImageFile) -> Generator[None]:
+    """Raise the error that a user can act on, whatever goes wrong within."""
+    try:
+        yield
+    # Files are hostile and parsers raise what they happen to trip over: OSError, SyntaxError, struct.error,
+    # IndexError, zlib.error, MemoryError...
+    except Exception as error:
+        raise PictureError(
+            "broken_picture",
+            f"The {picture.format} picture is truncated or damaged ({_words(error)}); export it anew.",
+        ) from error
+
+
+def _rows(picture: ImageFile.ImageFile) -> Iterator[NDArray[np.uint8]]:
+    with _damage_named(picture):
+        convert = _converter(picture)
+        for piece in _pieces(picture):
+            yield convert(piece)
+
+
+def _pieces(picture: Image.Image) -> Iterator[Image.Image]:
+    rows = max(1, _STRIP_PIXELS // picture.width)
+    for top in range(0, picture.height, rows):
+        yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+
+
+def _format_of(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
     open_header = next((open_ for signature, open_ in _FORMATS if signature.match(data)), None)
     if open_header is None:
         kind = next((name for signature, name in _OTHERS if signature.match(data)), None)
@@ -118,8 +279,16 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
             "not_a_picture",
             f"Pictures may be JPEG, PNG, WEBP, GIF, BMP or TIFF files, and this file {found}.",
         )
+    return open_header
+
+
+def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """Read the header, and refuse what would cost too much."""
+    open_header = _format_of(data)
     if open_header is JpegImageFile:
         _check_jpeg_structure(data)
+    if open_header is PngImageFile:
+        _check_png_structure(data)
     try:
         picture = open_header(BytesIO(data))
     except Image.DecompressionBombError as error:
@@ -135,12 +304,35 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise PictureError(
             "broken_picture", f"The picture says it has {width} x {height} pixels; export it anew."
         )
+    _check_pixels(width, height, max_pixels)
+    if open_header is BmpImageFile and len(data) > _BMP_BYTES_PER_PIXEL * width * height + _BMP_HEADER_BYTES:
+        raise PictureError(
+            "broken_picture",
+            f"The BMP picture of {width} x {height} pixels has {len(data)} bytes; export it anew.",
+        )
+    return picture
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise PictureError(
             "too_many_pixels",
             f"The picture has {width} x {height} pixels; at most {max_pixels} in all are decoded, so make it smaller.",
         )
-    return picture
+
+
+def _pillow_bytes(picture: ImageFile.ImageFile, data: bytes) -> int:
+    """Return the memory that Pillow needs to decode a picture, measured for each format."""
+    per_pixel = 1 if picture.mode in {"1", "L", "P"} else 2 if picture.mode.startswith("I;16") else 4
+    if isinstance(picture, TiffImageFile):
+        per_pixel *= 2  # it may be one strip, or be turned
+    elif isinstance(picture, JpegImageFile) and (
+        "progressive" in picture.info or data.count(b"\xff\xda") > 1
+    ):
+        per_pixel += 2 * len(picture.getbands())  # all coefficients, until the last scan
+    elif isinstance(picture, BmpImageFile) and picture.tile and picture.tile[0][0] == "bmp_rle":
+        per_pixel += 2
+    return per_pixel * picture.width * picture.height
 
 
 def _check_jpeg_structure(data: bytes) -> None:
@@ -148,48 +340,52 @@ def _check_jpeg_structure(data: bytes) -> None:
 
     Segments are skipped by their length (ITU-T T.81 annex B), so that thumbnails inside are not counted.
     """
-    position, scans, segments = 2, 0, 0
+    position, scans, segments, exifs = 2, 0, 0, 0
     while (marker := _JPEG_MARKER.search(data, position)) is not None and marker[0] != b"\xff\xd9":
         position = marker.end()
         segments += 1
         if marker[0] not in {b"\xff\x01", b"\xff\xd8"}:  # these two have no length
             scans += marker[0] == b"\xff\xda"
+            exifs += marker[0] == b"\xff\xe1" and data.startswith(b"Exif", position + 2)
             position += max(int.from_bytes(data[position : position + 2]), 2)
-        if scans > _MAX_JPEG_SCANS or segments > _MAX_JPEG_SEGMENTS:
+        if scans > _MAX_JPEG_SCANS or segments > _MAX_JPEG_SEGMENTS or exifs > _MAX_EXIF_SEGMENTS:
             raise PictureError(
                 "broken_picture",
-                f"The JPEG picture has more than {_MAX_JPEG_SCANS} scans or {_MAX_JPEG_SEGMENTS} segments, as no "
+                f"The JPEG picture has more than {_MAX_JPEG_SCANS} scans, {_MAX_JPEG_SEGMENTS} segments or "
+                f"{_MAX_EXIF_SEGMENTS} EXIF blocks, as no camera or program writes them; export it anew.",
+            )
+
+
+def _check_png_structure(data: bytes) -> None:
+    """Refuse PNG files made of countless chunks, each of which costs a reader some steps (PNG, third edition, 5.3)."""
+    position, chunks, texts = 8, 0, 0
+    while position + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        chunks += 1
+        texts += name != b"IDAT"
+        if chunks > _MAX_PNG_CHUNKS or texts > _MAX_PNG_TEXTS:
+            raise PictureError(
+                "broken_picture",
+                f"The PNG picture has more than {_MAX_PNG_CHUNKS} chunks, or {_MAX_PNG_TEXTS} without pixels, as no "
                 "camera or program writes them; export it anew.",
             )
 
 
-def _decode_fast(data: bytes, picture: ImageFile.ImageFile) -> NDArray[np.uint8] | None:
-    """Decode with OpenCV what it shows as browsers do, two to three times as fast; None if it does not."""
-    plain = picture.mode in {"RGB", "L", "1"} or (picture.mode == "P" and isinstance(picture, PngImageFile))
-    if not (
-        isinstance(picture, JpegImageFile | PngImageFile | WebPImageFile)
-        and plain
-        and "transparency" not in picture.info
-        and not getattr(picture, "is_animated", False)
-    ):
-        return None
-    try:
-        # The orientation is applied by us for all formats and both decoders alike.
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        return None
-    # OpenCV and Pillow must have read the same header.
-    if pixels is None or pixels.shape != (picture.height, picture.width, 3):  # pyright: ignore[reportUnnecessaryComparison] - its type hides the None
-        return None
-    return np.asarray(pixels, np.uint8)
+def _converter(picture: Image.Image) -> Callable[[Image.Image], NDArray[np.uint8]]:
+    """Return what converts a piece of a picture, in any of Pillow's modes, to (height, width, 3) BGR."""
+    if picture.mode not in {"I", "F"}:
+        return _to_bgr
+    ranges = [_finite_range(piece) for piece in _pieces(picture)]
+    low = min((low for low, _ in ranges), default=math.inf)
+    high = max((high for _, high in ranges), default=-math.inf)
+    return lambda piece: _grey_to_bgr(_stretched(np.asarray(piece, np.float64), low, high))
 
 
 def _to_bgr(picture: Image.Image) -> NDArray[np.uint8]:
     """Convert any of Pillow's modes to (height, width, 3) BGR."""
     if picture.mode.startswith("I;16"):
         return _grey_to_bgr((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode in {"I", "F"}:
-        return _grey_to_bgr(_stretched(np.asarray(picture, np.float64)))
     if picture.has_transparency_data:
         # Browsers draw transparent pictures on the page, and Label Studio's canvas is white; the colour stored
         # under transparent pixels, which cv2.imread shows, is seen by nobody.
@@ -204,17 +400,23 @@ def _grey_to_bgr(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
 
 
-def _stretched(grey: NDArray[np.float64]) -> NDArray[np.uint8]:
-    finite = np.isfinite(grey)
-    if not finite.any():
+def _finite_range(piece: Image.Image) -> tuple[float, float]:
+    """Return the least and the largest number of a piece; infinite the other way round if it has none."""
+    levels = np.asarray(piece)
+    finite = levels[np.isfinite(levels)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (math.inf, -math.inf)
+
+
+def _stretched(grey: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:
+    """Stretch levels from the range that the whole picture has."""
+    if low >= high:
         return np.zeros(grey.shape, np.uint8)
-    low, high = float(grey[finite].min()), float(grey[finite].max())
     # Divided before they are subtracted: the range of two large floats may not be one.
     scale = max(abs(low), abs(high), 1e-300)
     span = high / scale - low / scale
     if span == 0:
         return np.zeros(grey.shape, np.uint8)
-    levels = (np.where(finite, grey, low) / scale - low / scale) * (255 / span)
+    levels = (np.where(np.isfinite(grey), grey, low) / scale - low / scale) * (255 / span)
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
 
@@ -227,16 +429,10 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
     block = picture.info.get("exif")
     if not isinstance(block, bytes) or not isinstance(picture, JpegImageFile | PngImageFile):
         return 1
-    exif = Image.Exif()
-    try:
-        exif.load(block)
-        orientation = exif.get(ExifTag.Orientation, 1)
-    except Exception:  # a damaged EXIF block, in whatever way, says nothing; the picture may still be fine
-        return 1
-    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+    return exif_orientation(block)
 
 
-def _turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Undo an EXIF orientation (CIPA DC-008, tag 0x0112)."""
     if orientation >= 5:
         pixels = cv2.transpose(pixels)  # pyright: ignore[reportAssignmentType] - OpenCV keeps the dtype

@@ -16,7 +16,8 @@ class PictureLimits:
         slot_seconds: of waiting for a free slot. Label Studio gives up after 100 s in any case.
         max_redirects: followed, each of them guarded like the first address.
         downloads_per_host: at a time.
-        downloads: at a time, from all hosts together; each may hold max_bytes in memory.
+        downloads: at a time, from all hosts together.
+        held_bytes: of large files that are in memory at a time; a few megabytes each are not counted.
     """
 
     max_bytes: int = 50 * 2**20
@@ -28,3 +29,4 @@ class PictureLimits:
     max_redirects: int = 3
     downloads_per_host: int = 8
     downloads: int = 32
+    held_bytes: int = 150 * 2**20

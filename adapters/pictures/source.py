@@ -6,7 +6,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +16,9 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from adapters.label_studio.credentials import Credentials, CredentialsError
+from adapters.memory_budget import MemoryBudget
 from adapters.pictures.address import Origin, ip_literal, origin_of, parse_web_address, shown
-from adapters.pictures.body import read_body
+from adapters.pictures.body import SMALL_BYTES, read_body
 from adapters.pictures.data_uri import read_data_uri
 from adapters.pictures.errors import PictureError
 from adapters.pictures.guard import AddressPolicy
@@ -75,6 +76,7 @@ class PictureSource:
         self._local_files_root = local_files_root
         self._limits = limits
         self._resolver = resolver
+        self._memory = MemoryBudget(limits.held_bytes, SMALL_BYTES)
         self._slots = _HostSlots(limits.downloads_per_host, limits.downloads)
         self._session: aiohttp.ClientSession | None = None
 
@@ -105,16 +107,24 @@ class PictureSource:
             await self._session.close()
             self._session = None
 
-    async def fetch(self, uri: str, *, task_id: int | str | None = None) -> bytes:
+    async def fetch(
+        self, uri: str, *, task_id: int | str | None = None, held: AsyncExitStack | None = None
+    ) -> bytes:
         """Return the bytes of a picture, not decoded and not checked to be one.
 
         Args:
             uri: the task's image value, as it is.
             task_id: of the task; needed for cloud storage.
+            held: closed when the bytes are no longer in memory, so that another large file may be; None to count them
+                only while they are fetched.
 
         Raises:
             PictureError: with the reason.
         """
+        async with AsyncExitStack() as while_fetched:
+            return await self._fetch(uri, task_id, held or while_fetched)
+
+    async def _fetch(self, uri: str, task_id: int | str | None, held: AsyncExitStack) -> bytes:
         # A task's data is any JSON, whatever the type says.
         text = uri.strip(" \t\r\n") if isinstance(uri, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
         if not text:
@@ -129,7 +139,7 @@ class PictureSource:
             if name is not None:
                 return await self._read_local_file(self._local_files_root, name)
         try:
-            return await self._download(url)
+            return await self._download(url, held)
         except CredentialsError as error:
             raise PictureError(error.reason, str(error)) from error
 
@@ -171,7 +181,7 @@ class PictureSource:
                 "timeout", "The folder of local files does not answer; see whether its mount is alive."
             ) from None
 
-    async def _download(self, url: URL) -> bytes:
+    async def _download(self, url: URL, held: AsyncExitStack) -> bytes:
         first = url
         remaining = self._limits.total_seconds
         for _ in range(self._limits.max_redirects + 1):
@@ -179,7 +189,7 @@ class PictureSource:
                 started = time.monotonic()
                 try:
                     async with asyncio.timeout(max(remaining, 0)):
-                        outcome = await self._request(url)
+                        outcome = await self._request(url, held)
                 except TimeoutError:
                     raise PictureError(
                         "timeout",
@@ -222,7 +232,7 @@ class PictureSource:
         finally:
             slots.release(origin)
 
-    async def _request(self, url: URL) -> bytes | URL:
+    async def _request(self, url: URL, held: AsyncExitStack) -> bytes | URL:
         """Ask once, or twice if Label Studio no longer knows the access token; return body or redirect."""
         session = self._session
         if session is None:
@@ -235,17 +245,21 @@ class PictureSource:
         header = await credentials.header(session) if credentials else {}
         async with session.get(url, headers=header, allow_redirects=False) as response:
             if response.status != 401 or credentials is None:
-                return await self._answer(url, response, credentials)
+                return await self._answer(url, response, credentials, held)
         header = await credentials.header(session, refused=header)
         async with session.get(url, headers=header, allow_redirects=False) as response:
-            return await self._answer(url, response, credentials)
+            return await self._answer(url, response, credentials, held)
 
     async def _answer(
-        self, url: URL, response: aiohttp.ClientResponse, credentials: Credentials | None
+        self,
+        url: URL,
+        response: aiohttp.ClientResponse,
+        credentials: Credentials | None,
+        held: AsyncExitStack,
     ) -> bytes | URL:
         status = response.status
         if status in {200, 206}:
-            return await read_body(response, self._limits.max_bytes)
+            return await read_body(response, self._limits.max_bytes, self._memory, held)
         if status in _REDIRECTS and "Location" in response.headers:
             return self._redirect(url, response.headers["Location"], credentials)
         if status in {401, 403}:

@@ -7,12 +7,12 @@ that the file names; it is told the one format, a few codecs, and that nothing e
 
 import io
 import re
-import threading
 import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NoReturn, TypeGuard
+from types import TracebackType
+from typing import NoReturn, Self, TypeGuard
 
 import av
 import numpy as np
@@ -34,6 +34,8 @@ _CODECS = "h264,hevc,av1,libdav1d,vp8,vp9,mpeg4"
 _PROBED_BYTES = 5_000_000
 _PROBED_US = 5_000_000
 _DECODER_THREADS = 2
+_FRAMES_KEPT = 16  # references, those that wait to be shown, and one for each thread
+_WORKING_BYTES = 64 * 2**20  # the threads' stacks, the decoder's tables, the frame that is made smaller
 _NO_TIME = -(2**62)  # FFmpeg writes an unknown time as the least number there is
 _WHOLE = 0.9  # of what the header promises; more is missing only where the file was cut off
 _NEARLY_S = 1e-4  # times are rational numbers in the file, and floats here
@@ -56,7 +58,9 @@ class Frame:
 
 
 class Clip:
-    """A clip whose frames are decoded one after the other.
+    """A clip whose frames are decoded one after the other, in an isolated process: see `isolated`.
+
+    A context manager: FFmpeg's memory is given back at its end, not when garbage is collected.
 
     Args:
         data: The file.
@@ -66,6 +70,7 @@ class Clip:
         times: When each frame is shown, in seconds from the beginning, rising.
         duration: Of the clip in seconds, as a browser's player tells it.
         damaged: Packets that could not be decoded so far.
+        decoder_bytes: Memory that decoding needs: FFmpeg keeps frames that others refer to.
 
     Raises:
         VideoError: It is no clip, or one that costs too much.
@@ -73,50 +78,61 @@ class Clip:
 
     def __init__(self, data: bytes, limits: ClipLimits | None = None) -> None:
         self._limits = limits or ClipLimits()
-        self._lock = threading.Lock()
         self.damaged = 0
         container, stream = _opened(data, self._limits)
-        start_us = container.start_time
-        pts, key_pts = _index(container, stream, self._limits)
-        assert stream.time_base is not None, "an index was made of it"
-        self._unit = float(stream.time_base)
+        try:
+            start_us = container.start_time
+            pts, key_pts = _index(container, stream, self._limits)
+            assert stream.time_base is not None, "an index was made of it"
+            self._unit = float(stream.time_base)
+            said = container.duration
+        finally:
+            container.close()
         # A player's clock begins with whatever the file begins with, sound included.
         self._start = start_us / 1e6 if _known(start_us) else pts[0] * self._unit
         self.times = np.maximum(np.array(pts) * self._unit - self._start, 0.0)
         self._key_pts = np.array(key_pts)
         frame_s = _frame_length(pts) * self._unit
-        said = container.duration
         self.duration = max(said / 1e6 if _known(said) else 0.0, float(self.times[-1]) + frame_s)
         # Opened anew: not every file can go back to its beginning.
         self._container, self._stream = _opened(data, self._limits)
+        self.decoder_bytes = _decoder_bytes(self._stream)
         self._frames = self._decoded()
         self._decoded_until = -np.inf
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._frames = iter(())
+        self._container.close()
 
     def next_frame(self, time: float) -> Frame | None:
         """Decode on to the first frame that is shown at a time or after it; None if there is none any more.
 
-        To be called with rising times, from any thread. Packets that are damaged are counted and passed over.
+        To be called with rising times. Packets that are damaged are counted and passed over.
 
         Raises:
             VideoError: Decoding takes too long, or the frame is larger than the file said.
         """
-        with self._lock:
-            self._skip_to(time)
-            deadline = clock.monotonic() + self._limits.frame_seconds
-            for frame in self._frames:
-                if clock.monotonic() > deadline:
-                    raise VideoError(
-                        "too_long",
-                        f"Nothing came of {self._limits.frame_seconds:.0f} s of decoding; "
-                        "make the clip smaller, or its key frames more frequent.",
-                    )
-                if frame is None or frame.pts is None or frame.is_corrupt:
-                    continue
-                at = max(frame.pts * self._unit - self._start, 0.0)
-                self._decoded_until = at
-                if at >= time - _NEARLY_S:
-                    return Frame(at, _upright(frame, self._limits))
-            return None
+        self._skip_to(time)
+        deadline = clock.process_time() + self._limits.frame_seconds
+        for frame in self._frames:
+            if clock.process_time() > deadline:
+                raise VideoError(
+                    "too_long",
+                    f"Nothing came of {self._limits.frame_seconds:.0f} s of decoding; "
+                    "make the clip smaller, or its key frames more frequent.",
+                )
+            if frame is None or frame.pts is None or frame.is_corrupt:
+                continue
+            at = max(frame.pts * self._unit - self._start, 0.0)
+            self._decoded_until = at
+            if at >= time - _NEARLY_S:
+                return Frame(at, _upright(frame, self._limits))
+        return None
 
     def _skip_to(self, time: float) -> None:
         """Go on at the last key frame before a time, unless decoding has come beyond it."""
@@ -166,10 +182,19 @@ def _opened(data: bytes, limits: ClipLimits) -> tuple[InputContainer, VideoStrea
         container = av.open(
             io.BytesIO(data), "r", format=kind, options=options, metadata_errors="ignore", io_open=_refuse
         )
-    except (FFmpegError, ValueError, OSError) as error:
+    except (FFmpegError, ValueError, OSError, MemoryError) as error:
         raise VideoError(
             "broken_video", f"The clip is truncated or damaged ({_words(error)}); export it anew."
         ) from error
+    try:
+        return container, _pictures_of(container, limits)
+    except VideoError:
+        container.close()
+        raise
+
+
+def _pictures_of(container: InputContainer, limits: ClipLimits) -> VideoStream:
+    """Return the stream that is shown, ready to be decoded."""
     stream = next(
         (one for one in container.streams.video if Disposition.attached_pic not in one.disposition), None
     )
@@ -186,21 +211,27 @@ def _opened(data: bytes, limits: ClipLimits) -> tuple[InputContainer, VideoStrea
         raise _too_many_pixels(codec.width, codec.height, limits)
     codec.options = {"max_pixels": str(limits.max_pixels)}
     codec.thread_count = _DECODER_THREADS
-    return container, stream
+    return stream
+
+
+def _decoder_bytes(stream: VideoStream) -> int:
+    codec = stream.codec_context
+    bits = codec.format.padded_bits_per_pixel if codec.format else 24
+    return _FRAMES_KEPT * codec.width * codec.height * bits // 8 + _WORKING_BYTES
 
 
 def _index(container: InputContainer, stream: VideoStream, limits: ClipLimits) -> tuple[list[int], list[int]]:
     """Read when each frame is shown, and each key frame, without decoding any. What the header says is not asked."""
     shown: list[int] = []
     keys: list[int] = []
-    deadline = clock.monotonic() + limits.index_seconds
+    deadline = clock.process_time() + limits.index_seconds
     try:
         for packet in container.demux(stream):
             if packet.pts is not None and packet.size and not packet.is_discard:
                 shown.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append(packet.pts)
-            if len(shown) > limits.max_frames or clock.monotonic() > deadline:
+            if len(shown) > limits.max_frames or clock.process_time() > deadline:
                 raise VideoError(
                     "too_long",
                     f"The clip has more than {limits.max_frames} frames, or they take more than "

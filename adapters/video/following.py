@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.threads import run_in_thread
-from adapters.video.clip import Clip, Frame
+from adapters.video.clip import Frame
 from adapters.video.errors import VideoError
+from adapters.video.isolated_clip import IsolatedClip
 from adapters.video.pace import FURTHEST_S, Pace
 from wholebody.appearance import clothes_colours
 from wholebody.detection import Detections
@@ -42,7 +43,7 @@ class FollowedPeople:
     damaged: int
 
 
-async def follow_people(clip: Clip, detect: Detect, seconds: float) -> FollowedPeople:
+async def follow_people(clip: IsolatedClip, detect: Detect, seconds: float) -> FollowedPeople:
     """Look at a clip from its beginning to its end, and tell its people apart.
 
     The boxes alone are asked for: they are all that a box in a clip shows, and keypoints would cost twice as much
@@ -78,7 +79,7 @@ async def follow_people(clip: Clip, detect: Detect, seconds: float) -> FollowedP
             reached = waiting[-1][0].time if waiting else looks[-1] if looks else None
             if reached is not None and moment <= reached:
                 continue  # a damaged frame was asked for, and the next one given
-            frame = await run_in_thread(clip.next_frame, moment)
+            frame = await clip.next_frame(moment)
             _check_gap(clip, reached, frame)
             if frame is None:
                 break
@@ -104,7 +105,7 @@ def _usable(found: Detections) -> tuple[NDArray[np.float32], NDArray[np.float32]
     return found.boxes[usable], found.scores[usable]
 
 
-def _check_gap(clip: Clip, before: float | None, frame: Frame | None) -> None:
+def _check_gap(clip: IsolatedClip, before: float | None, frame: Frame | None) -> None:
     """Refuse a clip of which more cannot be decoded than people can be followed across."""
     begin = 0.0 if before is None else before
     end = float(clip.times[-1]) if frame is None else frame.time

@@ -4,13 +4,14 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+from adapters.isolation.processes import IsolatedProcesses
+from adapters.memory_budget import MemoryBudget
 from adapters.pictures.source import PictureSource
 from adapters.task_progress import entered, timed_stage
-from adapters.threads import run_in_thread
-from adapters.video.clip import Clip
 from adapters.video.errors import VideoError
 from adapters.video.following import Detect, FollowedPeople, follow_people
-from adapters.video.limits import CLIPS_IN_HAND
+from adapters.video.isolated_clip import isolated_clip
+from adapters.video.limits import CLIP_BYTES, CLIPS_IN_HAND
 
 SHARE_FOR_LOOKING = 0.75
 """Of a request's time: the rest is for waiting, and for fetching the clip."""
@@ -29,11 +30,14 @@ class PeopleInClips:
     Args:
         clips: Fetches the clips.
         detect: Finds the people in a frame.
+        processes: Read the clips.
     """
 
-    def __init__(self, clips: PictureSource, detect: Detect) -> None:
+    def __init__(self, clips: PictureSource, detect: Detect, processes: IsolatedProcesses) -> None:
         self._clips = clips
         self._detect = detect
+        self._processes = processes
+        self._memory = MemoryBudget(CLIP_BYTES)
         self._places = asyncio.Semaphore(CLIPS_IN_HAND)
 
     async def find(
@@ -61,11 +65,12 @@ class PeopleInClips:
                     await place.enter_async_context(self._places)
             except TimeoutError:
                 raise _no_time_left() from None
-            with timed_stage("fetch"):
-                data = await self._clips.fetch(address, task_id=task_id)
-            entered("decode")
-            clip = await run_in_thread(Clip, data)
-            del data  # the clip holds it as long as it needs it
+            async with AsyncExitStack() as held:
+                with timed_stage("fetch"):
+                    data = await self._clips.fetch(address, task_id=task_id, held=held)
+                entered("decode")
+                clip = await place.enter_async_context(isolated_clip(data, self._processes, self._memory))
+                del data
             entered("detect")
             most_s = SHARE_FOR_LOOKING * share_s
             left_s = ends_at - SPARE_AT_THE_END * share_s - time.monotonic()

@@ -44,7 +44,9 @@ def test_every_frame_shows_its_own_people(
     (annotation,) = label_studio.annotations(task)
     for result in (stored["result"], annotation["result"]):
         assert _people(result) == {0: 1, 1: 2, 2: 3}
-        drawn = [region for region in result if region["type"] != "textarea"]  # notes have the id of their region
+        drawn = [
+            region for region in result if region["type"] != "textarea"
+        ]  # notes have the id of their region
         frame_of = {region["id"]: region["item_index"] for region in drawn}
         assert len(frame_of) == len(drawn)
         points = [region for region in result if region["type"] == "keypointlabels"]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from adapters.video.clip import Clip
+from adapters.isolation.processes import IsolatedProcesses
+from adapters.memory_budget import MemoryBudget
 from adapters.video.errors import VideoError
-from adapters.video.following import FRAMES_IN_HAND, FollowedPeople, follow_people
+from adapters.video.following import FRAMES_IN_HAND, Detect, FollowedPeople, follow_people
+from adapters.video.isolated_clip import isolated_clip
 from adapters.video.pace import CLOSEST_S, FURTHEST_S, Pace
 from tests.clips import RATE, counting, encoded
 from wholebody.detection import Detections
@@ -31,12 +33,20 @@ class Detector:
         return Detections(np.array([[5, 5, 25, 45]], np.float32), np.array([0.9], np.float32))
 
 
-def clip(seconds: float) -> Clip:
-    return Clip(encoded(counting(round(seconds * RATE))))
+def clip(seconds: float) -> bytes:
+    return encoded(counting(round(seconds * RATE)))
+
+
+async def follow(data: bytes, detector: Detect, seconds: float) -> FollowedPeople:
+    async with (
+        IsolatedProcesses() as processes,
+        isolated_clip(data, processes, MemoryBudget(10**8)) as opened,
+    ):
+        return await follow_people(opened, detector, seconds)
 
 
 async def test_all_of_a_clip_is_looked_at() -> None:
-    people = await follow_people(clip(3), Detector(), 60)
+    people = await follow(clip(3), Detector(), 60)
 
     gaps = np.diff(people.looks)
     assert people.looks[0] == 0
@@ -48,7 +58,7 @@ async def test_all_of_a_clip_is_looked_at() -> None:
 
 
 async def test_a_long_clip_is_looked_at_less_often_and_to_its_end() -> None:
-    people: FollowedPeople = await follow_people(clip(12), Detector(0.2), 3)
+    people: FollowedPeople = await follow(clip(12), Detector(0.2), 3)
 
     assert len(people.looks) < 80
     assert people.looks[-1] >= 12 - CLOSEST_S - 2 / RATE
@@ -57,7 +67,7 @@ async def test_a_long_clip_is_looked_at_less_often_and_to_its_end() -> None:
 
 async def test_a_clip_that_is_too_long_is_refused_and_not_answered_in_part() -> None:
     with pytest.raises(VideoError, match=r"cut it into clips of at most \d+ s") as caught:
-        await follow_people(clip(20), Detector(0.4), 1)
+        await follow(clip(20), Detector(0.4), 1)
 
     assert caught.value.reason == "too_long"
 
@@ -65,7 +75,7 @@ async def test_a_clip_that_is_too_long_is_refused_and_not_answered_in_part() -> 
 async def test_few_frames_wait_for_the_detector() -> None:
     detector = Detector(0.02)
 
-    await follow_people(clip(2), detector, 60)
+    await follow(clip(2), detector, 60)
 
     assert 1 < detector.most <= FRAMES_IN_HAND
 
@@ -79,7 +89,7 @@ async def test_a_network_that_fails_ends_it_and_leaves_nothing_running() -> None
 
     before = len(asyncio.all_tasks())
     with pytest.raises(NetworkError):
-        await follow_people(clip(2), fails, 60)
+        await follow(clip(2), fails, 60)
 
     assert len(asyncio.all_tasks()) == before
 
@@ -90,7 +100,7 @@ async def test_a_clip_damaged_for_long_is_refused() -> None:
     data[len(data) // 4 : 3 * len(data) // 4] = bytes(3 * len(data) // 4 - len(data) // 4)
 
     with pytest.raises(VideoError) as caught:
-        await follow_people(Clip(bytes(data)), Detector(), 60)
+        await follow(bytes(data), Detector(), 60)
 
     assert caught.value.reason == "broken_video"
 

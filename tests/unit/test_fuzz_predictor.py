@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from adapters.admission import Admission
 from adapters.http.results import results_response
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.label_config import parse_label_config
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.label_config_tree import MAX_DEPTH, LabelConfigError
 from adapters.label_studio.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest, PredictResponse, SetupRequest
 from adapters.label_studio.setup import note_project
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.source import PictureLimits, PictureSource
 from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.status import Status
@@ -194,11 +196,16 @@ async def asked(label_config: str, context: Any, picture: Any = PICTURE) -> tupl
         local_files_root=None,
         limits=PictureLimits(),
     )
-    async with source as pictures, asyncio.timeout(20):
+    async with (
+        source as pictures,
+        IsolatedProcesses() as processes,
+        PictureDecoder(1000, processes) as decoder,
+        asyncio.timeout(20),
+    ):
         predictor = Predictor(
             pictures=pictures,
             find_people=seen,
-            max_pixels=1000,
+            decoder=decoder,
             thresholds=Thresholds(person=0.0, keypoint=0.3),
             admission=Admission(TASKS_IN_HAND),
             status=status,

@@ -14,6 +14,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from adapters import metrics
 from adapters.event_loop import event_loop_watched
+from adapters.isolation.processes import IsolatedProcesses
+from adapters.pictures.isolated import measure_here
 from adapters.server_processes import (
     ServerProcess,
     ServerProcesses,
@@ -215,3 +217,14 @@ def test_what_a_killed_process_had_in_hand_is_forgotten_and_what_it_did_is_not(t
     assert "rtmlib_tasks_in_hand 3.0\n" in shown.stdout
     assert 'rtmlib_tasks_total{outcome="succeeded",reason=""} 10.0\n' in shown.stdout
     assert 'rtmlib_resident_memory_bytes{process="entry"}' in shown.stdout
+
+
+async def test_the_processes_that_read_hostile_files_are_among_them() -> None:
+    async with (
+        IsolatedProcesses() as processes,
+        processes.run(measure_here, b"BM", memory_bytes=2**24, cpu_seconds=5, max_pixels=1) as channel,
+    ):
+        await channel.receive()
+        found = {process.name: process for process in server_processes()}
+    assert set(found) == {"entry", "isolated"}
+    assert 2**24 < found["isolated"].resident_bytes < 2**28

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.people_in_pictures import FetchedPicture, PeopleInPictures
-from adapters.pictures.decoding import measure
+from adapters.pictures.decoder import PictureDecoder
+from adapters.pictures.decoding import measure_ordinary
 from adapters.pictures.errors import PictureError
 from adapters.pictures.limits import PictureLimits
 from adapters.pictures.source import PictureSource
@@ -200,13 +202,14 @@ class Nobody:
         raise AssertionError("a click needs no detector")
 
 
-def people_in(pictures: PictureSource, finder: Any) -> PeopleInPictures:
-    return PeopleInPictures(pictures, finder, 1_000_000, None)
+MAX_PIXELS = 1_000_000
 
 
 def fetched(picture: Picture) -> FetchedPicture:
     data = cv2.imencode(".png", picture)[1].tobytes()
-    return FetchedPicture(data, measure(data, max_pixels=1_000_000), "digest")
+    header = measure_ordinary(data, max_pixels=MAX_PIXELS)
+    assert header is not None
+    return FetchedPicture(data, header, "digest")
 
 
 class TestInAFetchedPicture:
@@ -218,8 +221,13 @@ class TestInAFetchedPicture:
             local_files_root=None,
             limits=PictureLimits(),
         )
-        async with source as pictures:
-            return await people_in(pictures, finder).find_part(file, person(), Part.LEFT_HAND, (200, 120))
+        async with (
+            source as pictures,
+            IsolatedProcesses() as processes,
+            PictureDecoder(MAX_PIXELS, processes) as decoder,
+        ):
+            people = PeopleInPictures(pictures, finder, decoder, None)
+            return await people.find_part(file, person(), Part.LEFT_HAND, (200, 120))
 
     async def test_the_part_is_found_in_its_pixels(self) -> None:
         found = await self.found_by(Finder(Nobody(), Networks().estimator()), fetched(PICTURE))
@@ -233,7 +241,7 @@ class TestInAFetchedPicture:
 
     async def test_a_damaged_picture_and_a_failed_network_are_errors(self) -> None:
         whole = fetched(np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8))
-        damaged = FetchedPicture(whole.data[: len(whole.data) // 2], whole.size, whole.digest)
+        damaged = FetchedPicture(whole.data[: len(whole.data) // 2], whole.header, whole.digest)
         with pytest.raises(PictureError):
             await self.found_by(Finder(Nobody(), Networks().estimator()), damaged)
 

@@ -2,17 +2,21 @@
 
 import asyncio
 import base64
+import gc
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
 from adapters.admission import Admission
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.source import PictureSource
 from adapters.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import Settings
@@ -60,8 +64,8 @@ def source() -> PictureSource:
 
 @asynccontextmanager
 async def looking(detector: Detector) -> AsyncGenerator[PeopleInClips]:
-    async with source() as clips, asyncio.timeout(20):
-        yield PeopleInClips(clips, detector)
+    async with source() as clips, IsolatedProcesses() as processes, asyncio.timeout(20):
+        yield PeopleInClips(clips, detector, processes)
 
 
 @asynccontextmanager
@@ -113,6 +117,27 @@ async def test_with_too_little_time_left_it_is_told_so_at_once() -> None:
     assert (caught.value.reason, detector.looks) == ("time_budget", 0)
 
 
+async def test_ten_clips_are_let_go_of_without_garbage_collection() -> None:
+    padding = 10 * 2**20
+    file = encoded(counting(10)) + (padding + 8).to_bytes(4, "big") + b"free" + bytes(padding)
+    address = "data:video/mp4;base64," + base64.b64encode(file).decode()
+    async with source() as files, IsolatedProcesses() as processes, asyncio.timeout(120):
+        clips = PeopleInClips(files, Detector(), processes)
+
+        async def look() -> int:
+            people = await clips.find(address, 9, share_s=IN_TIME, ends_at=time.monotonic() + IN_TIME)
+            assert len(people.tracks) == 1
+            return psutil.Process().memory_info().rss
+
+        gc.disable()
+        try:
+            first = await look()
+            last = [await look() for _ in range(10)][-1]
+        finally:
+            gc.enable()
+    assert last - first < 3 * padding
+
+
 async def test_its_place_is_free_again_for_others() -> None:
     detector = Detector()
     async with looking(detector) as clips:
@@ -150,15 +175,20 @@ async def test_of_the_clips_of_one_request_those_beyond_the_first_are_left_for_t
     async def nobody(picture: object, boxes: object) -> list[Person]:
         return []
 
-    async with source() as files, asyncio.timeout(20):
+    async with (
+        source() as files,
+        IsolatedProcesses() as processes,
+        PictureDecoder(10_000, processes) as decoder,
+        asyncio.timeout(20),
+    ):
         predictor = Predictor(
             pictures=files,
             find_people=nobody,
-            max_pixels=10_000,
+            decoder=decoder,
             thresholds=Thresholds(person=0.0, keypoint=0.3),
             admission=Admission(TASKS_IN_HAND),
             status=status,
-            clips=PeopleInClips(files, detector),
+            clips=PeopleInClips(files, detector, processes),
         )
         request = PredictRequest.model_validate({"tasks": tasks, "label_config": config})
         asyncio.get_running_loop().call_later(1.5, detector.free.set)

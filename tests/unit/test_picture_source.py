@@ -13,7 +13,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -308,6 +308,33 @@ class TestLimits:
             error = await failure(f"{server.url}/", limits=replace(QUICK, max_bytes=1_000_000))
         assert error.reason == "too_large"
         assert sent < 20_000_000  # what fits into the sockets' buffers
+
+    @pytest.mark.parametrize("chunked", [False, True])
+    async def test_large_bodies_wait_until_there_is_room_for_them(self, chunked: bool) -> None:
+        large = 5 * 2**20
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            size = int(request.path[1:])
+            if not chunked:
+                return web.Response(body=bytes(size))
+            response = web.StreamResponse()
+            response.enable_chunked_encoding()
+            await response.prepare(request)
+            await response.write(bytes(size))
+            return response
+
+        limits = replace(QUICK, total_seconds=20, max_bytes=large, held_bytes=2 * large)
+        async with serving(answer) as server, source(limits=limits) as pictures, AsyncExitStack() as others:
+            held = [await others.enter_async_context(AsyncExitStack()) for _ in range(2)]
+            for stack in held:
+                assert len(await pictures.fetch(f"{server.url}/{large}", held=stack)) == large
+            third = asyncio.create_task(pictures.fetch(f"{server.url}/{large}"))
+            # Small ones do not wait for them.
+            assert len(await pictures.fetch(f"{server.url}/1000")) == 1000
+            await asyncio.sleep(0.2)
+            assert not third.done()
+            await held[0].aclose()
+            assert len(await third) == large
 
     async def test_an_announced_length_beyond_the_limit_ends_it_before_the_body(self) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"

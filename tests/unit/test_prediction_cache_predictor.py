@@ -15,9 +15,11 @@ from PIL import Image
 from prometheus_client import REGISTRY
 
 from adapters.admission import Admission
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.source import PictureLimits, PictureSource
 from adapters.prediction_cache.cache import PredictionCache
 from adapters.prediction_cache.memory import MemoryStore
@@ -87,11 +89,16 @@ async def predicting() -> AsyncIterator[Parts]:
         local_files_root=None,
         limits=PictureLimits(max_bytes=100_000, max_pixels=10_000),
     )
-    async with source as pictures, asyncio.timeout(20):
+    async with (
+        source as pictures,
+        IsolatedProcesses() as processes,
+        PictureDecoder(10_000, processes) as decoder,
+        asyncio.timeout(20),
+    ):
         predictor = Predictor(
             pictures=pictures,
             find_people=networks,
-            max_pixels=10_000,
+            decoder=decoder,
             thresholds=Thresholds(person=0.0, keypoint=0.3),
             admission=Admission(TASKS_IN_HAND),
             status=status,

@@ -17,10 +17,12 @@ from PIL import Image
 
 from adapters import predictor as predictor_module
 from adapters.admission import Admission
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.label_config_template import Selection, label_config_template
 from adapters.label_studio.label_config_tree import LabelConfigError
 from adapters.label_studio.predictions import Thresholds, prediction
 from adapters.label_studio.schemas import MAX_TASKS, PredictRequest
+from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.source import PictureLimits, PictureSource
 from adapters.prediction_cache.cache import PredictionCache, open_prediction_cache
 from adapters.predictor import MAX_FRAMES, TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
@@ -92,12 +94,17 @@ async def predicting(
         local_files_root=None,
         limits=PictureLimits(max_bytes=100_000, max_pixels=MAX_PIXELS),
     )
-    async with source as pictures, asyncio.timeout(20):
+    async with (
+        source as pictures,
+        IsolatedProcesses() as processes,
+        PictureDecoder(MAX_PIXELS, processes) as decoder,
+        asyncio.timeout(20),
+    ):
         yield (
             Predictor(
                 pictures=pictures,
                 find_people=find,
-                max_pixels=MAX_PIXELS,
+                decoder=decoder,
                 thresholds=Thresholds(person=0.0, keypoint=0.3),
                 admission=Admission(TASKS_IN_HAND),
                 status=status,

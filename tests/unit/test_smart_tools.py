@@ -17,7 +17,7 @@ from adapters.label_studio.predictions import PeopleInImage, Thresholds, predict
 from adapters.label_studio.prompts import BoxPrompt, Drawn, PointPrompt
 from adapters.label_studio.shown_people import shown_people
 from adapters.people_in_pictures import FetchedPicture, PeopleInPictures
-from adapters.pictures.decoding import PictureSize
+from adapters.pictures.decoding import PictureHeader, PictureSize
 from adapters.prediction_cache.entries import FoundPeople
 from adapters.smart_tools import Canvas, SmartTools
 from tests.unit.drawn_regions import box as drawn_box
@@ -119,7 +119,8 @@ def canvas(config: str, regions: Sequence[Region], frame: int | None = None) -> 
     parsed = parse_label_config(config)
     (image,) = parsed.images
     shown = shown_people(regions, LabelMeanings.of(parsed), "image", frame)
-    return Canvas(image, frame, FetchedPicture(b"", PictureSize(*SIZE), "digest"), shown, VERSION)
+    header = PictureHeader(PictureSize(*SIZE), 0, 0, None)
+    return Canvas(image, frame, FetchedPicture(b"", header, "digest"), shown, VERSION)
 
 
 def smart(networks: Networks) -> SmartTools:

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from adapters.pixel_budget import PixelBudget
+from adapters.memory_budget import MemoryBudget
 from adapters.threads import run_in_thread
 
 
@@ -19,7 +19,7 @@ async def test_the_outcome_is_that_of_the_work() -> None:
 
 
 async def test_pixels_of_a_cancelled_picture_are_held_until_its_thread_has_ended() -> None:
-    budget, in_thread, end = PixelBudget(100), threading.Event(), threading.Event()
+    budget, in_thread, end = MemoryBudget(100), threading.Event(), threading.Event()
 
     def decode() -> None:
         in_thread.set()

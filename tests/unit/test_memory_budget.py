@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.pixel_budget import PixelBudget
+from adapters.memory_budget import MemoryBudget
 
 
-async def holding(budget: PixelBudget, pixels: int, held: list[int], release: asyncio.Event) -> None:
+async def holding(budget: MemoryBudget, pixels: int, held: list[int], release: asyncio.Event) -> None:
     async with budget.hold(pixels):
         held.append(pixels)
         await release.wait()
@@ -23,7 +23,7 @@ async def settle() -> None:
 
 
 async def test_pictures_that_fit_are_held_together() -> None:
-    budget, held, release = PixelBudget(100), [], asyncio.Event()
+    budget, held, release = MemoryBudget(100), [], asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
             group.create_task(holding(budget, 25, held, release))
@@ -33,7 +33,7 @@ async def test_pictures_that_fit_are_held_together() -> None:
 
 
 async def test_one_more_waits_until_another_is_done() -> None:
-    budget, held, first, second = PixelBudget(100), [], asyncio.Event(), asyncio.Event()
+    budget, held, first, second = MemoryBudget(100), [], asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(holding(budget, 60, held, first))
         group.create_task(holding(budget, 41, held, second))
@@ -46,7 +46,7 @@ async def test_one_more_waits_until_another_is_done() -> None:
 
 
 async def test_a_picture_larger_than_all_is_held_alone() -> None:
-    budget, held, first, second = PixelBudget(100), [], asyncio.Event(), asyncio.Event()
+    budget, held, first, second = MemoryBudget(100), [], asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(holding(budget, 1_000, held, first))
         group.create_task(holding(budget, 1, held, second))
@@ -57,7 +57,7 @@ async def test_a_picture_larger_than_all_is_held_alone() -> None:
 
 
 async def test_a_large_picture_is_not_overtaken_for_ever_by_small_ones() -> None:
-    budget, held = PixelBudget(100), []
+    budget, held = MemoryBudget(100), []
     releases = [asyncio.Event() for _ in range(3)]
     async with asyncio.TaskGroup() as group:
         for pixels, release in zip((50, 100, 10), releases, strict=True):
@@ -71,7 +71,7 @@ async def test_a_large_picture_is_not_overtaken_for_ever_by_small_ones() -> None
 
 
 async def test_one_that_gives_up_waiting_leaves_its_place_to_the_next() -> None:
-    budget, held, release = PixelBudget(100), [], asyncio.Event()
+    budget, held, release = MemoryBudget(100), [], asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(holding(budget, 50, held, release))
         await settle()
@@ -87,7 +87,7 @@ async def test_one_that_gives_up_waiting_leaves_its_place_to_the_next() -> None:
 
 
 async def test_one_that_is_cancelled_in_the_moment_of_its_turn_gives_it_back() -> None:
-    budget, held, release = PixelBudget(100), [], asyncio.Event()
+    budget, held, release = MemoryBudget(100), [], asyncio.Event()
     async with AsyncExitStack() as first:
         await first.enter_async_context(budget.hold(100))
         waiting = asyncio.create_task(holding(budget, 100, held, release))
@@ -103,7 +103,7 @@ async def test_one_that_is_cancelled_in_the_moment_of_its_turn_gives_it_back() -
 
 
 async def test_a_request_that_ends_with_its_holding_and_waiting_pictures_cancels_them_all() -> None:
-    budget, held, release = PixelBudget(100), [], asyncio.Event()
+    budget, held, release = MemoryBudget(100), [], asyncio.Event()
     running = [asyncio.create_task(holding(budget, 100, held, release)) for _ in range(3)]
     await settle()
     for task in running:  # in one moment, as when the time of a request is up
@@ -115,7 +115,7 @@ async def test_a_request_that_ends_with_its_holding_and_waiting_pictures_cancels
 
 
 async def test_an_error_while_it_is_held_gives_the_pixels_back() -> None:
-    budget = PixelBudget(100)
+    budget = MemoryBudget(100)
     with pytest.raises(ZeroDivisionError):
         async with budget.hold(100):
             raise ZeroDivisionError
@@ -129,7 +129,7 @@ def test_whatever_comes_and_goes_the_limit_is_kept_and_nothing_is_lost(
     pictures: list[tuple[int, int, bool]],
 ) -> None:
     async def scenario() -> None:
-        budget, now, most = PixelBudget(100), 0, 0
+        budget, now, most = MemoryBudget(100), 0, 0
 
         async def one(pixels: int, turns: int) -> None:
             nonlocal now, most

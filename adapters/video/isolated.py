@@ -1,0 +1,48 @@
+"""What an isolated process does with a clip."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from adapters.isolation.blocking_channel import BlockingChannel
+from adapters.isolation.fork_server import limit_memory
+from adapters.video.clip import Clip
+from adapters.video.errors import VideoError
+from adapters.video.limits import ClipLimits
+
+
+def read_here(channel: BlockingChannel, data: bytes, *, limits: dict[str, Any]) -> None:
+    """Send what is known of a clip, then each frame that is asked for, or the error."""
+    try:
+        with Clip(data, ClipLimits(**limits)) as clip:
+            times = np.ascontiguousarray(clip.times, np.float64)
+            channel.send(
+                {"duration": clip.duration, "decoder_bytes": clip.decoder_bytes}, times.data.cast("B")
+            )
+            order, _ = channel.receive()
+            limit_memory(order["memory_bytes"])
+            while True:
+                order, _ = channel.receive()
+                _send_frame(channel, clip, order["time"])
+    except VideoError as error:
+        channel.send({"reason": error.reason, "sentence": str(error)})
+    except EOFError:  # the caller has seen enough
+        return
+
+
+def _send_frame(channel: BlockingChannel, clip: Clip, time: float) -> None:
+    frame = clip.next_frame(time)
+    if frame is None:
+        channel.send({"damaged": clip.damaged})
+        return
+    height, width, _ = frame.picture.shape
+    channel.send(
+        {"damaged": clip.damaged, "time": frame.time, "width": width, "height": height},
+        frame.picture.data.cast("B"),
+    )
+
+
+def as_arguments(limits: ClipLimits) -> dict[str, Any]:
+    """Return limits as JSON can say them."""
+    return dataclasses.asdict(limits)

@@ -1,0 +1,122 @@
+"""A clip that is read in an isolated process."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.isolation.processes import Channel, IsolatedProcesses, ProcessEndedError
+from adapters.memory_budget import MemoryBudget
+from adapters.video.clip import LONGEST_SIDE, Frame
+from adapters.video.errors import VideoError
+from adapters.video.isolated import as_arguments, read_here
+from adapters.video.limits import INDEX_BYTES, ClipLimits
+
+CPU_SECONDS = 300
+"""Of one clip: two threads for as long as a request may take, and more than that again."""
+WALL_FACTOR = 4
+"""So much more time may pass than its process works: there are others."""
+_INDEX_BYTES_PER_FRAME = 8
+
+
+class IsolatedClip:
+    """A clip whose frames are decoded one after the other.
+
+    Args:
+        channel: To the process that reads it.
+        limits: What it may cost.
+        times: When each frame is shown, in seconds from the beginning, rising.
+        duration: Of the clip in seconds, as a browser's player tells it.
+
+    Attributes:
+        damaged: Packets that could not be decoded so far.
+    """
+
+    def __init__(
+        self, channel: Channel, limits: ClipLimits, times: NDArray[np.float64], duration: float
+    ) -> None:
+        self._channel = channel
+        self._limits = limits
+        self.times = times
+        self.duration = duration
+        self.damaged = 0
+
+    async def next_frame(self, time: float) -> Frame | None:
+        """Decode on to the first frame that is shown at a time or after it; None if there is none any more.
+
+        To be called with rising times.
+
+        Raises:
+            VideoError: Decoding takes too much time or memory, or the frame is larger than the file said.
+        """
+        said, pixels = await _answer(
+            self._channel, {"time": time}, self._limits.frame_seconds, 3 * LONGEST_SIDE**2
+        )
+        self.damaged = said["damaged"]
+        if "time" not in said:
+            return None
+        return Frame(said["time"], pixels.reshape(said["height"], said["width"], 3))
+
+
+@asynccontextmanager
+async def isolated_clip(
+    data: bytes, processes: IsolatedProcesses, memory: MemoryBudget, limits: ClipLimits | None = None
+) -> AsyncGenerator[IsolatedClip]:
+    """Open a clip in a process of its own; at the end of the block the process ends.
+
+    Args:
+        data: The file. The process has a copy, so that the caller need not keep it.
+        processes: Runs it.
+        memory: Of all clips.
+        limits: What it may cost.
+
+    Raises:
+        VideoError: It is no clip, or one that costs too much.
+    """
+    limits = limits or ClipLimits()
+    try:
+        async with processes.run(
+            read_here,
+            data,
+            memory_bytes=INDEX_BYTES,
+            cpu_seconds=CPU_SECONDS,
+            short=False,
+            limits=as_arguments(limits),
+        ) as channel:
+            del data
+            said, times = await _answer(
+                channel, None, limits.index_seconds, _INDEX_BYTES_PER_FRAME * limits.max_frames
+            )
+            async with memory.hold(said["decoder_bytes"]) as held:
+                await channel.send({"memory_bytes": held.count})
+                yield IsolatedClip(channel, limits, times.view(np.float64), said["duration"])
+    except ProcessEndedError as error:
+        raise _too_much() from error
+
+
+async def _answer(
+    channel: Channel, order: dict[str, Any] | None, seconds: float, most_bytes: int
+) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """Send an order, if there is one, and wait for its answer."""
+    try:
+        # At least a second: the process may have to wait for a CPU first.
+        async with asyncio.timeout(WALL_FACTOR * max(seconds, 1)):
+            if order is not None:
+                await channel.send(order)
+            said, payload = await channel.receive(most_bytes)
+    except (ProcessEndedError, TimeoutError) as error:
+        raise _too_much() from error
+    if "reason" in said:
+        raise VideoError(said["reason"], said["sentence"])
+    return said, payload
+
+
+def _too_much() -> VideoError:
+    return VideoError(
+        "broken_video",
+        "Reading the clip takes too much memory or time, or ends its decoder; export it anew with: "
+        "ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
+    )
