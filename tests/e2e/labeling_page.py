@@ -60,7 +60,7 @@ class LabelingPage:
         browser.place(".lsf-label")
         # The picture has its place when it is loaded; frames are loaded by a script.
         browser.wait_for("""document.querySelector('img[src*=upload], img[src^="blob:"]')?.complete""")
-        time.sleep(SETTLED_S)
+        time.sleep(2 * SETTLED_S)  # what is pressed while regions are drawn is lost
 
     def region_rows(self) -> list[Row]:
         """Read the region panel from its top to its end; only the rows in view are in the page at a time."""
@@ -195,6 +195,7 @@ class LabelingPage:
         self.browser.wait_for(
             "document.querySelector('[data-testid=bottombar-accept-suggestions-button]') === null"
         )
+        time.sleep(SETTLED_S)
 
     def submit(self) -> None:
         self.browser.click("[data-testid=bottombar-submit-button]")
