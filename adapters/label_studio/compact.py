@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapters.label_studio.interactive_context import compact_context
+from adapters.label_studio.interactive_context import compact_context, is_interactive
 from adapters.label_studio.schemas import PredictRequest
 from adapters.label_studio.task_value import keys_read
 
@@ -21,6 +21,7 @@ MAX_MEMORY = 400 * MEBIBYTE
 """64 MiB of Label Studio's tasks with their annotations take 350."""
 MAX_VALUES = 100_000
 """As many are read within 100 ms, whatever they are."""
+_WORKS = ("drafts", "annotations", "predictions")
 _NICER = 5
 _PROBLEMS_TOLD = 3
 
@@ -51,7 +52,10 @@ def compact_request(body: bytes) -> bytes:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         raise UnreadableError(json.dumps({"detail": problems[:_PROBLEMS_TOLD]})) from None
-    short = _written(request)
+    # Smart tools add to the people on the page, who are in these.
+    short = _written(request, with_works=is_interactive(request.params.context))
+    if values_in(short) > MAX_VALUES:
+        short = _written(request)
     if values_in(short) > MAX_VALUES:
         # Without a label config, what is predicted has `$image`.
         short = _written(request, keys_read(request.label_config or '<Image value="$image"/>'))
@@ -60,13 +64,16 @@ def compact_request(body: bytes) -> bytes:
     return short
 
 
-def _written(request: PredictRequest, keys: frozenset[str] | None = None) -> bytes:
-    """Write a request; with those keys of the tasks' data only, if some are given."""
+def _written(
+    request: PredictRequest, keys: frozenset[str] | None = None, *, with_works: bool = False
+) -> bytes:
+    """Write a request; with those keys of the tasks' data only, if some are given, and with what was made of tasks."""
     content: dict[str, Any] = {
         "tasks": [
             {
                 "id": task.id,
                 "data": {key: value for key, value in task.data.items() if keys is None or key in keys},
+                **({name: getattr(task, name) for name in _WORKS} if with_works else {}),
             }
             for task in request.tasks
         ],

@@ -305,7 +305,7 @@ def drag_each(job: Job, person: Person, name: str, keypoints: Sequence[str]) -> 
 
 
 def face_on_top(job: Job, person: Person, name: str) -> str:
-    """Return a point of the face that the mouse meets first: at this size, joints of bones lie under their neighbours."""
+    """Return a point of the face that the mouse meets first: at this size, most joints lie under their neighbours."""
     vertices = {one["id"]: one["value"].get("vertices") for one in job.predicted}
     names = [KEYPOINTS[n].name for n in PART_RANGES[Part.FACE]]
     for keypoint, hit in zip(names, job.page.hits([job.place(person, one) for one in names]), strict=True):

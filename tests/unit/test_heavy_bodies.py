@@ -72,8 +72,21 @@ class TestInShort:
             "params": {"context": {"result": [region(1), region(2)]}},
         }
         read, as_it_was = PredictRequest.model_validate(short), PredictRequest.model_validate(given)
-        assert (read.tasks, read.project) == (as_it_was.tasks, as_it_was.project)
+        assert [(one.id, one.data) for one in read.tasks] == [(one.id, one.data) for one in as_it_was.tasks]
+        assert read.project == as_it_was.project
         assert compact_context(read.params.context) == compact_context(as_it_was.params.context)
+
+    def test_a_smart_tool_is_told_who_is_on_the_page_where_they_are_few_enough(self) -> None:
+        shown = {"id": 1, "model_version": "v", "result": [region(number) for number in range(50)]}
+        task = {"id": 7, "data": {"picture": "p"}, "predictions": [shown], "meta": [0] * 200_000}
+        context = {"result": [region(1)]}
+        given = {"tasks": [task], "label_config": CONFIG, "params": {"context": context}}
+
+        (asked,) = apart(given)["tasks"]
+        (not_asked,) = apart({**given, "params": {}})["tasks"]
+
+        assert asked["predictions"] == [shown]
+        assert "predictions" not in not_asked
 
     def test_columns_that_the_label_config_does_not_name_go_only_if_there_are_too_many(self) -> None:
         data = {"picture": "p", "a": {"b": ["q"]}, "x&y": "r", "$undefined$": "u", "two words": "v"}
