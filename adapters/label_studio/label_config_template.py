@@ -4,8 +4,8 @@ What the editor of Label Studio 1.23.2 does with them decided their form:
 
 - Bones come without boxes. A box catches every click and drag inside it, also over parts that are added later; without
   one, a smart tool needs no Ctrl, and the parts of a person hang on the bones of their body.
-- Labels stand above the picture, or they are below the fold of a laptop's screen. Their row has a fixed height: what
-  shows only while a region is selected would move the picture under the mouse.
+- Labels stand above the picture, or they are below the fold of a laptop's screen. What shows only
+  while a region is selected has its room kept, or it would move the picture under the mouse.
 - The smart keypoint is the first tag, so that the key of the smart tools (M) chooses it; then comes the rectangle,
   because the tool of the first other tag is chosen at first, and the vector tool would add vertices at stray clicks.
 - Every label has a hotkey, if only a blank one: to labels without, Label Studio gives its own tools' letters.
@@ -84,8 +84,9 @@ _POINT_KEYS = {
     **{f"right_{finger}_{4 * n}": f"alt+{(5 + n) % 10}" for n, finger in enumerate(FINGERS, start=1)},
 }
 
-_ROW = "display: flex; flex-wrap: wrap; align-items: center; gap: 0 1.5em; min-height: 3.5em"
-"""Choices that show only while something is selected must not change the height of their row."""
+_ROW = "display: flex; flex-wrap: wrap; align-items: center; gap: 0 1.5em"
+_ROOM = "height: 3.5em; min-width: 9em"
+"""For choices, which show only while something is selected: they must not move the picture."""
 _PARTS_SIDE_BY_SIDE = (
     ".ant-collapse { display: flex; flex-wrap: wrap } "
     ".ant-collapse-item-active { flex-basis: 100% } "
@@ -128,9 +129,11 @@ def label_config_template(
 
 
 _OCCLUDED = (
-    '<Choices name="visibility" toName="image" perRegion="true" choice="multiple" layout="inline">',
-    f'  <Choice value="occluded" hotkey="{_OCCLUDED_KEY}"/>',
-    "</Choices>",
+    f'<View style="{_ROOM}">',
+    '  <Choices name="visibility" toName="image" perRegion="true" choice="multiple" layout="inline">',
+    f'    <Choice value="occluded" hotkey="{_OCCLUDED_KEY}"/>',
+    "  </Choices>",
+    "</View>",
 )
 
 

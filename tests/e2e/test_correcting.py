@@ -208,7 +208,9 @@ def test_a_wrong_hand_is_removed(
 ) -> None:
     job = open_job(form, [RIGHT])
     if form == "bones":
+        corner = job.page.place((0, 0))
         job.page.click_row(job.predicted.index(job.region("bones-left_hand")) + 1)
+        assert job.page.place((0, 0)) == corner, "what shows for a selected region moves the picture"
     else:
         hand = [job.place(RIGHT, KEYPOINTS[i].name) for i in PART_RANGES[Part.LEFT_HAND]]
         low, high = np.min(hand, axis=0) - 0.5, np.max(hand, axis=0) + 0.5

@@ -138,7 +138,7 @@ def test_points_can_be_marked_as_occluded_in_a_row_of_fixed_height(skeleton: boo
     (row,) = [view for view in config.iter("View") if view.find("Choices") is not None]
     (choices,) = config.iter("Choices")
 
-    assert "min-height" in row.attrib["style"]
+    assert "height: 3.5em" in row.attrib["style"]
     assert choices.attrib["perRegion"] == "true"
     assert [choice.attrib["value"] for choice in choices] == ["occluded"]
 
