@@ -129,7 +129,7 @@ class SmartTools:
     async def _completed(
         self, canvas: Canvas, person: Person | None, parts: frozenset[Part], prompt: PointPrompt | BoxPrompt
     ) -> Person | None:
-        """Return a person with the parts that somebody pointed at, where they can be seen."""
+        """Return a person with the parts that somebody pointed at, and without those that are not seen there."""
         centre, reach = _centre(prompt)
         for part in SEARCHED:
             if part not in parts or (person is not None and _has(person, part, centre)):
@@ -137,6 +137,8 @@ class SmartTools:
             found = await self._people.find_part(canvas.picture, person, part, centre, reach)
             if found is not None:
                 person = _with_part(person, part, *found)
+            elif person is not None:
+                person = _without(person, frozenset((part,)))
         return person
 
 

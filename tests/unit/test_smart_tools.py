@@ -258,6 +258,13 @@ class TestAClickOnSomebodyOnThePage:
         ys = [region["value"]["y"] / 100 * SIZE[1] for region in added]
         assert abs(np.mean(ys) - middle(Part.LEFT_HAND)[1]) < 1
 
+    async def test_a_hand_that_was_found_elsewhere_is_not_given_where_none_is_seen(self) -> None:
+        networks = Networks(person())
+        on = canvas(BONES, page(BONES, person(lacking=[Part.LEFT_HAND])))
+        x, y = middle(Part.LEFT_HAND)
+
+        assert await click(networks, on, (x + 3, y + 150)) == []
+
     @BOTH
     async def test_a_hand_that_is_not_there_is_not_made_up(self, config: str) -> None:
         found = person(lacking=[Part.LEFT_HAND])
