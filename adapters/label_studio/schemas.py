@@ -52,9 +52,7 @@ def _objects_only(value: object) -> object:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] - JSON
 
 
-Works = Annotated[
-    list[dict[str, Any]], BeforeValidator(_objects_only, json_schema_input_type=list[Any] | None)
-]
+Works = Annotated[list[dict[str, Any]], BeforeValidator(_objects_only, json_schema_input_type=Any)]
 
 
 class Task(_Body):
