@@ -85,7 +85,7 @@ _POINT_KEYS = {
 }
 
 _ROW = "display: flex; flex-wrap: wrap; align-items: center; gap: 0 1.5em"
-_ROOM = "height: 3.5em; min-width: 9em"
+_ROOM = "height: 2.5em; min-width: 7em"
 """For choices, which show only while something is selected: they must not move the picture."""
 _PARTS_SIDE_BY_SIDE = (
     ".ant-collapse { display: flex; flex-wrap: wrap } "
@@ -157,7 +157,7 @@ def _adding(parts: Sequence[Part]) -> list[str]:
         f'  <Label value="add {part.value}" predicted_values="{part.value}" hotkey="{key}" '
         f'background="{_part_colour(part)}"/>'
         for part, key in _ADD_KEYS.items()
-        if part in parts
+        if part in parts and not (part is Part.FEET and Part.BODY in parts)  # a body comes with its feet
     )
     return [
         '<KeyPointLabels name="add" toName="image" smart="true" smartOnly="true">',

@@ -55,6 +55,8 @@ class LabelingPage:
         self.browser = browser
         self.task = task
         self._label_studio = label_studio
+        # As a new annotator begins: the editor keeps the tool that was chosen last, and its key would let go of it.
+        browser.evaluate("localStorage.removeItem('selected-tool:image')")
         browser.open(f"{label_studio.url}/projects/{project}/data?task={task}")
         browser.place(".konvajs-content canvas")
         browser.place(".lsf-label")
@@ -152,6 +154,8 @@ class LabelingPage:
 
     def choose(self, tool: str, label: str) -> None:
         """Choose a smart tool (`rectangle-tool`, `key-point-tool`) from the menu beside it, and then a label."""
+        # At the lower edge of the page, it would lie under the bar.
+        self.browser.evaluate("document.querySelector('.lsf-tool_smart').scrollIntoView({block: 'center'})")
         smart = self.browser.place(".lsf-tool_smart")
         self.browser.point_at((smart["x"] + smart["width"] / 2, smart["y"] + smart["height"] / 2))
         self.browser.click(f".lsf-tool_smart[aria-label={tool}]")

@@ -148,11 +148,6 @@ def take(screenshot: Callable[..., Path], form: str, what: str) -> None:
         screenshot(f"correcting-{what}.jpg")
 
 
-def forget_tool(browser: Browser) -> None:
-    """Begin as a new annotator does: the editor keeps the tool that was chosen last, and its key would let go of it."""
-    browser.evaluate("localStorage.removeItem('selected-tool:image')")
-
-
 @pytest.fixture(params=["bones", "points"])
 def form(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -164,7 +159,6 @@ def open_job(label_studio: LabelStudio, browser: Browser, tmp_path: Path) -> Cal
 
     def start(form: str, people: Sequence[Person], config: str | None = None) -> Job:
         xml = config or CONFIGS[form]
-        forget_tool(browser)
         project = label_studio.project(f"Correcting {form}", xml)
         (task,) = label_studio.upload(project, {"people.jpg": made_people.picture()})
         found = PeopleInImage(parse_label_config(xml).images[0], people, made_people.SIZE)
@@ -388,7 +382,6 @@ def drawn_job(
     """Open a task with a drawn figure, which the networks of the backend know, and a prediction without some parts."""
 
     def start(form: str, missing: frozenset[Part] | None) -> Job:
-        forget_tool(browser)
         project = label_studio.project(f"Adding to {form}", CONFIGS[form])
         (task,) = label_studio.upload(project, {"one.jpg": scenes.jpeg(1)})
         label_studio.connect(project, backend.wire.url)
@@ -451,7 +444,6 @@ def test_a_missing_part_is_added_to_the_person(
 def test_a_missing_hand_is_added_to_the_person_in_a_photograph(
     label_studio: LabelStudio, backend: Backend, browser: Browser, tmp_path: Path, form: str
 ) -> None:
-    forget_tool(browser)
     project = label_studio.project(f"A hand for {form}", CONFIGS[form])
     (task,) = label_studio.upload(project, {"signer.jpg": scenes.clip_frame(10)})
     label_studio.connect(project, backend.wire.url)

@@ -14,6 +14,9 @@ from tests.e2e.label_studio import LabelStudio
 from tests.e2e.labeling_page import LabelingPage
 
 CONFIG = label_config_template([Selection.BODY], frames=True)
+NOTES = (
+    "[...document.querySelectorAll('.lsf-outliner .lsf-textarea-tag__item input')].map(note => note.value)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,7 @@ def test_every_frame_shows_its_own_people(
     label_studio.connect(project, backend.wire.url)
 
     page = LabelingPage(browser, label_studio, project, task)
+    assert "frame 1, p0" in browser.evaluate(NOTES)
     page.next_frame()
     screenshot("label-studio-frames.jpg")
     page.submit()
@@ -58,6 +62,54 @@ def test_every_frame_shows_its_own_people(
             if region["item_index"] == frame and region["value"].get("keypointlabels") == ["nose"]
         )
         assert noses == pytest.approx([person["nose"][0] for person in scenes.drawn_points(people)], abs=3)
+
+
+def test_the_data_manager_shows_the_first_frame(
+    label_studio: LabelStudio, browser: Browser, frames: list[str]
+) -> None:
+    project = label_studio.project("Frames in the data manager", CONFIG)
+    label_studio.import_tasks(project, [{"frames": frames}])
+
+    browser.open(f"{label_studio.url}/projects/{project}/data")
+
+    browser.wait_for("name => [...document.images].some(image => image.src.endsWith(name))", frames[0])
+
+
+def test_a_part_is_added_to_the_person_of_the_frame_in_view(
+    label_studio: LabelStudio, backend: Backend, browser: Browser, frames: list[str]
+) -> None:
+    xml = label_config_template([Selection.WHOLE], skeleton=True, frames=True)
+    project = label_studio.project("Adding in a frame", xml)
+    (task,) = label_studio.import_tasks(project, [{"frames": frames}])
+    label_studio.connect(project, backend.wire.url)
+    label_studio.open_task(project, task)
+    (stored,) = label_studio.predictions(task)
+    faces = [r for r in stored["result"] if r["item_index"] == 1 and "-bones-face_" in r["id"]]
+    left = [r for r in stored["result"] if r not in faces]
+    label_studio.call("DELETE", f"/api/predictions/{stored['id']}")
+    body = {"task": task, "result": left, "model_version": stored["model_version"], "score": 0.9}
+    label_studio.call("POST", "/api/predictions", json=body)
+    page = LabelingPage(browser, label_studio, project, task)
+    page.switch_auto_annotation_on()
+    page.switch_auto_accept(on=False)
+    page.next_frame()
+    person = scenes.drawn_points(2)[0]
+
+    page.press("m")
+    page.press("f")
+    page.click((person["nose"][0], (person["nose"][1] + person["left_shoulder"][1]) / 2))
+    page.suggestions()
+    page.accept_suggestions()
+    page.submit()
+
+    (annotation,) = label_studio.annotations(task)
+    known = {region["id"] for region in left}
+    added = [region for region in annotation["result"] if region["id"] not in known]
+    assert len(added) >= 8
+    assert {region["item_index"] for region in added} == {1}
+    (handle,) = {region["parentID"] for region in added}
+    assert handle.startswith("f1-p")
+    assert handle in known
 
 
 def test_a_rectangle_drawn_on_a_frame_is_answered_on_this_frame(

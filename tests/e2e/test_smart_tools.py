@@ -14,11 +14,13 @@ from tests.e2e.processes import wait_until
 from tests.e2e.test_opening_a_task import people_of
 from tests.e2e.wire import Exchange
 
+PRINTED_BEFORE = Path(__file__).parents[1] / "data" / "label_studio" / "printed_before_points.xml"
+
 
 @pytest.fixture
-def page(label_studio: LabelStudio, backend: Backend, browser: Browser, label_config: str) -> LabelingPage:
-    """A task with two people, where nothing is drawn yet."""
-    project = label_studio.project("Smart tools", label_config)
+def page(label_studio: LabelStudio, backend: Backend, browser: Browser) -> LabelingPage:
+    """A task with two people, where nothing is drawn yet; in its label config, points are smart tools themselves."""
+    project = label_studio.project("Smart tools", PRINTED_BEFORE.read_text("utf-8"))
     label_studio.call("PATCH", f"/api/projects/{project}", json={"show_collab_predictions": False})
     (task,) = label_studio.upload(project, {"two.jpg": scenes.jpeg(2)})
     label_studio.connect(project, backend.wire.url)

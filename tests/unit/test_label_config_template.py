@@ -111,7 +111,8 @@ def test_the_smart_tools_are_the_first_tags_and_the_picture_is_the_last(
 @pytest.mark.parametrize(
     ("selections", "parts"),
     [
-        ([Selection.WHOLE], ["right_hand", "body", "left_hand", "face", "feet"]),
+        ([Selection.WHOLE], ["right_hand", "body", "left_hand", "face"]),  # a body comes with its feet
+        ([Selection.FEET, Selection.FACE], ["face", "feet"]),
         ([Selection.UPPER_BODY], ["right_hand", "body", "left_hand", "face"]),
         ([Selection.HANDS], ["right_hand", "left_hand"]),
         ([Selection.BODY], ["body"]),
@@ -138,7 +139,7 @@ def test_points_can_be_marked_as_occluded_in_a_row_of_fixed_height(skeleton: boo
     (row,) = [view for view in config.iter("View") if view.find("Choices") is not None]
     (choices,) = config.iter("Choices")
 
-    assert "height: 3.5em" in row.attrib["style"]
+    assert "height: 2.5em" in row.attrib["style"]
     assert choices.attrib["perRegion"] == "true"
     assert [choice.attrib["value"] for choice in choices] == ["occluded"]
 
@@ -159,7 +160,7 @@ def test_every_label_has_a_hotkey_if_only_a_blank_one(skeleton: bool) -> None:
     found = labels(tree([Selection.WHOLE], skeleton=skeleton))
 
     assert all(re.fullmatch(r" |[a-z\d]|alt\+\d", label.get("hotkey", "")) for label in found)
-    assert len(found) == (5 + 1 + 1 + (4 if skeleton else len(KEYPOINTS)))
+    assert len(found) == (4 + 1 + 1 + (4 if skeleton else len(KEYPOINTS)))
 
 
 def test_what_is_added_or_corrected_most_has_a_key() -> None:
