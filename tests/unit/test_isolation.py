@@ -89,7 +89,7 @@ async def test_jobs_run_side_by_side(processes: IsolatedProcesses) -> None:
     busy = [asyncio.create_task(measured(processes, data, memory_mib=200, cpu_s=60)) for _ in range(3)]
     await asyncio.sleep(0.5)
     assert await measured(processes, encoded(scene(), "GIF")) == (90, 60, None)
-    assert not any(task.done() for task in busy)
+    assert not all(task.done() for task in busy)
     for task in busy:
         task.cancel()
     await asyncio.gather(*busy, return_exceptions=True)
