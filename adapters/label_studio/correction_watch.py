@@ -21,7 +21,7 @@ from adapters.label_studio import correction_metrics as metrics
 from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, tasks_of
 from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
 from adapters.label_studio.corrections import Comparison, Outcome, compare
-from adapters.label_studio.label_config import LabelConfigError, parse_label_config
+from adapters.label_studio.label_config import LabelConfigError, read_label_config
 from adapters.label_studio.label_meanings import LabelMeanings
 from adapters.label_studio.schemas import Named, WebhookRequest
 
@@ -165,7 +165,7 @@ class CorrectionWatch:
             return known[1]
         config = (await self._api.project(project)).label_config
         try:
-            meanings = LabelMeanings.of(parse_label_config(config))
+            meanings = LabelMeanings.of(await read_label_config(config))
         except LabelConfigError:
             meanings = LabelMeanings()  # by their spelling
         self._known.pop(project, None)
