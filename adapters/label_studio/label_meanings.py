@@ -6,21 +6,11 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from adapters.label_studio.label_config import LabelConfig
-from adapters.label_studio.label_names import means_person, trees_meant
+from adapters.label_studio.label_names import means_person, parts_of, trees_meant
 from wholebody.bone_trees import Tree
 from wholebody.schema import KEYPOINTS, Part, keypoint_index
 
 _BODY = frozenset((Part.BODY, Part.FEET))
-_PARTS: dict[Tree, frozenset[Part]] = {
-    Tree.BODY: _BODY,
-    Tree.BODY_WITHOUT_FEET: _BODY,
-    Tree.FEET: _BODY,
-    Tree.UPPER_BODY: _BODY,
-    Tree.LEFT_HAND: frozenset((Part.LEFT_HAND,)),
-    Tree.RIGHT_HAND: frozenset((Part.RIGHT_HAND,)),
-    Tree.FACE: frozenset((Part.FACE,)),
-}
-
 TagAndLabel: TypeAlias = tuple[str, str]
 """Name of a control tag, and one of its labels."""
 
@@ -84,8 +74,10 @@ class LabelMeanings:
 
     def parts(self, tag: str, labels: Sequence[str]) -> frozenset[Part]:
         """Return the parts whose keypoints bones with these labels may go to; none if no label is known."""
-        trees = frozenset(tree for label in labels for tree in self._trees(tag, label))
-        return frozenset(part for tree in trees for part in _PARTS[tree])
+        parts = parts_of(tree for label in labels for tree in self._trees(tag, label))
+        return (
+            parts | _BODY if parts & _BODY else parts
+        )  # feet begin at the ankles, which are points of the body
 
     def _trees(self, tag: str, label: str) -> frozenset[Tree]:
         configured, spelled = self.trees.get((tag, label), frozenset()), trees_meant(label)
