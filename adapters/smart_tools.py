@@ -23,7 +23,7 @@ from adapters.label_studio.prompts import (
 from adapters.label_studio.shown_people import ShownPerson, parts_of, shown_as, shown_at
 from adapters.people_in_pictures import FetchedPicture, PeopleInPictures
 from adapters.prediction_cache.entries import prompt_box
-from wholebody.bone_trees import LINES
+from wholebody.bone_trees import keypoints_of
 from wholebody.estimation import Floats
 from wholebody.person import Person
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, PART_RANGES, Part
@@ -65,8 +65,7 @@ class Canvas:
         """The parts that the project wants."""
         points = {label.index for control in self.image.keypoints for label in control.labels}
         trees = {label.tree for control in self.image.skeletons for label in control.labels}
-        bones = {index for line in LINES if line.tree in trees for bone in line.bones for index in bone}
-        return frozenset(KEYPOINTS[index].part for index in points | bones)
+        return frozenset(KEYPOINTS[index].part for index in points.union(*map(keypoints_of, trees)))
 
 
 class SmartTools:

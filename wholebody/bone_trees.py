@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from wholebody.schema import FACE_START, KEYPOINTS, PART_RANGES, SKELETON, Part, keypoint_index
 
@@ -121,6 +122,14 @@ LINES: tuple[Line, ...] = (
         for name, (first, last) in _FACE_LINES.items()
     ),
 )
+
+
+@cache
+def keypoints_of(tree: Tree) -> tuple[int, ...]:
+    """Return the indices of the keypoints that bones of a tree go to, in ascending order."""
+    return tuple(
+        sorted({index for line in LINES if line.tree is tree for bone in line.bones for index in bone})
+    )
 
 
 def grown(line: Line, found: Collection[int]) -> list[tuple[Vertex, ...]]:

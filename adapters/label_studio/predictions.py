@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeAlias
 
 from adapters.label_studio.label_config_controls import (
@@ -34,7 +33,7 @@ from adapters.label_studio.regions import (
 )
 from adapters.label_studio.uncertainty import uncertainty
 from adapters.label_studio.video_regions import PeopleInVideo, video_regions
-from wholebody.bone_trees import LINES, Tree, Vertex, grown
+from wholebody.bone_trees import LINES, Vertex, grown, keypoints_of
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, Part
 
@@ -337,7 +336,7 @@ def _uncertainty(drawing: _Drawing, person: Person) -> float:
     for control in image.skeletons:
         for label in control.labels:
             threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
-            for index in _keypoints_of(label.tree):
+            for index in keypoints_of(label.tree):
                 if drawing.wants(index):
                     asked.setdefault(index, threshold)
     scored = [(float(person.scores[index]), threshold) for index, threshold in asked.items()]
@@ -405,14 +404,6 @@ def _place(
     return _percent(x, width), _percent(y, height), score
 
 
-@cache
-def _keypoints_of(tree: Tree) -> tuple[int, ...]:
-    """Return the indices of the keypoints that bones of a tree go to."""
-    return tuple(
-        sorted({index for line in LINES if line.tree is tree for bone in line.bones for index in bone})
-    )
-
-
 def _bone_regions(
     drawing: _Drawing, person: Person, control: SkeletonControl, label: SkeletonLabel, ids: _Ids
 ) -> list[Region]:
@@ -424,7 +415,7 @@ def _bone_regions(
     threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
     places = {
         index: place
-        for index in _keypoints_of(label.tree)
+        for index in keypoints_of(label.tree)
         if drawing.wants(index) and (place := _place(drawing, person, index, threshold)) is not None
     }
     regions: list[Region] = []
