@@ -7,7 +7,7 @@ names no region leaves the keypoints loose, at the top of the tree.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,7 +33,7 @@ from adapters.label_studio.regions import (
 )
 from adapters.label_studio.uncertainty import uncertainty
 from adapters.label_studio.video_regions import PeopleInVideo, video_regions
-from wholebody.bone_trees import LINES, Vertex, grown, keypoints_of
+from wholebody.bone_trees import LINES, Tree, Vertex, grown, keypoints_of
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, Part
 
@@ -415,15 +415,20 @@ def _bone_regions(
     threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
     places = {
         index: place
-        for index in keypoints_of(label.tree)
-        if drawing.wants(index) and (place := _place(drawing, person, index, threshold)) is not None
+        for index in _ends_of_wanted_bones(drawing, label.tree)
+        if (place := _place(drawing, person, index, threshold)) is not None
+    }
+    # A joint that only holds an added part together keeps its id: where it was moved before, it still counts as moved.
+    names = {
+        index: (ids if drawing.wants(index) else _Ids(ids.person)).named(KEYPOINTS[index].name)
+        for index in places
     }
     regions: list[Region] = []
     for line in (line for line in LINES if line.tree is label.tree):
         for tree in grown(line, places):
             value: BonesValue = {
                 "closed": False,
-                "vertices": [_vertex(vertex, places[vertex.index], ids) for vertex in tree],
+                "vertices": [_vertex(vertex, places[vertex.index], names) for vertex in tree],
                 "vectorlabels": [label.label],
             }
             score = round(sum(places[vertex.index][2] for vertex in tree) / len(tree), _DECIMALS)
@@ -432,11 +437,18 @@ def _bone_regions(
     return regions
 
 
-def _vertex(vertex: Vertex, place: tuple[float, float, float], ids: _Ids) -> VertexValue:
+def _ends_of_wanted_bones(drawing: _Drawing, tree: Tree) -> Collection[int]:
+    """A bone belongs to the part of its outer end: feet begin at the ankles, which are keypoints of the body."""
+    if drawing.picture.asked is None:
+        return keypoints_of(tree)
+    bones = (bone for line in LINES if line.tree is tree for bone in line.bones)
+    return {index for bone in bones if drawing.wants(max(bone)) for index in bone}
+
+
+def _vertex(vertex: Vertex, place: tuple[float, float, float], names: Mapping[int, str]) -> VertexValue:
     x, y, _ = place
-    parent = None if vertex.parent is None else ids.named(KEYPOINTS[vertex.parent].name)
-    name = ids.named(KEYPOINTS[vertex.index].name)
-    return {"id": name, "x": x, "y": y, "isBezier": False, "prevPointId": parent}
+    parent = None if vertex.parent is None else names[vertex.parent]
+    return {"id": names[vertex.index], "x": x, "y": y, "isBezier": False, "prevPointId": parent}
 
 
 def _point_widths(control: KeypointControl, person: Person, picture_width: int) -> dict[Part, float]:

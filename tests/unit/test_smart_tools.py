@@ -281,6 +281,32 @@ class TestAClickOnSomebodyOnThePage:
         assert parts_in(added) == {Part.BODY, Part.FEET}
         assert networks.searched == []
 
+    async def test_feet_come_with_the_ankles_that_hold_them_together(self) -> None:
+        config = label_config_template([Selection.FEET], skeleton=True)
+        added = await click(Networks(person()), canvas(config, []), (200, 400), label="add feet")
+        (one,), said = everybody(config, *added)
+
+        assert {region["id"] for region in added} == {
+            "drawn0-p0-bones-left_foot",
+            "drawn0-p0-bones-right_foot",
+        }
+        assert np.flatnonzero(one.visibility).tolist() == [15, 16, *PART_RANGES[Part.FEET]]
+        assert said == []
+
+    async def test_feet_that_are_added_leave_an_ankle_where_it_was_moved(self) -> None:
+        there = page(BONES, person(lacking=[Part.FEET]))
+        (body,) = (region for region in there if region["id"] == "p0-bones-body")
+        (ankle,) = (vertex for vertex in body["value"]["vertices"] if vertex["id"] == "p0-left_ankle")
+        before = ankle["x"]
+        ankle["x"] = before + 2
+        body["origin"] = "prediction-changed"
+
+        added = await click(Networks(person()), canvas(BONES, there), (200, 400), label="body")
+        (one,), _ = everybody(BONES, *there, *added)
+
+        assert {KEYPOINTS[index].part for index in np.flatnonzero(one.visibility)} == set(Part)
+        assert one.keypoints[15, 0] == pytest.approx((before + 2) * SIZE[0] / 100)
+
     async def test_somebody_in_a_box_drawn_by_hand_gets_it_under_this_box(self) -> None:
         there = [drawn_box("kT9_x", x=10, y=10, width=20, height=80)]
 
