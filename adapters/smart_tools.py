@@ -190,16 +190,14 @@ def _drawn_inside(canvas: Canvas, box: BoxPrompt) -> ShownPerson | None:
     """
     x1, y1, x2, y2 = box.box
     area = (x2 - x1) * (y2 - y1)
-    best: tuple[float, ShownPerson] | None = None
-    for one in canvas.shown:
-        left, top, right, bottom = (float(edge) for edge in one.person.box)
-        size = (right - left) * (bottom - top)
-        if area > _PART_OF_BOX * size or (best is not None and size >= best[0]):
-            continue
+
+    def holds(person: Person) -> bool:
+        left, top, right, bottom = (float(edge) for edge in person.box)
         shared = max(min(x2, right) - max(x1, left), 0) * max(min(y2, bottom) - max(y1, top), 0)
-        if shared >= _WITHIN * area or _at_joint(one.person, canvas.asked_for, box):
-            best = (size, one)
-    return None if best is None else best[1]
+        return shared >= _WITHIN * area or _at_joint(person, canvas.asked_for, box)
+
+    inside = (one for one in canvas.shown if area <= _PART_OF_BOX * one.person.area and holds(one.person))
+    return min(inside, key=lambda one: one.person.area, default=None)
 
 
 def _at_joint(person: Person, parts: frozenset[Part], box: BoxPrompt) -> bool:

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from wholebody.schema import KEYPOINT_COUNT
 
+_MARGIN = 0.1
+"""How far outside a person's box they can still be pointed at, as a share of its sides."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -30,3 +33,15 @@ class Person:
         assert self.box.shape == (4,)
         assert self.keypoints.shape == (KEYPOINT_COUNT, 2)
         assert self.scores.shape == (KEYPOINT_COUNT,)
+
+    @property
+    def area(self) -> float:
+        """Of the box, in square pixels."""
+        x1, y1, x2, y2 = (float(edge) for edge in self.box)
+        return (x2 - x1) * (y2 - y1)
+
+    def is_pointed_at(self, x: float, y: float) -> bool:
+        """Tell whether the box holds a place in pixels, or nearly."""
+        x1, y1, x2, y2 = (float(edge) for edge in self.box)
+        across, down = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
+        return x1 - across <= x <= x2 + across and y1 - down <= y <= y2 + down

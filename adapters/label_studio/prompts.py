@@ -30,7 +30,6 @@ from wholebody.schema import KEYPOINTS, SKELETON, Part
 _MAX_WAITING = 50  # drawings answered at once; nobody draws more before accepting any
 _MAX_REMEMBERED = 10_000
 _SEARCHED_PARTS = frozenset((Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE))
-_MARGIN = 0.1  # of a box's sides: how far outside a person's box they can still be pointed at
 # Shoulders and hips crosswise, so that a point on the trunk is near a line.
 _TRUNK = ((5, 12), (6, 11))
 _LINES: NDArray[np.intp] = np.array((*SKELETON, *_TRUNK), np.intp)
@@ -298,22 +297,11 @@ def select_person(people: Sequence[Person], point: PointPrompt) -> int | None:
     in pixels: boxes of people in a group overlap, their limbs hardly do. Equal distances go to the smaller box.
     """
     candidates = [
-        (_distance_to_skeleton(person, point), _area(person), index)
+        (_distance_to_skeleton(person, point), person.area, index)
         for index, person in enumerate(people)
-        if _holds(person, point)
+        if person.is_pointed_at(point.x, point.y)
     ]
     return min(candidates)[2] if candidates else None
-
-
-def _area(person: Person) -> float:
-    x1, y1, x2, y2 = (float(edge) for edge in person.box)
-    return (x2 - x1) * (y2 - y1)
-
-
-def _holds(person: Person, point: PointPrompt) -> bool:
-    x1, y1, x2, y2 = (float(edge) for edge in person.box)
-    across, down = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
-    return x1 - across <= point.x <= x2 + across and y1 - down <= point.y <= y2 + down
 
 
 def _distance_to_skeleton(person: Person, point: PointPrompt) -> float:

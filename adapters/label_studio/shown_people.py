@@ -25,8 +25,6 @@ _SAME_BOX = 0.5
 """Lowest intersection over union of the boxes of the same person, where one of them has no keypoints."""
 _FAR = 1e7
 """Pixels; outside of every picture. Farther places, which a request may hold, float32 cannot."""
-_MARGIN = 0.1
-"""How far outside a person's box they can still be pointed at, as a share of its sides."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +127,5 @@ def _apart(one: Person, other: Person) -> float:
 
 def shown_at(shown: Sequence[ShownPerson], x: float, y: float) -> ShownPerson | None:
     """Return the person on the page whose box holds a place in pixels, or nearly; of several the smallest."""
-    best: tuple[float, ShownPerson] | None = None
-    for one in shown:
-        x1, y1, x2, y2 = (float(edge) for edge in one.person.box)
-        across, down = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
-        if x1 - across <= x <= x2 + across and y1 - down <= y <= y2 + down:
-            area = (x2 - x1) * (y2 - y1)
-            if best is None or area < best[0]:
-                best = (area, one)
-    return None if best is None else best[1]
+    pointed_at = (one for one in shown if one.person.is_pointed_at(x, y))
+    return min(pointed_at, key=lambda one: one.person.area, default=None)
