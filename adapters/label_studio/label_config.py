@@ -44,7 +44,7 @@ from adapters.label_studio.label_names import (
     means_person,
     nearest_keypoint_names,
     nearest_tree_names,
-    parts_of,
+    parts_of_trees,
     trees_meant,
 )
 from adapters.label_studio.task_value import TaskValue
@@ -370,7 +370,9 @@ def _asks_for(tag: ControlTag, attributes: Attributes) -> frozenset[Part]:
     label = name_of(attributes)
     if tag.kind != "KeyPointLabels" or not is_yes(tag.attributes.get("smart", "")) or not label:
         return frozenset()
-    return frozenset() if _keypoints_meant(attributes, label) else parts_of(_trees_meant(attributes, label))
+    if _keypoints_meant(attributes, label):
+        return frozenset()
+    return parts_of_trees(_trees_meant(attributes, label))
 
 
 def _part_labels(tag: ControlTag) -> list[PartLabel]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from adapters.label_studio.label_config import LabelConfig
-from adapters.label_studio.label_names import means_person, parts_of, trees_meant
+from adapters.label_studio.label_names import means_person, parts_of_trees, trees_meant
 from wholebody.bone_trees import Tree
 from wholebody.schema import KEYPOINTS, Part, keypoint_index
 
@@ -74,10 +74,9 @@ class LabelMeanings:
 
     def parts(self, tag: str, labels: Sequence[str]) -> frozenset[Part]:
         """Return the parts whose keypoints bones with these labels may go to; none if no label is known."""
-        parts = parts_of(tree for label in labels for tree in self._trees(tag, label))
-        return (
-            parts | _BODY if parts & _BODY else parts
-        )  # feet begin at the ankles, which are points of the body
+        parts = parts_of_trees(tree for label in labels for tree in self._trees(tag, label))
+        # Feet begin at the ankles, which are points of the body.
+        return parts | _BODY if parts & _BODY else parts
 
     def _trees(self, tag: str, label: str) -> frozenset[Tree]:
         configured, spelled = self.trees.get((tag, label), frozenset()), trees_meant(label)

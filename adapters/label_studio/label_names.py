@@ -93,7 +93,7 @@ _PARTS = {
 }
 
 
-def parts_of(trees: Iterable[Tree]) -> frozenset[Part]:
+def parts_of_trees(trees: Iterable[Tree]) -> frozenset[Part]:
     """Return the parts whose keypoints some parts of the skeleton join."""
     return frozenset(part for tree in trees for part in _PARTS[tree])
 

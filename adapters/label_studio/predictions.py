@@ -49,7 +49,6 @@ _POINT_WIDTHS: dict[Part, float] = {
 }
 _ON_THE_FACE = range(5)  # nose, eyes and ears are points of the body, but lie between those of the face
 _NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
-_ANY = re.compile("")
 _BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)*$")
 _FINE_BONES = re.compile(r"-bones-(?:left_hand|right_hand|face_\w+)(?:-\d+)*$")
 _DECIMALS = 4  # of a percentage: a hundredth of a pixel in a picture 10,000 pixels wide
@@ -296,11 +295,10 @@ def _nest(regions: Sequence[Region], joins: Joins | None, meta: RegionMeta) -> N
 
 def _handle_among(regions: Sequence[Region]) -> str | None:
     """Return the id of the region that the others of a person are nested under: the box, or the bones of the body."""
-    for kind, wanted in (("rectanglelabels", _ANY), ("vectorlabels", _BODY_BONES)):
-        for region in regions:
-            if region["type"] == kind and wanted.search(region["id"]):
-                return region["id"]
-    return None
+    boxes = [region["id"] for region in regions if region["type"] == "rectanglelabels"]
+    bones = (region["id"] for region in regions if region["type"] == "vectorlabels")
+    bodies = [name for name in bones if _BODY_BONES.search(name)]
+    return next(iter(boxes + bodies), None)
 
 
 def _region(  # noqa: PLR0913 - the parts of a region
