@@ -89,12 +89,10 @@ class AnnotatedTask(BaseModel):
         Returns:
             None if there is none, or the export names it by its id only.
         """
-        made = [one for one in self.predictions if isinstance(one, Work)]
-        if model_version is not None:
-            made = [one for one in made if one.model_version == model_version]
-        if annotation.parent_prediction is not None:
-            return next((one for one in made if one.id == annotation.parent_prediction), None)
-        return max(made, key=lambda one: (one.created_at, one.id), default=None)
+        if annotation.parent_prediction is None:
+            return self._latest_prediction(model_version)
+        made = self._predictions_by(model_version)
+        return next((one for one in made if one.id == annotation.parent_prediction), None)
 
     def latest_prediction(self, model_version: str | None) -> Work | None:
         """Return the latest prediction, of one model version if one is named.
@@ -102,15 +100,20 @@ class AnnotatedTask(BaseModel):
         Raises:
             TasksError: The export names predictions by their ids only.
         """
-        made = [one for one in self.predictions if isinstance(one, Work)]
-        if len(made) < len(self.predictions):
+        if not all(isinstance(one, Work) for one in self.predictions):
             raise TasksError(
                 f"Task {self.id}: this export names predictions by their ids only, as Label Studio's Export > JSON "
                 "does. Read the project through the API instead (--project)."
             )
-        if model_version is not None:
-            made = [one for one in made if one.model_version == model_version]
+        return self._latest_prediction(model_version)
+
+    def _latest_prediction(self, model_version: str | None) -> Work | None:
+        made = self._predictions_by(model_version)
         return max(made, key=lambda one: (one.created_at, one.id), default=None)
+
+    def _predictions_by(self, model_version: str | None) -> list[Work]:
+        made = [one for one in self.predictions if isinstance(one, Work)]
+        return made if model_version is None else [one for one in made if one.model_version == model_version]
 
 
 def tasks_of(items: Sequence[object]) -> list[AnnotatedTask]:
