@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,22 +23,10 @@ from wholebody.stages import timed_by
 Picture = NDArray[np.uint8]
 FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
 """Picture (H×W×3 uint8, BGR, upright) and drawn boxes or None, to the people in it."""
-
-
-@runtime_checkable
-class FindParts(Protocol):
-    """What finds people may find single parts of them too: see `wholebody.estimation.PoseEstimator`."""
-
-    async def part_at(
-        self,
-        picture: Picture,
-        person: Person | None,
-        part: Part,
-        point: tuple[float, float],
-        reach: float | None,
-    ) -> PartFound | None:
-        """Return the keypoints and scores of a hand or face at a point."""
-        ...
+FindPart = Callable[
+    [Picture, Person | None, Part, tuple[float, float], float | None], Awaitable[PartFound | None]
+]
+"""Finds a hand or face at a point: see `wholebody.estimation.PoseEstimator.part_at`."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +48,10 @@ class PeopleInPictures:
 
     Args:
         pictures: Fetches the pictures.
-        find_people: Finds the people in one; if it is a `FindParts`, single parts of them too.
+        find_people: Finds the people in one.
         decoder: Decodes them.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
+        find_part: Finds single parts of people; without it, none are found.
     """
 
     def __init__(
@@ -72,11 +60,13 @@ class PeopleInPictures:
         find_people: FindPeople,
         decoder: PictureDecoder,
         cache: PredictionCache | None,
+        find_part: FindPart | None = None,
     ) -> None:
         self._pictures = pictures
         self._find_people = find_people
         self._decoder = decoder
         self._cache = cache
+        self._find_part = find_part
 
     @property
     def kept(self) -> bool:
@@ -140,12 +130,11 @@ class PeopleInPictures:
             PictureError: The picture is damaged.
             NetworkError: A network failed.
         """
-        finder = self._find_people
-        if not isinstance(finder, FindParts):
+        if self._find_part is None:
             return None
         async with self._decoder.decoded(fetched.data, fetched.header) as picture:
             with timed_by(timed_stage):
-                return await finder.part_at(picture, person, part, point, reach)
+                return await self._find_part(picture, person, part, point, reach)
 
     async def _computed(self, fetched: FetchedPicture, box: PromptBox | None) -> FoundPeople:
         boxes = None if box is None else np.array([box], np.float32)

@@ -19,7 +19,7 @@ from adapters.status import Status
 from adapters.video.people_in_clips import PeopleInClips
 from wholebody.detection import PersonDetector
 from wholebody.estimation import PoseEstimator
-from wholebody.pipeline import Finder
+from wholebody.pipeline import find_people
 
 
 def label_studio_credentials(settings: Settings) -> Credentials | None:
@@ -66,7 +66,8 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
         clips = await opened.enter_async_context(source(settings.video_limits))
         yield Predictor(
             pictures=await opened.enter_async_context(source(settings.picture_limits)),
-            find_people=Finder(detector, estimator),
+            find_people=lambda picture, boxes: find_people(picture, detector, estimator, boxes),
+            find_part=estimator.part_at,
             decoder=await opened.enter_async_context(PictureDecoder(settings.max_image_pixels, processes)),
             thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
             admission=admission,

@@ -36,7 +36,7 @@ from adapters.label_studio.shown_people import shown_people, shown_result
 from adapters.label_studio.task_value import TaskDataError
 from adapters.label_studio.video_regions import PeopleInVideo
 from adapters.log_lines import Event
-from adapters.people_in_pictures import FetchedPicture, FindPeople, PeopleInPictures
+from adapters.people_in_pictures import FetchedPicture, FindPart, FindPeople, PeopleInPictures
 from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.errors import PictureError
 from adapters.pictures.source import PictureSource
@@ -117,6 +117,7 @@ class Predictor:
         status: Is told what happens.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
         clips: Finds the people in clips; without it, there are no predictions for them.
+        find_part: Finds the part that an annotator points at; without it, only whom `find_people` sees.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one service, each named by its caller
@@ -130,8 +131,9 @@ class Predictor:
         status: Status,
         cache: PredictionCache | None = None,
         clips: PeopleInClips | None = None,
+        find_part: FindPart | None = None,
     ) -> None:
-        self._people = PeopleInPictures(pictures, find_people, decoder, cache)
+        self._people = PeopleInPictures(pictures, find_people, decoder, cache, find_part)
         self._clips = clips
         self._thresholds = thresholds
         self._status = status

@@ -1,15 +1,12 @@
 """From a picture to its people: detector, then pose estimator."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from wholebody.detection import PersonDetector
-from wholebody.estimation import PartFound, PoseEstimator
+from wholebody.estimation import PoseEstimator
 from wholebody.geometry import Picture
 from wholebody.person import Person
-from wholebody.schema import Part
 from wholebody.stages import stage
 
 PIPELINE_VERSION = 1
@@ -50,31 +47,3 @@ async def find_people(
             boxes, box_scores, estimate.keypoints, estimate.scores, strict=True
         )
     ]
-
-
-@dataclass(frozen=True)
-class Finder:
-    """A detector and a pose estimator as one: finds people, and single parts of them.
-
-    Attributes:
-        detector: Finds the people's boxes.
-        estimator: Finds the keypoints.
-    """
-
-    detector: PersonDetector
-    estimator: PoseEstimator
-
-    async def __call__(self, picture: Picture, boxes: NDArray[np.float32] | None) -> list[Person]:
-        """See `find_people`."""
-        return await find_people(picture, self.detector, self.estimator, boxes)
-
-    async def part_at(
-        self,
-        picture: Picture,
-        person: Person | None,
-        part: Part,
-        point: tuple[float, float],
-        reach: float | None,
-    ) -> PartFound | None:
-        """See `PoseEstimator.part_at`."""
-        return await self.estimator.part_at(picture, person, part, point, reach)

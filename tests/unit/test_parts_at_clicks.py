@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from adapters.isolation.processes import IsolatedProcesses
-from adapters.people_in_pictures import FetchedPicture, PeopleInPictures
+from adapters.people_in_pictures import FetchedPicture, FindPart, PeopleInPictures
 from adapters.pictures.decoder import PictureDecoder
 from adapters.pictures.decoding import measure_ordinary
 from adapters.pictures.errors import PictureError
@@ -33,7 +33,7 @@ from wholebody.faces import MESH_TO_FACE68
 from wholebody.geometry import SquareRegion
 from wholebody.hands import Hand, refined_region
 from wholebody.person import Person
-from wholebody.pipeline import Finder, find_people
+from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
 Floats = NDArray[np.float32]
@@ -195,11 +195,8 @@ class TestWithANetworkForWholePeople:
         assert (await self.asked(0.2))[0] is None
 
 
-class Nobody:
-    """A person detector that is not asked."""
-
-    async def detect(self, picture: Picture) -> Any:
-        raise AssertionError("a click needs no detector")
+async def nobody(picture: Picture, boxes: Floats | None) -> list[Person]:
+    raise AssertionError("a click on a part needs no other people")
 
 
 MAX_PIXELS = 1_000_000
@@ -213,7 +210,7 @@ def fetched(picture: Picture) -> FetchedPicture:
 
 
 class TestInAFetchedPicture:
-    async def found_by(self, finder: Any, file: FetchedPicture) -> Any:
+    async def found_by(self, find_part: FindPart | None, file: FetchedPicture) -> Any:
         source = PictureSource(
             label_studio_url=None,
             credentials=None,
@@ -226,24 +223,21 @@ class TestInAFetchedPicture:
             IsolatedProcesses() as processes,
             PictureDecoder(MAX_PIXELS, processes) as decoder,
         ):
-            people = PeopleInPictures(pictures, finder, decoder, None)
+            people = PeopleInPictures(pictures, nobody, decoder, None, find_part)
             return await people.find_part(file, person(), Part.LEFT_HAND, (200, 120))
 
     async def test_the_part_is_found_in_its_pixels(self) -> None:
-        found = await self.found_by(Finder(Nobody(), Networks().estimator()), fetched(PICTURE))
+        found = await self.found_by(Networks().estimator().part_at, fetched(PICTURE))
         assert found[0].shape == (21, 2)
 
     async def test_what_finds_no_single_parts_finds_none(self) -> None:
-        async def nobody(picture: Picture, boxes: Floats | None) -> list[Person]:
-            return []
-
-        assert await self.found_by(nobody, fetched(PICTURE)) is None
+        assert await self.found_by(None, fetched(PICTURE)) is None
 
     async def test_a_damaged_picture_and_a_failed_network_are_errors(self) -> None:
         whole = fetched(np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8))
         damaged = FetchedPicture(whole.data[: len(whole.data) // 2], whole.header, whole.digest)
         with pytest.raises(PictureError):
-            await self.found_by(Finder(Nobody(), Networks().estimator()), damaged)
+            await self.found_by(Networks().estimator().part_at, damaged)
 
         async def broken(crops: Picture) -> Any:
             raise NetworkError("out of memory")
@@ -253,7 +247,7 @@ class TestInAFetchedPicture:
             networks.body, (192, 256), broken, 224, networks.face, 128, networks.mesh, 192
         )
         with pytest.raises(NetworkError, match="out of memory"):
-            await self.found_by(Finder(Nobody(), estimator), whole)
+            await self.found_by(estimator.part_at, whole)
 
 
 def without_parts(one: Person) -> Person:
