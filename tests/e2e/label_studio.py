@@ -83,6 +83,16 @@ class LabelStudio:
     def predictions(self, task: int) -> list[dict[str, Any]]:
         return self.call("GET", f"/api/predictions?task={task}")
 
+    def add_prediction(self, task: int, result: Sequence[Any], model_version: str) -> None:
+        """Store a prediction that no backend was asked for."""
+        body = {"task": task, "result": list(result), "model_version": model_version, "score": 0.9}
+        self.call("POST", "/api/predictions", json=body)
+
+    def replace_prediction(self, stored: Mapping[str, Any], result: Sequence[Any]) -> None:
+        """Store other regions in the place of a prediction."""
+        self.call("DELETE", f"/api/predictions/{stored['id']}")
+        self.add_prediction(stored["task"], result, stored["model_version"])
+
     def annotations(self, task: int) -> list[dict[str, Any]]:
         return self.call("GET", f"/api/tasks/{task}/annotations")
 

@@ -163,8 +163,7 @@ def open_job(label_studio: LabelStudio, browser: Browser, tmp_path: Path) -> Cal
         (task,) = label_studio.upload(project, {"people.jpg": made_people.picture()})
         found = PeopleInImage(parse_label_config(xml).images[0], people, made_people.SIZE)
         written = prediction([found], model_version="made", thresholds=Thresholds(0.3, 0.3))
-        body = {"task": task, "result": written["result"], "model_version": "made", "score": 0.9}
-        label_studio.call("POST", "/api/predictions", json=body)
+        label_studio.add_prediction(task, written["result"], "made")
         page = LabelingPage(browser, label_studio, project, task)
         job = Job(label_studio, page, project, form, json.loads(json.dumps(written["result"])), tmp_path)
         job.start()
@@ -363,8 +362,7 @@ def test_points_of_a_frame_can_be_dragged(
     image = parse_label_config(xml).images[0]
     found = [PeopleInImage(image, [who], made_people.SIZE, n) for n, who in enumerate((LEFT, RIGHT))]
     written = prediction(found, model_version="made", thresholds=Thresholds(0.3, 0.3))
-    body = {"task": task, "result": written["result"], "model_version": "made", "score": 0.9}
-    label_studio.call("POST", "/api/predictions", json=body)
+    label_studio.add_prediction(task, written["result"], "made")
     page = LabelingPage(browser, label_studio, project, task)
     page.next_frame()
     job = Job(label_studio, page, project, form, json.loads(json.dumps(written["result"])), tmp_path)
@@ -391,10 +389,8 @@ def drawn_job(
         else:
             label_studio.open_task(project, task)
             (stored,) = label_studio.predictions(task)
-            label_studio.call("DELETE", f"/api/predictions/{stored['id']}")
             left = [one for one in stored["result"] if not (parts_of(one) & missing)]
-            body = {"task": task, "result": left, "model_version": stored["model_version"], "score": 0.9}
-            label_studio.call("POST", "/api/predictions", json=body)
+            label_studio.replace_prediction(stored, left)
         page = LabelingPage(browser, label_studio, project, task)
         page.switch_auto_annotation_on()
         page.switch_auto_accept(on=False)
@@ -452,9 +448,7 @@ def test_a_missing_hand_is_added_to_the_person_in_a_photograph(
     (stored,) = label_studio.predictions(task)
     hand = [one for one in stored["result"] if parts_of(one) == {Part.RIGHT_HAND}]
     left = [one for one in stored["result"] if one not in hand]
-    label_studio.call("DELETE", f"/api/predictions/{stored['id']}")
-    body = {"task": task, "result": left, "model_version": stored["model_version"], "score": 0.9}
-    label_studio.call("POST", "/api/predictions", json=body)
+    label_studio.replace_prediction(stored, left)
     page = LabelingPage(browser, label_studio, project, task)
     page.switch_auto_annotation_on()
     page.switch_auto_accept(on=False)

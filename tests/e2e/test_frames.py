@@ -86,9 +86,7 @@ def test_a_part_is_added_to_the_person_of_the_frame_in_view(
     (stored,) = label_studio.predictions(task)
     faces = [r for r in stored["result"] if r["item_index"] == 1 and "-bones-face_" in r["id"]]
     left = [r for r in stored["result"] if r not in faces]
-    label_studio.call("DELETE", f"/api/predictions/{stored['id']}")
-    body = {"task": task, "result": left, "model_version": stored["model_version"], "score": 0.9}
-    label_studio.call("POST", "/api/predictions", json=body)
+    label_studio.replace_prediction(stored, left)
     page = LabelingPage(browser, label_studio, project, task)
     page.switch_auto_annotation_on()
     page.switch_auto_accept(on=False)
