@@ -437,6 +437,32 @@ def test_a_missing_part_is_added_to_the_person(
     assert (person.visibility[:17] > 0).sum() > 10
 
 
+def test_feet_as_bones_are_added_with_their_ankles(
+    label_studio: LabelStudio, backend: Backend, browser: Browser, tmp_path: Path
+) -> None:
+    project = label_studio.project("Feet", label_config_template([Selection.FEET], skeleton=True))
+    (task,) = label_studio.upload(project, {"one.jpg": scenes.jpeg(1)})
+    label_studio.connect(project, backend.wire.url)
+    label_studio.open_task(project, task)
+    (stored,) = label_studio.predictions(task)
+    label_studio.replace_prediction(stored, [])
+    page = LabelingPage(browser, label_studio, project, task)
+    page.switch_auto_annotation_on()
+    page.switch_auto_accept(on=False)
+
+    page.press("m")
+    page.press("g")
+    page.click(DRAWN["left_knee"])
+    page.suggestions()
+    page.accept_suggestions()
+
+    (left, right) = page.regions()
+    assert {len(foot["value"]["vertices"]) for foot in (left, right)} == {4}
+    page.submit()
+    (person,) = exported_people(Job(label_studio, page, project, "bones", [], tmp_path))
+    assert np.flatnonzero(person.visibility).tolist() == [15, 16, *PART_RANGES[Part.FEET]]
+
+
 @pytest.mark.skipif(not scenes.CLIP.exists(), reason="no clip: the folder shared/photos is not there")
 def test_a_missing_hand_is_added_to_the_person_in_a_photograph(
     label_studio: LabelStudio, backend: Backend, browser: Browser, tmp_path: Path, form: str
