@@ -82,8 +82,8 @@ def keypoint_colour(index: int) -> str:
 def bone_colour(bone: Bone) -> str:
     """Return the colour of a bone: that of its outer end, or of the middle where it joins both sides.
 
-    The outer end is the one that comes later in the schema: the finger of a bone that begins at the hand's root, the
-    shoulder of one that begins at the ear, the toe of one that begins at the ankle.
+    The outer end is the one that comes later in the schema. A bone from the hand's root ends at the finger, one from
+    the ear at the shoulder, one from the ankle at the toe.
     """
     inner, outer = sorted(bone)
     if {side(inner), side(outer)} == {Side.LEFT, Side.RIGHT}:

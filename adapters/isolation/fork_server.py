@@ -3,8 +3,8 @@
 The server has one thread and holds the imported libraries, so a fork takes milliseconds and is safe. It knows nothing:
 no secrets in its environment, no socket but those that it was given.
 
-For each job it is sent one end of a socket pair. It keeps a copy of that end to notice when the caller hangs up, and
-then kills the job: a caller ends a job by closing its own end, and when the caller dies all its jobs end with it.
+For each job it is sent one end of a socket pair. It keeps a copy of that end, notices when the caller hangs up, and
+then kills the job. So a caller ends a job by closing its own end. When the caller dies, all its jobs end with it.
 """
 
 import contextlib

@@ -179,9 +179,10 @@ class _Gathering:
     def without_boxes(self, orphans: Iterable[Gathered]) -> None:
         """Decide about people without a box.
 
-        Where a project has boxes and an annotator deleted one, the person goes with it, but for work that was put into
-        them: a new box round them, points that were corrected or added, or a part that was deleted with the box. A part
-        that a smart tool added, and that has no box, or lost it, belongs to the person whose joint it continues.
+        Where a project has boxes and an annotator deleted one, the person goes with it, unless work was put into them.
+        Work is a new box round them, points that were corrected or added, or a part that was deleted with the box.
+        A part that a smart tool added may have no box, or have lost it: it belongs to the person whose joint it
+        continues.
         """
         deleted: list[Gathered] = []
         added: list[Gathered] = []
