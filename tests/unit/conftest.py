@@ -1,12 +1,33 @@
 """What several modules of unit tests share."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from tests.unit.doctor_command import Doctor
+
+Descendants = Callable[[], list[psutil.Process]]
+
+
+def _with_their_own(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for process in processes:
+        try:
+            found += [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@pytest.fixture
+def descendants() -> Descendants:
+    """Lists the processes started since the test began, and theirs; servers of other tests are none of them."""
+    others = set(psutil.Process().children())
+    return lambda: _with_their_own(set(psutil.Process().children()) - others)
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 import runners
 from runners.apart import CrashedError, run_apart
 from runners.errors import ProviderUnavailableError
+from tests.unit.conftest import Descendants
 
 
 def add(one: int, other: int) -> int:
@@ -79,14 +79,12 @@ def test_a_crash_is_one_sentence_here() -> None:
         run_apart(crash, limit_s=30)
 
 
-def test_one_that_hangs_is_killed() -> None:
-    others = psutil.Process().children(recursive=True)
+def test_one_that_hangs_is_killed(descendants: Descendants) -> None:
     with pytest.raises(TimeoutError):
         run_apart(hang, limit_s=0.5)
-    assert set(psutil.Process().children(recursive=True)) <= set(others)
+    assert descendants() == []
 
 
-def test_no_process_is_left() -> None:
-    others = psutil.Process().children(recursive=True)
+def test_no_process_is_left(descendants: Descendants) -> None:
     run_apart(add, 2, 3, limit_s=30)
-    assert set(psutil.Process().children(recursive=True)) <= set(others)
+    assert descendants() == []

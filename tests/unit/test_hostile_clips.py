@@ -14,6 +14,7 @@ from adapters.video.isolated_clip import isolated_clip
 from adapters.video.limits import CLIP_BYTES, INDEX_BYTES
 from tests import hostile_files
 from tests.clips import counting, encoded
+from tests.unit.conftest import Descendants
 
 SMALL_AND_HUGE = (
     hostile_files.mp4_of_promised_samples,
@@ -31,21 +32,21 @@ BASE_BYTES = 60_000_000
 
 
 @pytest.fixture
-async def processes() -> AsyncIterator[IsolatedProcesses]:
+async def processes(descendants: Descendants) -> AsyncIterator[IsolatedProcesses]:
     async with IsolatedProcesses() as opened, asyncio.timeout(120):
         yield opened
 
 
 @pytest.mark.parametrize("make", SMALL_AND_HUGE, ids=lambda make: make.__name__)
 async def test_a_hostile_clip_takes_no_more_memory_than_it_is_given(
-    processes: IsolatedProcesses, make: Callable[[], bytes]
+    descendants: Descendants, processes: IsolatedProcesses, make: Callable[[], bytes]
 ) -> None:
     data, most, done = make(), 0, asyncio.Event()
 
     async def watch() -> None:
         nonlocal most
         while not done.is_set():
-            for process in psutil.Process().children(recursive=True):
+            for process in descendants():
                 try:
                     most = max(most, process.memory_info().rss)
                 except psutil.Error:

@@ -11,6 +11,7 @@ import pytest
 from adapters.isolation.processes import IsolatedProcesses, ProcessEndedError
 from adapters.pictures.isolated import decode_here, measure_here
 from tests import hostile_files
+from tests.unit.conftest import Descendants
 from tests.unit.test_picture_decoding import encoded, scene
 
 MEBIBYTE = 2**20
@@ -19,16 +20,12 @@ BUSY = hostile_files.gif_of_sub_blocks
 
 
 @pytest.fixture
-async def processes() -> AsyncIterator[IsolatedProcesses]:
+async def processes(descendants: Descendants) -> AsyncIterator[IsolatedProcesses]:
     async with IsolatedProcesses() as opened, asyncio.timeout(60):
         yield opened
 
 
-def descendants() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
-
-
-async def ended(limit_s: float = 5) -> bool:
+async def ended(descendants: Descendants, limit_s: float = 5) -> bool:
     """Whether no forked process is left after a while, but the server that forks them."""
     deadline = time.monotonic() + limit_s
     while len(descendants()) > 1 and time.monotonic() < deadline:  # noqa: ASYNC110 - processes set no event
@@ -49,12 +46,12 @@ async def test_a_function_gets_the_file_and_answers(processes: IsolatedProcesses
     assert await measured(processes, b"BM") == (None, None, "broken_picture")
 
 
-async def test_nothing_is_started_before_it_is_needed() -> None:
+async def test_nothing_is_started_before_it_is_needed(descendants: Descendants) -> None:
     async with IsolatedProcesses():
         assert descendants() == []
 
 
-async def test_at_the_end_no_process_is_left() -> None:
+async def test_at_the_end_no_process_is_left(descendants: Descendants) -> None:
     async with IsolatedProcesses() as processes:
         await measured(processes, encoded(scene(), "GIF"))
     assert descendants() == []
@@ -70,21 +67,25 @@ async def test_a_process_without_enough_memory_ends_alone(processes: IsolatedPro
     assert await measured(processes, encoded(scene(), "GIF")) == (90, 60, None)
 
 
-async def test_the_kernel_ends_what_takes_too_much_processor_time(processes: IsolatedProcesses) -> None:
+async def test_the_kernel_ends_what_takes_too_much_processor_time(
+    processes: IsolatedProcesses, descendants: Descendants
+) -> None:
     with pytest.raises(ProcessEndedError):
         await measured(processes, BUSY(), memory_mib=200, cpu_s=1)
-    assert await ended()
+    assert await ended(descendants)
 
 
-async def test_a_process_ends_when_its_caller_gives_up(processes: IsolatedProcesses) -> None:
+async def test_a_process_ends_when_its_caller_gives_up(
+    processes: IsolatedProcesses, descendants: Descendants
+) -> None:
     data = BUSY()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2):
             await measured(processes, data, memory_mib=200, cpu_s=60)
-    assert await ended()
+    assert await ended(descendants)
 
 
-async def test_jobs_run_side_by_side(processes: IsolatedProcesses) -> None:
+async def test_jobs_run_side_by_side(processes: IsolatedProcesses, descendants: Descendants) -> None:
     data = BUSY()
     busy = [asyncio.create_task(measured(processes, data, memory_mib=200, cpu_s=60)) for _ in range(3)]
     await asyncio.sleep(0.5)
@@ -93,11 +94,11 @@ async def test_jobs_run_side_by_side(processes: IsolatedProcesses) -> None:
     for task in busy:
         task.cancel()
     await asyncio.gather(*busy, return_exceptions=True)
-    assert await ended()
+    assert await ended(descendants)
 
 
 async def test_a_job_that_takes_longer_than_a_second_comes_after_the_others(
-    processes: IsolatedProcesses,
+    processes: IsolatedProcesses, descendants: Descendants
 ) -> None:
     busy = asyncio.create_task(measured(processes, BUSY(), memory_mib=200, cpu_s=60))
     deadline, seen = time.monotonic() + 20, set[int]()
@@ -109,16 +110,18 @@ async def test_a_job_that_takes_longer_than_a_second_comes_after_the_others(
     assert seen >= {5, 15}
 
 
-async def test_a_server_that_was_killed_is_started_again(processes: IsolatedProcesses) -> None:
+async def test_a_server_that_was_killed_is_started_again(
+    processes: IsolatedProcesses, descendants: Descendants
+) -> None:
     assert await measured(processes, encoded(scene(), "GIF")) == (90, 60, None)
-    (server,) = psutil.Process().children()
+    (server,) = descendants()
     server.kill()
     server.wait()
     assert await measured(processes, encoded(scene(), "GIF")) == (90, 60, None)
 
 
 async def test_processes_get_no_secret_and_no_connection(
-    processes: IsolatedProcesses, monkeypatch: pytest.MonkeyPatch
+    processes: IsolatedProcesses, monkeypatch: pytest.MonkeyPatch, descendants: Descendants
 ) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_TOKEN", "secret-1")
     listener = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)

@@ -58,16 +58,13 @@ def left_over(root: Path) -> set[str]:
     return {path.name for path in root.iterdir() if path.suffix != ".onnx"} - {".lock"}
 
 
-def in_another_process(
-    store: ModelStore, models: tuple[ModelFile, ...], tmp_path: Path
-) -> subprocess.Popen[str]:
+def in_another_process(store: ModelStore, models: tuple[ModelFile, ...]) -> subprocess.Popen[str]:
     """Ask for the networks from a process of its own."""
-    (tmp_path / "models.pickle").write_bytes(pickle.dumps(models))
     code = (
         "import pickle, sys; from pathlib import Path; from runners.store import ModelStore;"
-        "ModelStore(Path(sys.argv[1])).ensure_all(pickle.loads(Path(sys.argv[2]).read_bytes()))"
+        "ModelStore(Path(sys.argv[1])).ensure_all(pickle.loads(bytes.fromhex(sys.argv[2])))"
     )
-    command = [sys.executable, "-c", code, str(store.root), str(tmp_path / "models.pickle")]
+    command = [sys.executable, "-c", code, str(store.root), pickle.dumps(models).hex()]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
@@ -125,8 +122,8 @@ def test_a_wheel_for_another_python_is_fetched_all_the_same(index, store: ModelS
     assert content(store, DETECTOR) == NETWORKS["detector"]
 
 
-def test_several_processes_at_once_download_once(index, store: ModelStore, tmp_path: Path) -> None:
-    processes = [in_another_process(store, (DETECTOR, POSE), tmp_path) for _ in range(4)]
+def test_several_processes_at_once_download_once(index, store: ModelStore) -> None:
+    processes = [in_another_process(store, (DETECTOR, POSE)) for _ in range(4)]
     for process in processes:
         _, errors = process.communicate(timeout=90)
         assert (process.returncode, errors) == (0, "")
@@ -171,11 +168,9 @@ def test_a_damaged_file_is_not_used_when_it_cannot_be_replaced(index, store: Mod
     assert store.state(DETECTOR) == "corrupt"
 
 
-def test_a_process_killed_while_fetching_leaves_nothing_that_is_loaded(
-    index, store: ModelStore, tmp_path: Path
-) -> None:
+def test_a_process_killed_while_fetching_leaves_nothing_that_is_loaded(index, store: ModelStore) -> None:
     index.bytes_per_second = 20_000
-    process = in_another_process(store, (DETECTOR,), tmp_path)
+    process = in_another_process(store, (DETECTOR,))
     wait_until(lambda: index.downloads)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=10)
