@@ -10,22 +10,21 @@ from typing import Any, cast
 import aiohttp
 import bentoml
 
-from adapters import metrics
-from adapters.admission import Admission
-from adapters.composition import runner_config
-from adapters.event_loop import event_loop_watched
-from adapters.http.cross_origin import CrossOrigin
+from adapters.cache.prediction_cache import open_prediction_cache
+from adapters.concurrency.admission import Admission
+from adapters.concurrency.threads import run_in_thread
 from adapters.http.errors import error_response
-from adapters.http.hosts import KnownHosts
+from adapters.http.gateway import BasicAuth, Surface
+from adapters.http.guards.cross_origin import CrossOrigin
+from adapters.http.guards.hosts import KnownHosts
 from adapters.http.openapi import complete
+from adapters.http.protocol import use_server_protocol
 from adapters.http.results import results_response
 from adapters.http.routes import get_routes
-from adapters.http.server_protocol import use_server_protocol
-from adapters.http.surface import BasicAuth, Surface
-from adapters.label_studio.api import LabelStudioApi, Patience
-from adapters.label_studio.compact import compact_request
-from adapters.label_studio.correction_watch import CorrectionWatch, correction_watch
-from adapters.label_studio.label_config_tree import LabelConfigError
+from adapters.label_studio.client.api import LabelStudioApi, Patience
+from adapters.label_studio.compact_request import compact_request
+from adapters.label_studio.corrections.watch import CorrectionWatch, correction_watch
+from adapters.label_studio.label_config.tree import LabelConfigError
 from adapters.label_studio.schemas import (
     PredictRequest,
     PredictResponse,
@@ -34,20 +33,20 @@ from adapters.label_studio.schemas import (
     WebhookRequest,
 )
 from adapters.label_studio.setup import note_project
-from adapters.log_lines import configure_logging
-from adapters.predicting import label_studio_credentials, open_predictor
-from adapters.prediction_cache.cache import open_prediction_cache
-from adapters.predictor import TASKS_IN_HAND, Predictor
-from adapters.server_processes import is_worker
+from adapters.observability import metrics
+from adapters.observability.logs import configure_logging
+from adapters.observability.loop_lag import event_loop_watched
+from adapters.observability.processes import is_worker
+from adapters.observability.status import NetworkInUse, Status
+from adapters.observability.tracing import TracingError, configure_tracing, trace_requests
+from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
-from adapters.status import NetworkInUse, Status
-from adapters.threads import run_in_thread
-from adapters.tracing import TracingError, configure_tracing, trace_requests
-from runners.apart import run_apart
-from runners.assembly import model_version
-from runners.choice import engines_in_use, networks_of
-from runners.orphans import announce_supervisor, end_with_supervisor
-from runners.services import assemble_runners, runner_services
+from adapters.wiring import label_studio_credentials, open_predictor, runner_config
+from runners.bento.orphans import announce_supervisor, end_with_supervisor
+from runners.pipeline import model_version
+from runners.serving.services import assemble_runners, runner_services
+from runners.startup.apart import run_apart
+from runners.startup.choice import engines_in_use, networks_of
 
 if is_worker():
     end_with_supervisor()
@@ -81,7 +80,7 @@ READY_LIMIT_S = 2
 
 def watch_workers() -> None:
     """Have BentoML's supervisor watch the workers that it is about to start."""
-    from runners.supervision import supervise  # noqa: PLC0415 - of no use to the workers
+    from runners.bento.supervision import supervise  # noqa: PLC0415 - of no use to the workers
 
     announce_supervisor()
     supervise()

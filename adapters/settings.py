@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from adapters.http.cross_origin import as_origin
-from adapters.http.hosts import as_host_pattern
-from adapters.label_studio.credentials import token_kind
-from adapters.log_lines import LogFormat
-from adapters.pictures.guard import AddressPolicy
-from adapters.pictures.label_studio_site import LabelStudioSite
+from adapters.cache.redis_address import RedisAddress, parse_redis_url
+from adapters.http.guards.cross_origin import as_origin
+from adapters.http.guards.hosts import as_host_pattern
+from adapters.label_studio.client.credentials import token_kind
+from adapters.observability.logs import LogFormat
+from adapters.pictures.fetching.guard import AddressPolicy
+from adapters.pictures.fetching.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
-from adapters.prediction_cache.redis_address import RedisAddress, parse_redis_url
 from adapters.video.limits import CLIPS_IN_HAND
 
 MEBIBYTE = 2**20

@@ -21,10 +21,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.overlay import draw_people
-from runners.assembly import assemble_in_process
+from adapters.pictures.overlay import draw_people
 from runners.config import RunnerConfig
-from runners.cpus import usable_cpus
+from runners.devices.cpus import usable_cpus
+from runners.pipeline import assemble_in_process
 from wholebody.faces import face_keypoints
 from wholebody.geometry import Picture
 from wholebody.person import Person

@@ -26,8 +26,8 @@ from packaging.requirements import Requirement
 
 from benchmarks.loads import picture_names
 from benchmarks.stand_ins import NAMES
-from runners.manifest import MODES
-from runners.store import ModelStore
+from runners.models.manifest import MODES
+from runners.models.store import ModelStore
 
 SOURCE = (
     "LICENSE",

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.composition import runner_config
 from adapters.settings import load_settings
-from runners.assembly import LoadedNetwork, fetch_files, load
-from runners.batch_sizes import MAX_CROPS, largest_batch
-from runners.batching import Failed, run_calls
-from runners.choice import NetworkName
-from runners.cpu_lanes import lanes_of
-from runners.preparation import prepare_networks
+from adapters.wiring import runner_config
+from runners.devices.cpu_lanes import lanes_of
+from runners.pipeline import LoadedNetwork, fetch_files, load
+from runners.serving.batch_sizes import MAX_CROPS, largest_batch
+from runners.serving.batching import Failed, run_calls
+from runners.startup.choice import NetworkName
+from runners.startup.preparation import prepare_networks
 
 Crops = NDArray[np.uint8]
 

@@ -14,16 +14,16 @@ import aiohttp
 import cv2
 import numpy as np
 
-from adapters.composition import runner_config
-from adapters.pictures.decoding import decode
+from adapters.pictures.decoding.decode import decode
 from adapters.settings import load_settings
+from adapters.wiring import runner_config
 from benchmarks.engine_process import Crops, engine_process
 from benchmarks.gpu_use import GpuUse, gpu_use
 from benchmarks.loads import ask_for_people, during
 from benchmarks.network_work import NetworkWork, read_network_work
 from benchmarks.rtmlib_solution import rtmlib_solution
-from runners.assembly import assemble, fetch_files, load
-from runners.choice import NetworkName, networks_of
+from runners.pipeline import assemble, fetch_files, load
+from runners.startup.choice import NetworkName, networks_of
 from wholebody.pipeline import find_people
 
 REFERENCE = {"BACKEND_TYPE": "onnxruntime", "PRECISION": "exact"}

@@ -20,7 +20,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_config.template import Selection, label_config_template
 
 LABEL_CONFIG = label_config_template([Selection.WHOLE])
 SUFFIXES = {".jpg", ".jpeg", ".png"}

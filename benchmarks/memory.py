@@ -30,7 +30,7 @@ from benchmarks.loads import (
     spread,
     until_ready,
 )
-from runners.manifest import MODES
+from runners.models.manifest import MODES
 
 MOST_MIB = 1536.0
 MOST_GROWTH_MB = 50.0

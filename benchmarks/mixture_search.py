@@ -4,7 +4,7 @@
 
 F32 up to some tensor and bf16 behind it, or bf16 between that tensor and the last one on which everything depends: for
 each tensor there is to cut at, with the times of f32 and bf16 in the same turns. Compared are the network's own
-keypoints, in pixels of the crop. What is found belongs into `runners/tolerance.py`.
+keypoints, in pixels of the crop. What is found belongs into `runners/startup/tolerance.py`.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 from adapters.coco.document import OUTLINE_SHARE
 from benchmarks.deviation import SEEN
 from benchmarks.precision import NETWORKS, Crops, Pipeline, shown, ways_of
-from runners.assembly import LoadedNetwork, fetch_files
-from runners.choice import NetworkName, model_store
 from runners.config import RunnerConfig
-from runners.cpus import usable_cpus
+from runners.devices.cpus import usable_cpus
 from runners.engines import PartPrecision, Place, load_graph
 from runners.graphs.cutting import cut
 from runners.graphs.editing import UnexpectedGraphError
 from runners.graphs.prepared import NetworkSource, network_files
-from runners.simcc import SimccPose
-from runners.tolerance import LEAST_OKS
+from runners.networks.simcc import SimccPose
+from runners.pipeline import LoadedNetwork, fetch_files
+from runners.startup.choice import NetworkName, model_store
+from runners.startup.tolerance import LEAST_OKS
 from wholebody.estimation import HALPE_BODY_AND_FEET
 from wholebody.geometry import Picture
 from wholebody.schema import SIGMAS

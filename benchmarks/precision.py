@@ -11,7 +11,7 @@ needs, on the crops that the pictures as they are lead to, in turns, the fastest
 
 Written into the folder are `precision.md`, `precision.json`, and the worst person under `auto` and `fast` as the
 reference has them (left) and as they come out (right). What a network is found to bear belongs into
-`runners/tolerance.py`; `mixture_search.py` looks for mixtures.
+`runners/startup/tolerance.py`; `mixture_search.py` looks for mixtures.
 """
 
 import argparse
@@ -41,13 +41,13 @@ from benchmarks.precision_table import (
     markdown,
     markdown_row,
 )
-from runners.assembly import LoadedNetwork, assemble, fetch_files, load_as
-from runners.choice import NetworkEngine, NetworkName, files_of, model_store
 from runners.config import RunnerConfig
-from runners.cpus import usable_cpus
+from runners.devices.cpus import usable_cpus
 from runners.engines import is_installed, precisions
-from runners.tolerance import mixture
-from runners.trial import decide
+from runners.pipeline import LoadedNetwork, assemble, fetch_files, load_as
+from runners.startup.choice import NetworkEngine, NetworkName, files_of, model_store
+from runners.startup.tolerance import mixture
+from runners.startup.trial import decide
 from wholebody.estimation import Network
 from wholebody.geometry import Picture
 from wholebody.pipeline import find_people

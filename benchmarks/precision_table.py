@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.deviation import Deviation, Spread
-from runners.choice import NetworkEngine, NetworkName
 from runners.config import PrecisionSetting
+from runners.startup.choice import NetworkEngine, NetworkName
 
 SETTINGS: tuple[PrecisionSetting, ...] = ("auto", "fast")
 TITLES: Mapping[NetworkName, str] = {

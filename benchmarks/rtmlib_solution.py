@@ -4,9 +4,9 @@ from typing import Any
 
 from rtmlib import BodyWithFeet, Wholebody
 
-from adapters.composition import runner_config
 from adapters.settings import load_settings
-from runners.choice import files_of, model_store
+from adapters.wiring import runner_config
+from runners.startup.choice import files_of, model_store
 
 
 def rtmlib_solution() -> Any:

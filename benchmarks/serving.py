@@ -16,11 +16,11 @@ from pathlib import Path
 
 import aiohttp
 
-from adapters.composition import runner_config
-from adapters.label_studio.label_config import parse_label_config
-from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
-from adapters.pictures.decoding import decode
+from adapters.label_studio.label_config.parsing import parse_label_config
+from adapters.label_studio.regions.predictions import PeopleInImage, Thresholds, prediction
+from adapters.pictures.decoding.decode import decode
 from adapters.settings import load_settings
+from adapters.wiring import runner_config
 from benchmarks.loads import (
     LABEL_CONFIG,
     backend,
@@ -31,7 +31,7 @@ from benchmarks.loads import (
     until_ready,
 )
 from benchmarks.network_work import read_network_work
-from runners.assembly import assemble_in_process
+from runners.pipeline import assemble_in_process
 from wholebody.pipeline import find_people
 
 TURNS = 4

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.manifest import EMBEDDED
-from runners.store import ModelStore
+from runners.models.manifest import EMBEDDED
+from runners.models.store import ModelStore
 
 
 @pytest.fixture(scope="session")

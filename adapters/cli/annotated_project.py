@@ -14,13 +14,13 @@ from adapters.cli.doctor_label_config import LabelConfigProblemError, label_conf
 from adapters.cli.label_studio_access import label_studio_access
 from adapters.coco.document import PictureOfTask
 from adapters.coco.picture_names import PictureFields
-from adapters.label_studio.annotated_tasks import AnnotatedTask, TasksError, Work, read_export, tasks_of
-from adapters.label_studio.annotations import AnnotatedPicture, picture_sizes, read_people
-from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError
-from adapters.label_studio.drawn_regions import Warn
-from adapters.label_studio.label_config import parse_label_config
-from adapters.label_studio.label_config_tree import LabelConfigError
-from adapters.label_studio.label_meanings import LabelMeanings
+from adapters.label_studio.annotations.people import AnnotatedPicture, picture_sizes, read_people
+from adapters.label_studio.annotations.regions import Warn
+from adapters.label_studio.annotations.tasks import AnnotatedTask, TasksError, Work, read_export, tasks_of
+from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError
+from adapters.label_studio.label_config.label_meanings import LabelMeanings
+from adapters.label_studio.label_config.parsing import parse_label_config
+from adapters.label_studio.label_config.tree import LabelConfigError
 from adapters.settings import SettingsError, load_settings
 
 _WARNINGS_SHOWN = 20

@@ -19,12 +19,15 @@ from adapters.cli.doctor_label_config import (
     label_config_of_project,
 )
 from adapters.cli.port import why_taken
-from adapters.composition import runner_config
-from adapters.label_studio.connection import ConnectionFailedError, check_connection
-from adapters.predicting import label_studio_credentials
+from adapters.label_studio.client.connection import ConnectionFailedError, check_connection
 from adapters.settings import Settings, SettingsError, load_settings
-from runners.assembly import load, model_version
-from runners.choice import (
+from adapters.wiring import label_studio_credentials, runner_config
+from runners.devices.cpus import usable_cpus
+from runners.engines import require_engine
+from runners.errors import ModelUnavailableError, ProviderUnavailableError
+from runners.models.own_networks import in_words
+from runners.pipeline import load, model_version
+from runners.startup.choice import (
     engines_in_use,
     model_store,
     needs_trial,
@@ -32,10 +35,6 @@ from runners.choice import (
     own_networks_of,
     recorded_choices,
 )
-from runners.cpus import usable_cpus
-from runners.engines import require_engine
-from runners.errors import ModelUnavailableError, ProviderUnavailableError
-from runners.own_networks import in_words
 
 HEALTH_LIMIT_S = 2
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)

@@ -6,17 +6,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import cast
 
-from adapters.admission import Admission
-from adapters.composition import runner_config
-from adapters.label_studio.api import JsonObject, Project, ProjectTask
+from adapters.concurrency.admission import Admission
+from adapters.label_studio.client.api import JsonObject, Project, ProjectTask
 from adapters.label_studio.schemas import PredictRequest
+from adapters.observability.status import Status
 from adapters.preannotation.outcome import TaskFailedError
 from adapters.preannotation.run import Predict
 from adapters.preannotation.running_backend import failure_in
-from adapters.predicting import open_predictor
 from adapters.settings import Settings
-from adapters.status import Status
-from runners.assembly import assemble_in_process, fetch_files, model_version
+from adapters.wiring import open_predictor, runner_config
+from runners.pipeline import assemble_in_process, fetch_files, model_version
 
 _TASK_LIMIT_S = 600.0
 """Nobody waits at a screen: a slow machine may take its time for a picture full of people."""
@@ -48,7 +47,7 @@ async def predicting_in_process(settings: Settings, version: str, at_once: int) 
     """
     detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
     # Failed tasks are in the report: as log lines they would tear the progress bar apart.
-    log = logging.getLogger("adapters.predictor")
+    log = logging.getLogger("adapters.prediction.predictor")
     before = log.level
     log.setLevel(logging.ERROR)
     status = Status(settings.mode, settings.device, version)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_config.template import Selection, label_config_template
 
 _CHOICES = ", ".join(Selection)
 

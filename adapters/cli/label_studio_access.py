@@ -1,8 +1,8 @@
 """What commands that ask Label Studio need of the settings."""
 
-from adapters.label_studio.credentials import Credentials
-from adapters.predicting import label_studio_credentials
+from adapters.label_studio.client.credentials import Credentials
 from adapters.settings import Settings, SettingsError
+from adapters.wiring import label_studio_credentials
 
 
 def label_studio_access(settings: Settings, why: str) -> tuple[str, Credentials]:

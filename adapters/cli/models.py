@@ -8,13 +8,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from runners.choice import own_networks_of
 from runners.config import RunnerConfig
-from runners.digests import write_digests
 from runners.errors import ModelUnavailableError
-from runners.manifest import MODES, ModelFile, ZipMember
-from runners.own_networks import OwnNetwork, described, fetch_own, in_words, own_file
-from runners.store import FileState, ModelStore
+from runners.models.digests import write_digests
+from runners.models.manifest import MODES, ModelFile, ZipMember
+from runners.models.own_networks import OwnNetwork, described, fetch_own, in_words, own_file
+from runners.models.store import FileState, ModelStore
+from runners.startup.choice import own_networks_of
 
 STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
 

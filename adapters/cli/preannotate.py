@@ -16,9 +16,9 @@ from yarl import URL
 
 from adapters.cli.in_process import fetched_model_version, predicting_in_process
 from adapters.cli.label_studio_access import label_studio_access
-from adapters.label_studio.api import LabelStudioApi, LabelStudioApiError, Project
-from adapters.label_studio.label_config import parse_label_config
-from adapters.label_studio.label_config_tree import LabelConfigError
+from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Project
+from adapters.label_studio.label_config.parsing import parse_label_config
+from adapters.label_studio.label_config.tree import LabelConfigError
 from adapters.preannotation.outcome import Outcome, RunEndedError, write_report
 from adapters.preannotation.progress import duration, shown
 from adapters.preannotation.run import Run, Selection, find_lacking

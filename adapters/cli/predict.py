@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from adapters.composition import runner_config
-from adapters.overlay import draw_people
-from adapters.pictures.decoding import decode
+from adapters.pictures.decoding.decode import decode
 from adapters.pictures.errors import PictureError
-from adapters.pictures.source import PictureSource
+from adapters.pictures.fetching.source import PictureSource
+from adapters.pictures.overlay import draw_people
 from adapters.settings import Settings, load_settings
-from runners.assembly import assemble_in_process, model_version
+from adapters.wiring import runner_config
+from runners.pipeline import assemble_in_process, model_version
 from wholebody.person import Person
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES

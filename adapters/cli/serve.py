@@ -9,9 +9,9 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from adapters.cli.port import why_taken
-from adapters.composition import runner_config
 from adapters.settings import SettingsError, load_settings
-from runners.assembly import fetch_files
+from adapters.wiring import runner_config
+from runners.pipeline import fetch_files
 
 
 def serve() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from adapters.coco.layout import PART_FIELDS
 from adapters.coco.picture_names import file_names
-from adapters.label_studio.annotations import AnnotatedPerson, AnnotatedPicture
+from adapters.label_studio.annotations.people import AnnotatedPerson, AnnotatedPicture
 from wholebody.schema import FEET_START, KEYPOINTS, PART_RANGES, SKELETON, Part
 
 OUTLINE_SHARE = 0.53

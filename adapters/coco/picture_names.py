@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from adapters.label_studio.label_config_tree import label_config_tree
-from adapters.label_studio.task_value import TaskDataError, TaskValue
+from adapters.label_studio.label_config.task_value import TaskDataError, TaskValue
+from adapters.label_studio.label_config.tree import label_config_tree
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from starlette.responses import JSONResponse
 
-from adapters.request_context import request_id
+from adapters.observability.request_id import request_id
 
 _ROUTING: dict[int, str] = {
     HTTPStatus.NOT_FOUND: "There is no such route here; those that there are stand on the API page, /.",

@@ -4,7 +4,7 @@ import base64
 import io
 from functools import cache
 
-from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_config.template import Selection, label_config_template
 from wholebody.figure import HEIGHT, WIDTH, draw_figure
 
 __all__ = ["EXAMPLE_LABEL_CONFIG", "HEIGHT", "WIDTH", "draw_figure", "example_picture"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
-from adapters.http.surface import OPEN_TO_ALL, PROBES
+from adapters.http.gateway import OPEN_TO_ALL, PROBES
 
 _ERROR = {
     "type": "object",

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.http.example import example_picture
-from adapters.http.surface import Route
-from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.http.gateway import Route
+from adapters.label_studio.label_config.template import Selection, label_config_template
 from adapters.settings import Settings
 from wholebody.palette import BOX_COLOUR, keypoint_colour
 from wholebody.schema import KEYPOINTS, PART_RANGES

@@ -8,12 +8,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from adapters import metrics
+from adapters.http.gateway import Route
+from adapters.http.guards.security_headers import page_policy
 from adapters.http.playground import playground_routes
-from adapters.http.security_headers import page_policy
-from adapters.http.surface import Route
-from adapters.server_processes import memory_in_use
-from adapters.status import Status
+from adapters.observability import metrics
+from adapters.observability.processes import memory_in_use
+from adapters.observability.status import Status
 
 # BentoML serves the Swagger UI's own files; its page around them would load a tracker from another host.
 API_PAGE = """<!DOCTYPE html>

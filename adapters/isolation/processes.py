@@ -15,12 +15,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.concurrency.threads import run_in_thread
 from adapters.isolation.blocking_channel import SIZES, Payload, packed
 from adapters.isolation.fork_server import LONG, SHORT
-from adapters.threads import run_in_thread
 
 _CODE = str(Path(__file__).resolve().parents[2])
-_MODULES = ("adapters.pictures.isolated", "adapters.video.isolated")
+_MODULES = ("adapters.pictures.decoding.isolated", "adapters.video.isolated")
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 5.0
 _LONGEST_HEADER = 1_000_000

@@ -2,11 +2,11 @@
 
 import logging
 
-from adapters.label_studio.label_config import read_label_config
-from adapters.label_studio.label_config_tree import LabelConfigError
+from adapters.label_studio.label_config.parsing import read_label_config
+from adapters.label_studio.label_config.tree import LabelConfigError
 from adapters.label_studio.schemas import SetupRequest
-from adapters.log_lines import Event
-from adapters.status import Status
+from adapters.observability.logs import Event
+from adapters.observability.status import Status
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from adapters.label_studio.api import JsonObject, LabelStudioApi, LabelStudioApiError, Project, ProjectTask
+from adapters.label_studio.client.api import (
+    JsonObject,
+    LabelStudioApi,
+    LabelStudioApiError,
+    Project,
+    ProjectTask,
+)
 from adapters.preannotation.outcome import OUT_OF_TIME, Failure, Outcome, TaskFailedError
 from adapters.preannotation.shard import Shard
 from adapters.preannotation.storing import PredictionStore

@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
-from adapters.label_studio.api import JsonObject, Patience, Project, ProjectTask
+from adapters.label_studio.client.api import JsonObject, Patience, Project, ProjectTask
 from adapters.preannotation.outcome import OUT_OF_TIME, RunEndedError, TaskFailedError
 
 _LIMIT_S = 130  # the service answers within its time budget of 90 s, a gateway in front within 120

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.label_studio.api import AnswerLostError, LabelStudioApi, LabelStudioApiError, Patience
+from adapters.label_studio.client.api import AnswerLostError, LabelStudioApi, LabelStudioApiError, Patience
 
 
 class PredictionStore:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.threads import run_in_thread
+from adapters.concurrency.threads import run_in_thread
 from adapters.video.clip import Frame
 from adapters.video.errors import VideoError
 from adapters.video.isolated_clip import IsolatedClip

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.concurrency.memory_budget import MemoryBudget
 from adapters.isolation.processes import Channel, IsolatedProcesses, ProcessEndedError
-from adapters.memory_budget import MemoryBudget
 from adapters.video.clip import LONGEST_SIDE, Frame
 from adapters.video.errors import VideoError
 from adapters.video.isolated import as_arguments, read_here

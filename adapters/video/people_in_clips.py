@@ -4,10 +4,10 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+from adapters.concurrency.memory_budget import MemoryBudget
 from adapters.isolation.processes import IsolatedProcesses
-from adapters.memory_budget import MemoryBudget
-from adapters.pictures.source import PictureSource
-from adapters.task_progress import entered, timed_stage
+from adapters.observability.progress import entered, timed_stage
+from adapters.pictures.fetching.source import PictureSource
 from adapters.video.errors import VideoError
 from adapters.video.following import Detect, FollowedPeople, follow_people
 from adapters.video.isolated_clip import isolated_clip

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from runners.batch_sizes import MAX_CROPS
 from runners.engines import Array, EngineName, PartPrecision, Place
 from runners.errors import ProviderUnavailableError
+from runners.serving.batch_sizes import MAX_CROPS
 
 ort: Any = onnxruntime  # ships without type information
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydantic
 
-from runners.made_files import made_folders, write_whole
+from runners.models.made_files import made_folders, write_whole
 
 logger = logging.getLogger(__name__)
 

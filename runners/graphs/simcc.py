@@ -5,7 +5,7 @@ import onnx
 from onnx import helper
 
 from runners.graphs.editing import PREFIX, Graph, Model, UnexpectedGraphError
-from runners.simcc import MEAN, STD
+from runners.networks.simcc import MEAN, STD
 
 OUTPUTS = ("simcc_x", "simcc_y")
 

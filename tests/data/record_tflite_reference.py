@@ -1,7 +1,7 @@
-"""Records what Google's own runtime computes, for tests/unit/test_tflite_conversion.py.
+"""Records what Google's own runtime computes, for tests/unit/runners/models/test_tflite.py.
 
 Needs ai-edge-litert, which is no dependency of this project, and the wheel of mediapipe 0.10.21 (its address and
-digest are in runners/manifest.py):
+digest are in runners/models/manifest.py):
 
     uv run --no-project --with ai-edge-litert==2.3.0 --with numpy \
         python tests/data/record_tflite_reference.py mediapipe-0.10.21-….whl tests/data/tflite_reference.npz

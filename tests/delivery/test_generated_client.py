@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
-from runners.store import ModelStore
+from runners.models.store import ModelStore
 from tests.service.server import Server
 
 PROGRAM = """

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.clips import Walker, walking
+from tests.support.clips import Walker, walking
 
 IMAGE = os.environ.get("RTMLIB_IMAGE", "")
 MEBIBYTE = 2**20

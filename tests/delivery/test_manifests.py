@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from adapters.settings import Settings, load_settings
-from runners.manifest import MODES
+from runners.models.manifest import MODES
 
 Manifest = dict[str, Any]
 Render = Callable[..., list[Manifest]]

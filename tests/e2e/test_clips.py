@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from tests.clips import SIZE, Walker, walking
 from tests.e2e.backend import Backend
 from tests.e2e.browser import Browser
 from tests.e2e.label_studio import LabelStudio
 from tests.e2e.processes import wait_until
 from tests.e2e.test_corrections import metrics, until_counted
+from tests.support.clips import SIZE, Walker, walking
 
 COLOUR = "#00ff00"
 CONFIG = f"""

@@ -13,11 +13,11 @@ import pytest
 from adapters.coco.document import PictureOfTask, coco_document
 from adapters.coco.evaluation import evaluate_pictures
 from adapters.coco.reading import read_coco, read_coco_file
-from adapters.label_studio.annotations import AnnotatedPicture, read_people
-from adapters.label_studio.label_config import parse_label_config
-from adapters.label_studio.label_config_template import Selection, label_config_template
-from adapters.label_studio.label_meanings import LabelMeanings
-from adapters.label_studio.predictions import PeopleInImage, Thresholds, prediction
+from adapters.label_studio.annotations.people import AnnotatedPicture, read_people
+from adapters.label_studio.label_config.label_meanings import LabelMeanings
+from adapters.label_studio.label_config.parsing import parse_label_config
+from adapters.label_studio.label_config.template import Selection, label_config_template
+from adapters.label_studio.regions.predictions import PeopleInImage, Thresholds, prediction
 from tests.e2e import made_people, scenes
 from tests.e2e.backend import Backend
 from tests.e2e.browser import Browser

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_config.template import Selection, label_config_template
 from tests.e2e import scenes
 from tests.e2e.backend import Backend
 from tests.e2e.browser import Browser

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image, ImageColor
 
 from adapters.http.example import HEIGHT, WIDTH, draw_figure
-from adapters.overlay import draw_people
-from runners.store import ModelStore
+from adapters.pictures.overlay import draw_people
+from runners.models.store import ModelStore
 from tests.e2e.browser import Browser, BrowserError, chromium
 from tests.e2e.browser import browser as running_browser
 from tests.service.picture_server import serving

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from adapters.label_studio.label_config import parse_label_config
+from adapters.label_studio.label_config.parsing import parse_label_config
 from tests.e2e import scenes
 from tests.e2e.backend import Backend
 from tests.e2e.browser import Browser

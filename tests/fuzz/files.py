@@ -17,18 +17,18 @@ import atheris
 with atheris.instrument_imports(include=["adapters", "PIL"], enable_loader_override=False):
     from PIL import Image
 
-    from adapters.label_studio.label_config import parse_label_config
-    from adapters.label_studio.label_config_template import Selection, label_config_template
-    from adapters.label_studio.label_config_tree import LabelConfigError
-    from adapters.label_studio.prompts import PromptError, drawn_on, drawn_prompts, is_interactive
-    from adapters.pictures.decoding import decode, decode_stored, measure
+    from adapters.label_studio.interactive.prompts import PromptError, drawn_on, drawn_prompts, is_interactive
+    from adapters.label_studio.label_config.parsing import parse_label_config
+    from adapters.label_studio.label_config.template import Selection, label_config_template
+    from adapters.label_studio.label_config.tree import LabelConfigError
+    from adapters.pictures.decoding.decode import decode, decode_stored, measure
     from adapters.pictures.errors import PictureError
     from adapters.video.clip import Clip
     from adapters.video.errors import VideoError
     from adapters.video.limits import ClipLimits
 
-from tests import hostile_files
-from tests.clips import counting, encoded
+from tests.support import hostile_files
+from tests.support.clips import counting, encoded
 
 BUILD = Path(__file__).parents[2] / "build" / "fuzz"
 MAX_PIXELS = 250_000

@@ -14,7 +14,7 @@ import yaml
 from defusedxml.ElementTree import fromstring
 
 from adapters.http.example import draw_figure
-from adapters.label_studio.label_config import parse_label_config
+from adapters.label_studio.label_config.parsing import parse_label_config
 from tests.manual.pages import ROOT, Block, blocks, pages
 from tests.service.server import Server
 

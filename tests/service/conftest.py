@@ -9,7 +9,7 @@ import pytest
 from PIL.PngImagePlugin import PngInfo
 
 from adapters.http.example import draw_figure
-from runners.store import ModelStore
+from runners.models.store import ModelStore
 from tests.service.picture_server import PictureServer, serving
 from tests.service.server import Server
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runners import worker
+from runners.serving import worker
 
 worker.BATCH_LIMIT_S = 2
 _load = worker.load

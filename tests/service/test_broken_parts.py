@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from adapters.http.example import draw_figure
-from runners.manifest import EMBEDDED
-from runners.store import ModelStore
+from runners.models.manifest import EMBEDDED
+from runners.models.store import ModelStore
 from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer, serving
 from tests.service.server import Server, command, environment, free_port

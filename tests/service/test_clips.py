@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.clips import SIGN_CLIP, Walker, walking
 from tests.service.picture_server import PictureServer
 from tests.service.server import Server
+from tests.support.clips import SIGN_CLIP, Walker, walking
 
 CONFIG = (
     '<View><Video name="video" value="$video" frameRate="25"/><VideoRectangle name="box" toName="video"/>'

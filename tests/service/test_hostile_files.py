@@ -16,11 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
-from tests import hostile_files
 from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer
 from tests.service.server import Server
 from tests.service.test_clips import CONFIG as CLIP_CONFIG
+from tests.support import hostile_files
 
 MEGABYTE = 10**6
 MOST_BYTES = 600 * MEGABYTE

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_config.template import Selection, label_config_template
 from tests.service.server import Server, boxes, keypoints
 
 LABEL_CONFIG = label_config_template([Selection.BODY])

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from runners.store import ModelStore
-from runners.supervision import YOUNG_S
+from runners.bento.supervision import YOUNG_S
+from runners.models.store import ModelStore
 from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer
 from tests.service.server import STOP_LIMIT_S, Server, command, environment, free_port

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runners.manifest import RTMPOSE_S_HALPE26
-from runners.store import ModelStore
+from runners.models.manifest import RTMPOSE_S_HALPE26
+from runners.models.store import ModelStore
 from tests.service.conftest import StartServer
 from tests.service.server import Server
 from tests.service.test_pictures import WHOLE, assert_the_figure

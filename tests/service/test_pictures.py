@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from adapters.http.example import draw_figure
-from adapters.label_studio.label_config_template import Selection, label_config_template
+from adapters.label_studio.label_config.template import Selection, label_config_template
 from tests.service.picture_server import PictureServer
 from tests.service.server import Server, boxes, free_port, keypoints
 from wholebody.schema import KEYPOINTS

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from adapters.prediction_cache import circuit
-from adapters.prediction_cache.cache import PredictionCache, open_prediction_cache
-from adapters.prediction_cache.entries import FoundPeople, encode, entry_name
-from adapters.prediction_cache.redis_address import parse_redis_url
-from adapters.prediction_cache.redis_store import KEPT_S, LIMIT_S
+from adapters.cache import circuit
+from adapters.cache.entries import FoundPeople, encode, entry_name
+from adapters.cache.prediction_cache import PredictionCache, open_prediction_cache
+from adapters.cache.redis_address import parse_redis_url
+from adapters.cache.redis_store import KEPT_S, LIMIT_S
 from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer
 from tests.service.redis_server import RedisServer, redis_server, required, wire
@@ -102,8 +102,8 @@ class TestShared:
 
         asyncio.run(compute_here())
         script = (
-            "import asyncio, sys; from adapters.prediction_cache.cache import open_prediction_cache;"
-            "from adapters.prediction_cache.redis_address import parse_redis_url\n"
+            "import asyncio, sys; from adapters.cache.prediction_cache import open_prediction_cache;"
+            "from adapters.cache.redis_address import parse_redis_url\n"
             "async def never(): raise SystemExit('computed')\n"
             "async def main():\n"
             "    async with open_prediction_cache(0, parse_redis_url(sys.argv[1])) as cache:\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.label_studio.schemas import MAX_IDENTIFIER
-from adapters.tracing import MAX_VALUE
+from adapters.observability.tracing import MAX_VALUE
 from tests.service.conftest import StartServer
 from tests.service.server import Server
 from tests.service.trace_receiver import Span, TraceReceiver, receiving

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tests.unit.doctor_command import Doctor
+from tests.support.doctor_command import Doctor
 
 Descendants = Callable[[], list[psutil.Process]]
 

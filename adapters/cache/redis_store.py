@@ -1,0 +1,126 @@
+"""Entries in a Redis that several processes share. It may be slow, full, gone or wrong: then it is done without."""
+
+import asyncio
+import contextlib
+import logging
+
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import RedisError, ResponseError
+
+from adapters.cache import metrics
+from adapters.cache.circuit import RETRY_PERIOD_S, Circuit
+from adapters.cache.entries import MAX_ENTRY_BYTES
+from adapters.cache.redis_address import RedisAddress
+from adapters.cache.redis_failures import Failure, explain
+
+logger = logging.getLogger(__name__)
+
+LIMIT_S = 0.25
+"""For one command with all that it needs: a connection, TLS, the login. A slower Redis is of no use."""
+KEPT_S = 7 * 24 * 3600
+"""Redis forgets an entry after that time."""
+_CONNECTIONS = 16
+_CONNECTION_CLASSES = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}
+
+
+class RedisStore:
+    """Reads and writes entries; never raises, whatever Redis does.
+
+    Failures are counted by kind, and logged when they begin, change or end. After a failure Redis is left alone for
+    a period, so that a dead one costs little.
+
+    Args:
+        address: Where it is.
+    """
+
+    def __init__(self, address: RedisAddress) -> None:
+        self._address = address
+        self._redis = _connect(address)
+        self._all = Circuit()
+        self._writes = Circuit()
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def get(self, name: str) -> bytes | None:
+        """Return an entry's bytes, or None."""
+        began = self._all.attempt()
+        if began is None:
+            return None
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                # GETRANGE: whatever lies there, no more of it is fetched than an entry can have.
+                reply = await self._redis.getrange(name, 0, MAX_ENTRY_BYTES)
+        except Exception as error:
+            if isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE"):
+                metrics.errors_total().labels(kind="garbage").inc()
+            else:
+                self._failed(self._all, began, error)
+            return None
+        if self._all.succeeded(began):
+            logger.warning("%s answers again; predictions are shared.", self._address.shown)
+        return reply if isinstance(reply, bytes) and reply else None
+
+    def put(self, name: str, entry: bytes) -> None:
+        """Begin to write an entry; nobody waits for the end of it."""
+        if self._all.kind is not None:
+            return
+        began = self._writes.attempt()
+        if began is None:
+            return
+        task = asyncio.create_task(self._write(name, entry, began))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def aclose(self) -> None:
+        """End what is being written, each within its time limit, and close the connections."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=2 * LIMIT_S)
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await self._redis.aclose()
+        except Exception as error:
+            logger.debug("%s: %s while it was closed", self._address.shown, type(error).__name__)
+
+    async def _write(self, name: str, entry: bytes, began: float) -> None:
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await self._redis.set(name, entry, ex=KEPT_S)
+        except Exception as error:
+            failure = self._explain(error)
+            self._failed(self._writes if failure.by_write else self._all, began, error)
+            if failure.kind == "read_only":
+                # The primary may have moved; new connections find it, and those that are open stay with the replica.
+                with contextlib.suppress(RedisError):
+                    await self._redis.connection_pool.disconnect(inuse_connections=False)
+            return
+        if self._writes.succeeded(began):
+            logger.warning("%s takes predictions again.", self._address.shown)
+
+    def _explain(self, error: Exception) -> Failure:
+        return explain(error, self._address.options.get("password"))
+
+    def _failed(self, circuit: Circuit, began: float, error: Exception) -> None:
+        failure = self._explain(error)
+        metrics.errors_total().labels(kind=failure.kind).inc()
+        if circuit.failed(began, failure.kind):
+            logger.warning(
+                "Predictions are not %s: %s: %s. It is tried again every %.0f s.",
+                "written" if circuit is self._writes else "shared",
+                self._address.shown,
+                failure.sentence,
+                RETRY_PERIOD_S,
+            )
+
+
+def _connect(address: RedisAddress) -> Redis:
+    """Make a client; it connects when it is first used."""
+    pool = BlockingConnectionPool(
+        connection_class=_CONNECTION_CLASSES[address.scheme],
+        max_connections=_CONNECTIONS,
+        timeout=LIMIT_S,
+        socket_timeout=LIMIT_S,
+        socket_connect_timeout=LIMIT_S,
+        # RESP 2 is spoken by every Redis and every proxy, and needs no greeting.
+        protocol=2,
+        **address.options,
+    )
+    return Redis.from_pool(pool)

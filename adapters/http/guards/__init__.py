@@ -1,0 +1,1 @@
+"""Checks and limits that a request passes before its route."""

@@ -1,0 +1,1 @@
+"""Label Studio's regions read into people."""

@@ -1,0 +1,79 @@
+"""Boxes as Label Studio draws them: turned or upright, in percent; what they hold, and whether two agree."""
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.label_studio.annotations.regions import DrawnRegion
+
+Size: TypeAlias = tuple[int, int]
+Corner: TypeAlias = tuple[float, float]
+
+
+def pixels(x: float, y: float, size: Size) -> Corner:
+    """Return a place in pixels that is given in percent of the picture."""
+    return x / 100 * size[0], y / 100 * size[1]
+
+
+def _corners(box: DrawnRegion, size: Size) -> tuple[Corner, Corner, Corner, Corner]:
+    """Corners in pixels, the upper left one first. Label Studio turns a box clockwise round that one."""
+    value = box.value
+    width, height = value.width / 100 * size[0], value.height / 100 * size[1]
+    cos, sin = math.cos(math.radians(value.rotation)), math.sin(math.radians(value.rotation))
+    x, y = pixels(value.x, value.y, size)
+    return (
+        (x, y),
+        (x + cos * width, y + sin * width),
+        (x + cos * width - sin * height, y + sin * width + cos * height),
+        (x - sin * height, y + cos * height),
+    )
+
+
+def upright(box: DrawnRegion, size: Size) -> NDArray[np.float64] | None:
+    """Return x1, y1, x2, y2 in pixels round a box, within the picture, shape (4,); None if it has no area there."""
+    xs, ys = zip(*_corners(box, size), strict=True)
+    x1, x2 = (min(max(edge, 0.0), float(size[0])) for edge in (min(xs), max(xs)))
+    y1, y2 = (min(max(edge, 0.0), float(size[1])) for edge in (min(ys), max(ys)))
+    return np.array([x1, y1, x2, y2]) if x1 < x2 and y1 < y2 else None
+
+
+def holding(
+    boxes: Sequence[DrawnRegion], points: NDArray[np.float64], size: Size
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Tell which boxes hold points.
+
+    Args:
+        boxes: The boxes, which may be turned.
+        points: x, y in pixels, shape (n, 2).
+        size: Width and height of the picture in pixels.
+
+    Returns:
+        How many boxes each point lies in, and the position of the last of these, or -1; shape (n,) each.
+    """
+    count, last = np.zeros(len(points), np.intp), np.full(len(points), -1, np.intp)
+    for position, box in enumerate(boxes):
+        inside = holds(box, points, size)
+        count += inside
+        last[inside] = position
+    return count, last
+
+
+def holds(box: DrawnRegion, points: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
+    """Tell which points, x, y in pixels of shape (n, 2), lie in a box."""
+    start, right, _, down = (np.array(corner) for corner in _corners(box, size))
+    inside = np.ones(len(points), np.bool_)
+    for edge in (right - start, down - start):
+        along = (points - start) @ edge
+        inside &= (along >= 0) & (along <= float(edge @ edge))
+    return inside
+
+
+def agreement(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intersection over union of a box with others: x1, y1, x2, y2, of shape (4,) and (n, 4)."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = (high - low).clip(0).prod(axis=1)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
+    return shared / (float((box[2:] - box[:2]).prod()) + areas - shared)

@@ -1,0 +1,356 @@
+"""Whose point is whose: gathers the points of a picture into people.
+
+A point belongs to the box that it is nested under. One whose box is not there belongs to the person that its id names,
+or whose box it was nested under. Other points are given to the person whose joint continues in them, or whose box alone
+holds them. What an annotator deleted stays deleted: see `_Gathering.without_boxes`.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.label_studio.annotations.box_geometry import Size, holding, holds, pixels
+from adapters.label_studio.annotations.points import DrawnPoint, Predicted
+from adapters.label_studio.annotations.regions import (
+    DrawnRegion,
+    Warn,
+    is_of_picture,
+    joined_later,
+    person_of_box,
+    predicted_box,
+    predicted_point,
+)
+from adapters.label_studio.label_config.label_meanings import LabelMeanings
+from adapters.label_studio.label_config.label_names import one_line
+from wholebody.schema import FACE_START, KEYPOINTS, PART_RANGES, Part, keypoint_index
+
+MOST_BOXES = 500
+"""Above so many boxes in a picture, nothing is decided by place: nobody draws them, and it would take too long."""
+
+_FEWEST_OF_A_PART = 5  # loose points that are taken for a part of somebody's body
+_LIMBS: dict[Part, tuple[int, int, str]] = {
+    Part.LEFT_HAND: (PART_RANGES[Part.LEFT_HAND].start, keypoint_index("left_wrist") or 0, "wrist"),
+    Part.RIGHT_HAND: (PART_RANGES[Part.RIGHT_HAND].start, keypoint_index("right_wrist") or 0, "wrist"),
+    Part.FACE: (FACE_START + 30, keypoint_index("nose") or 0, "nose"),
+}
+"""Where a part begins, the body's keypoint that lies at the same place, and its name."""
+
+
+@dataclass
+class Gathered:
+    """A person, while their points are gathered.
+
+    Attributes:
+        name: Id of their box; of a predicted person, that of the predicted box, also where it is not there.
+        box: Their box, if there is one.
+        points: Their points.
+    """
+
+    name: str
+    box: DrawnRegion | None
+    points: list[DrawnPoint] = field(default_factory=list[DrawnPoint])
+
+    @property
+    def title(self) -> str:
+        """What to call them in a sentence."""
+        return person_of_box(self.name) or repr(self.name)
+
+    @property
+    def keypoints(self) -> set[int]:
+        """Indices of the keypoints that they have."""
+        return {point.index for point in self.points}
+
+    def added(self, point: DrawnPoint) -> bool:
+        """Tell whether one of their points was not predicted with them."""
+        return point.owner is None or predicted_box(point.owner) != self.name or joined_later(point.id)
+
+
+@dataclass(frozen=True)
+class PictureRegions:
+    """What was drawn on one picture.
+
+    Attributes:
+        size: Width and height in pixels.
+        boxes: By id.
+        points: The keypoints.
+        parents: Parent of every region of the annotation that can be read, by id.
+        ids: Ids of all its regions.
+        predicted: What it was made from, if that is known.
+        meanings: What the labels stand for.
+        warn: Takes a sentence about what was decided.
+    """
+
+    size: Size
+    boxes: Mapping[str, DrawnRegion]
+    points: Sequence[DrawnPoint]
+    parents: Mapping[str, str]
+    ids: Collection[str]
+    predicted: Predicted | None
+    meanings: LabelMeanings
+    warn: Warn
+
+    def is_person(self, one: Gathered) -> bool:
+        """Tell whether points, or a box, are those of a person: a box without points may be round anything."""
+        return (
+            bool(one.points) or one.box is None or self.meanings.is_person(one.box.from_name, one.box.labels)
+        )
+
+    def was_predicted(self, one: Gathered) -> bool:
+        """Tell whether somebody was predicted with the whole picture, and not drawn or added by a smart tool."""
+        return is_of_picture(person_of_box(one.name))
+
+    def places(self, points: Sequence[DrawnPoint]) -> NDArray[np.float64]:
+        """Return x, y of points in pixels, shape (n, 2)."""
+        return np.array([pixels(point.x, point.y, self.size) for point in points]).reshape(-1, 2)
+
+
+def gather(picture: PictureRegions) -> list[Gathered]:
+    """Gather the points of a picture into people; boxes of other things are not among them."""
+    gathering = _Gathering(picture)
+    orphans, loose = gathering.under_boxes()
+    gathering.without_boxes(orphans)
+    gathering.by_place(loose)
+    return [one for one in gathering.people.values() if picture.is_person(one)]
+
+
+class _Gathering:
+    """Goes from what is certain to what has to be decided."""
+
+    def __init__(self, picture: PictureRegions) -> None:
+        self._picture, self._warn = picture, picture.warn
+        self.people = {name: Gathered(name, box) for name, box in picture.boxes.items()}
+        self._tops: dict[str, str] = {}
+        self._owners: dict[str, str | None] = {}
+        self._deleted: set[str] = set(picture.predicted.boxes) if picture.predicted is not None else set()
+        self._by_place = len(picture.boxes) <= MOST_BOXES
+        self._joints: dict[Part, tuple[list[Gathered], NDArray[np.float64]]] = {}
+
+    def under_boxes(self) -> tuple[list[Gathered], list[DrawnPoint]]:
+        """Give points to their boxes; return the people whose box is not there, and the points of nobody."""
+        orphans: dict[str, Gathered] = {}
+        loose: list[DrawnPoint] = []
+        for point in self._picture.points:
+            top = self._top(point.parent)
+            if top not in self._picture.ids and person_of_box(top) is not None:
+                self._deleted.add(top)
+            elif top not in self.people:
+                owner = self._owner_above(point.parent) or point.owner
+                top = "" if owner is None else predicted_box(owner)
+            if top in self.people:
+                self.people[top].points.append(point)
+            elif top:
+                orphans.setdefault(top, Gathered(top, None)).points.append(point)
+            else:
+                loose.append(point)
+        return list(orphans.values()), loose
+
+    def _top(self, parent: str) -> str:
+        """Return the box above a region with this parent, or the missing region that it is nested under, or ""."""
+        path: list[str] = []
+        above = parent
+        while above not in self._tops:
+            self._tops[above] = ""  # where a file nests regions in a circle
+            path.append(above)
+            if above in self.people or above not in self._picture.parents:
+                break
+            above = self._picture.parents[above]
+        else:
+            above = self._tops[above]
+        self._tops |= dict.fromkeys(path, above)
+        return above
+
+    def _owner_above(self, parent: str) -> str | None:
+        """Return the predicted person whose region a point is nested under, where people come without boxes."""
+        path: list[str] = []
+        above, owner = parent, None
+        while above in self._picture.parents and above not in self._owners:
+            self._owners[above] = None  # where a file nests regions in a circle
+            path.append(above)
+            if (owner := predicted_point(above)[0]) is not None:
+                break
+            above = self._picture.parents[above]
+        else:
+            owner = self._owners.get(above)
+        self._owners |= dict.fromkeys(path, owner)
+        return owner
+
+    def without_boxes(self, orphans: Iterable[Gathered]) -> None:
+        """Decide about people without a box.
+
+        Where a project has boxes and an annotator deleted one, the person goes with it, unless work was put into them.
+        Work is a new box round them, points that were corrected or added, or a part that was deleted with the box.
+        A part that a smart tool added may have no box, or have lost it: it belongs to the person whose joint it
+        continues.
+        """
+        deleted: list[Gathered] = []
+        added: list[Gathered] = []
+        for one in orphans:
+            if self._is_added_part(one):
+                added.append(one)
+            else:
+                self._sort(one, deleted)
+        for one in added:
+            if not self._joined(one.points):
+                self._sort(one, deleted)
+        if deleted:
+            for one, new in zip(deleted, self._new_boxes(deleted), strict=True):
+                self._decide(one, new)
+        boxless = [one for one in self.people.values() if one.box is None]
+        for one, new in zip(boxless, self._new_boxes(boxless) if boxless else (), strict=True):
+            if new is not None:
+                del self.people[new.name]
+                one.box = new.box
+                self._say(f"the box {new.title} has no points of its own and is taken as that of {one.title}")
+
+    def _is_added_part(self, one: Gathered) -> bool:
+        """Tell whether all is one part, and not of a person that was predicted with the picture."""
+        parts = {KEYPOINTS[point.index].part for point in one.points}
+        return len(parts) == 1 and not self._picture.was_predicted(one)
+
+    def _sort(self, one: Gathered, deleted: list[Gathered]) -> None:
+        """Keep a person who never had a box, and put one whose box was deleted to the others of these."""
+        if one.name in self._deleted and one.name not in self._picture.ids:
+            deleted.append(one)
+        else:
+            self.people[one.name] = one
+
+    def _decide(self, one: Gathered, new: Gathered | None) -> None:
+        if new is not None:
+            del self.people[new.name]
+            self.people[one.name] = Gathered(one.name, new.box, one.points)
+            self._say(f"the box of {one.title} was deleted; the points are given to the new box {new.title}")
+            return
+        corrected = sum(point.corrected or one.added(point) for point in one.points)
+        if corrected:
+            self.people[one.name] = one
+            self._say(
+                f"the box of {one.title} was deleted, but {corrected} of the {len(one.points)} points were corrected "
+                "or added by hand: the person is kept, with a box round the points. To remove the person, delete the "
+                "points, too"
+            )
+            return
+        removed = self._removed(one)
+        if 0 < removed < len(one.points):
+            self.people[one.name] = one
+            self._say(
+                f"the box of {one.title} was deleted together with {removed} of the points: the person is kept, with a "
+                "box round the other points. To remove the person, delete these, too"
+            )
+            return
+        self._say(
+            f"the box of {one.title} was deleted, so the {len(one.points)} points that remain of this person are left "
+            "out, too. To keep the person, draw a new box round them"
+        )
+
+    def _removed(self, one: Gathered) -> int:
+        """Return how many predicted points of a person were deleted, as far as it is known.
+
+        A rectangle that is drawn round a hand, to select and delete it, takes the person's box along. Where most points
+        are gone with the box, the person was to be removed.
+        """
+        predicted, person = self._picture.predicted, person_of_box(one.name)
+        if predicted is None or person is None:
+            return 0
+        return predicted.points_of[person] - len({point.id for point in one.points} & predicted.places.keys())
+
+    def _new_boxes(self, deleted: Sequence[Gathered]) -> list[Gathered | None]:
+        """For each person, return the empty box drawn by hand that holds the most of their points, over a half."""
+        places = self._picture.places([point for one in deleted for point in one.points])
+        starts = np.cumsum([0, *(len(one.points) for one in deleted)])[:-1]
+        most = np.array([len(one.points) for one in deleted]) // 2
+        found: list[Gathered | None] = [None] * len(deleted)
+        for new in list(self.people.values()) if self._by_place else ():
+            if new.box is None or new.points or person_of_box(new.name) or not self._picture.is_person(new):
+                continue
+            held = np.add.reduceat(holds(new.box, places, self._picture.size).astype(np.intp), starts)
+            best = int((held - most).argmax())
+            if held[best] > most[best]:
+                most[best], found[best] = held[best], new
+        return found
+
+    def by_place(self, loose: list[DrawnPoint]) -> None:
+        """Give points that say nothing of themselves to the person that they lie on."""
+        if not loose:
+            return
+        people = [one for one in self.people.values() if self._picture.is_person(one)]
+        if not people:
+            self.people[""] = Gathered("", None, loose)
+            self._say(f"{len(loose)} points belong to no box and are taken as one person")
+            return
+        if len(people) == 1:
+            people[0].points += loose
+            self._say(f"{len(loose)} points without a parent are given to the person whose box they lie in")
+            return
+        self._joints.clear()
+        loose = self._without_parts(loose)
+        if not loose:
+            return
+        boxed = [one for one in people if one.box is not None] if self._by_place else []
+        boxes = [one.box for one in boxed if one.box is not None]
+        count, last = holding(boxes, self._picture.places(loose), self._picture.size)
+        for point, times, position in zip(loose, count, last, strict=True):
+            if times == 1:
+                boxed[position].points.append(point)
+        given = int(np.count_nonzero(count == 1))
+        if given:
+            self._say(f"{given} points without a parent are given to the person whose box they lie in")
+        if given < len(loose):
+            self._say(
+                f"{len(loose) - given} points could belong to several people or to none, and are left out: drag them "
+                "onto their box in the region panel"
+            )
+
+    def _without_parts(self, loose: list[DrawnPoint]) -> list[DrawnPoint]:
+        """Give whole hands and faces to the people whose wrist or nose they continue; return the other points."""
+        given: set[str] = set()
+        for part in _LIMBS:
+            points = [point for point in loose if KEYPOINTS[point.index].part is part]
+            once = len({point.index for point in points}) == len(points)
+            if len(points) >= _FEWEST_OF_A_PART and once and self._joined(points):
+                given |= {point.id for point in points}
+        return [point for point in loose if point.id not in given]
+
+    def _joined(self, points: list[DrawnPoint]) -> bool:
+        """Give the points of one part to the nearest person who has the joint and nothing of the part."""
+        part = KEYPOINTS[points[0].index].part
+        if part not in _LIMBS or not self._by_place:
+            return False
+        root, _, name = _LIMBS[part]
+        places = self._picture.places(points)
+        start = next(
+            (place for place, point in zip(places, points, strict=True) if point.index == root), None
+        )
+        if start is None or len(points) < _FEWEST_OF_A_PART:
+            return False
+        if part not in self._joints:
+            self._joints[part] = self._joints_without(part)
+        people, joints = self._joints[part]
+        distances = np.hypot(*(joints - start).T)
+        # A hand's length away, a wrist is somebody else's.
+        if not len(people) or distances.min() > np.ptp(places, axis=0).max():
+            return False
+        nearest = int(distances.argmin())
+        people[nearest].points += points
+        joints[nearest] = np.inf
+        self._say(
+            f"{len(points)} points of the {part.value.replace('_', ' ')} have no box and are given to "
+            f"{people[nearest].title}, whose {name} is the nearest"
+        )
+        return True
+
+    def _joints_without(self, part: Part) -> tuple[list[Gathered], NDArray[np.float64]]:
+        """Return the people who have nothing of a part but the joint that it begins at, and where, shape (n, 2)."""
+        joint = _LIMBS[part][1]
+        people: list[Gathered] = []
+        joints: list[DrawnPoint] = []
+        for one in self.people.values():
+            at = next((point for point in one.points if point.index == joint), None)
+            if at is not None and not any(KEYPOINTS[point.index].part is part for point in one.points):
+                people.append(one)
+                joints.append(at)
+        return people, self._picture.places(joints)
+
+    def _say(self, sentence: str) -> None:
+        self._warn(one_line(sentence))

@@ -1,0 +1,1 @@
+"""Label Studio's HTTP API and its credentials."""

@@ -1,0 +1,1 @@
+"""What annotators change in predictions, and how it is counted."""

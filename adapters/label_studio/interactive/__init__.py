@@ -1,0 +1,1 @@
+"""Smart tools: what the annotator pointed at, and whom the page shows."""

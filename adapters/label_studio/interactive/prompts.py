@@ -1,0 +1,322 @@
+"""Interactive use: what the annotator drew with a smart tool, and whom they meant by it.
+
+Label Studio sends the regions of the tag in `params.context.result`: those of earlier predictions too, suggestions
+that were accepted, boxes that were drawn without the smart tool, and points that were set by hand long ago. What was
+drawn just now is the last region with `"origin": "manual"` and without a score, which only predicted ones have
+(observed with 1.23.2). It is deleted when the suggestion is accepted, so an answer must never refer to it.
+
+The answer takes the place of all suggestions that wait to be accepted, and accepting deletes all drawings that wait. So
+an answer must hold a person for each of them. In a request, a drawing that waits looks exactly like a box drawn by hand
+as finished work: the editor sends all regions of the drawn label, suggestions and other tags' keypoints left out, and
+writes its `dynamic` mark of smart drawings for keypoints only (as `is_positive`), in drafts too. But a drawing that
+waits came before, as the last of an earlier request: `SmartDrawings` remembers those.
+"""
+
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.label_studio.interactive.context import frame_of, last_and_waiting, tags_of, text_of
+from adapters.label_studio.label_config.parsing import ImageControls
+from wholebody.person import Person
+from wholebody.schema import KEYPOINTS, SKELETON, Part
+
+_MAX_WAITING = 50  # drawings answered at once; nobody draws more before accepting any
+_MAX_REMEMBERED = 10_000
+_SEARCHED_PARTS = frozenset((Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE))
+# Shoulders and hips crosswise, so that a point on the trunk is near a line.
+_TRUNK = ((5, 12), (6, 11))
+_LINES: NDArray[np.intp] = np.array((*SKELETON, *_TRUNK), np.intp)
+
+Size: TypeAlias = tuple[int, int]
+
+
+class PromptError(ValueError):
+    """What was drawn cannot be used; the message says why and can be shown to the user."""
+
+
+@dataclass(frozen=True)
+class BoxPrompt:
+    """A rectangle that the annotator drew around a person.
+
+    Attributes:
+        region_id: Id of the drawn region.
+        from_name: Name of the tag that it was drawn with.
+        to_name: Name of the Image tag that it was drawn on.
+        label: Label that was chosen, or "".
+        box: x1, y1, x2, y2 in pixels of the upright picture, clipped to it. A rotated rectangle gives the upright
+            box around it.
+    """
+
+    region_id: str
+    from_name: str
+    to_name: str
+    label: str
+    box: tuple[float, float, float, float]
+
+    @property
+    def id_prefix(self) -> str:
+        """A prefix for the ids of the answer: its regions join others in the task, predicted ones among them."""
+        return _id_prefix(self.region_id)
+
+
+@dataclass(frozen=True)
+class PointPrompt:
+    """A keypoint that the annotator set on a person, or beside one.
+
+    Attributes:
+        region_id: Id of the drawn region.
+        from_name: Name of the tag that it was drawn with.
+        to_name: Name of the Image tag that it was drawn on.
+        label: Label that was chosen, or "".
+        x: Pixels of the upright picture.
+        y: Pixels of the upright picture.
+        positive: False where the annotator marked what is *not* meant.
+    """
+
+    region_id: str
+    from_name: str
+    to_name: str
+    label: str
+    x: float
+    y: float
+    positive: bool = True
+
+    @property
+    def id_prefix(self) -> str:
+        """A prefix for the ids of the answer."""
+        return _id_prefix(self.region_id)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What the annotator drew.
+
+    Attributes:
+        last: What was drawn just now, and is to be answered.
+        earlier: What was drawn before with the same tag on the same picture, in that order. It may be waiting for
+            the same answer (several smart boxes, a positive and then a negative point), or be finished work.
+            Predicted regions and accepted suggestions are not among it.
+    """
+
+    last: BoxPrompt | PointPrompt
+    earlier: tuple[BoxPrompt | PointPrompt, ...] = ()
+
+
+@dataclass(frozen=True)
+class DrawnOn:
+    """Where the annotator drew.
+
+    Attributes:
+        image: Name of the Image tag.
+        frame: Position in its list of frames, from 0; 0 where it shows one picture.
+    """
+
+    image: str
+    frame: int
+
+
+def _id_prefix(region_id: str) -> str:
+    return f"{re.sub('[^A-Za-z0-9_-]', '', region_id)[:40] or 'drawn'}-"
+
+
+def drawn_on(context: Mapping[str, object]) -> DrawnOn | None:
+    """Return where the annotator drew; None where nothing was drawn.
+
+    It is needed before `drawn_prompts`, to know which of a task's pictures to fetch.
+    """
+    drawn = last_and_waiting(context)
+    return DrawnOn(text_of(drawn[-1], "to_name"), frame_of(drawn[-1])) if drawn else None
+
+
+def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
+    """Find what the annotator drew.
+
+    Args:
+        context: `params.context` of the request; `{}` where the request is not interactive.
+        size: Width and height of the upright picture in pixels.
+
+    Returns:
+        What was drawn, or None if the request is not interactive.
+
+    Raises:
+        PromptError: What was drawn last is no rectangle or keypoint with finite numbers, lies outside the
+            picture, or was drawn on the picture turned in the editor. Earlier regions of this kind are passed over.
+    """
+    drawn = last_and_waiting(context)
+    if not drawn:
+        return None
+    last = _prompt(drawn[-1], size)
+    earlier: list[BoxPrompt | PointPrompt] = []
+    for other in drawn[:-1]:
+        try:
+            earlier.append(_prompt(other, size))
+        except PromptError:
+            continue
+    return Drawn(last, tuple(earlier))
+
+
+class SmartDrawings:
+    """Remembers which regions were drawn with a smart tool, so that those that still wait are answered again.
+
+    Held by one process and bounded: where another replica gets the next request, or the process was restarted, only
+    the latest drawing is answered.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def waiting_boxes(self, task: str, drawn: Drawn) -> tuple[BoxPrompt, ...]:
+        """Return the boxes that wait for an answer, in the order in which they were drawn, and remember the last.
+
+        Args:
+            task: What the regions' ids are unique in.
+            drawn: What was drawn; nothing waits together with a point.
+        """
+        if not isinstance(drawn.last, BoxPrompt):
+            return ()
+        before = [
+            prompt
+            for prompt in drawn.earlier
+            if isinstance(prompt, BoxPrompt) and (task, prompt.region_id) in self._known
+        ]
+        waiting = (*before[-(_MAX_WAITING - 1) :], drawn.last)
+        for prompt in waiting:
+            self._known[task, prompt.region_id] = None
+            self._known.move_to_end((task, prompt.region_id))
+        while len(self._known) > _MAX_REMEMBERED:
+            self._known.popitem(last=False)
+        return waiting
+
+
+def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt:
+    kind = text_of(region, "type")
+    if _number({"image_rotation": region.get("image_rotation") or 0}, "image_rotation") % 360:
+        # Its numbers are of the turned picture, and so would those of an answer have to be.
+        raise PromptError("The picture was turned in the editor; turn it back and draw again.")
+    given = region.get("value")
+    value = cast(Mapping[str, object], given if isinstance(given, Mapping) else {})
+    names = value.get(kind)
+    first = cast(list[object], names)[0] if isinstance(names, list) and names else ""
+    label = first if isinstance(first, str) else ""
+    place = (text_of(region, "id"), *tags_of(region), label)
+    if kind in {"rectanglelabels", "rectangle"}:
+        return BoxPrompt(*place, _box(value, size))
+    if kind in {"keypointlabels", "keypoint"}:
+        x, y = _number(value, "x") / 100 * size[0], _number(value, "y") / 100 * size[1]
+        if not (0 <= x <= size[0] and 0 <= y <= size[1]):
+            raise PromptError("The drawn point lies outside the picture.")
+        positive = value.get("is_positive", region.get("is_positive", True))
+        return PointPrompt(*place, x, y, positive not in (False, 0, "0", "false"))
+    raise PromptError(f"A smart tool drew a '{kind[:40]}'; only rectangles and keypoints are understood.")
+
+
+def _box(value: Mapping[str, object], size: Size) -> tuple[float, float, float, float]:
+    """Return the drawn rectangle in pixels, clipped to the picture.
+
+    Label Studio turns a rectangle clockwise around its upper left corner, in pixels, by `rotation` degrees.
+    """
+    x, y = _number(value, "x") / 100 * size[0], _number(value, "y") / 100 * size[1]
+    width, height = _number(value, "width") / 100 * size[0], _number(value, "height") / 100 * size[1]
+    turn = math.radians(_number(value, "rotation", 0.0))
+    along = (width * math.cos(turn), width * math.sin(turn))
+    down = (-height * math.sin(turn), height * math.cos(turn))
+    xs = [x + a * along[0] + b * down[0] for a in (0, 1) for b in (0, 1)]
+    ys = [y + a * along[1] + b * down[1] for a in (0, 1) for b in (0, 1)]
+    box = (max(min(xs), 0.0), max(min(ys), 0.0), min(max(xs), float(size[0])), min(max(ys), float(size[1])))
+    if not (all(map(math.isfinite, box)) and box[2] - box[0] >= 1 and box[3] - box[1] >= 1):
+        raise PromptError("The drawn rectangle is less than a pixel wide or high, or outside the picture.")
+    return box
+
+
+def _number(value: Mapping[str, object], key: str, default: float = math.nan) -> float:
+    number = value.get(key, default)
+    if isinstance(number, int | float) and not isinstance(number, bool):
+        try:
+            finite = float(number)
+        except OverflowError:
+            finite = math.inf
+        if math.isfinite(finite):
+            return finite
+    raise PromptError(f"The drawn region has no usable number for '{key}'.")
+
+
+def labelled_as(image: ImageControls, drawn: BoxPrompt) -> ImageControls:
+    """Return an image tag whose boxes get the label that was drawn with, where it is one of the same tag.
+
+    Projects tell people apart by labels (`signer A`, `signer B`); what was chosen must not turn into another one.
+    """
+    if image.box is None or not drawn.label or drawn.from_name != image.box.name:
+        return image
+    return replace(image, box=replace(image.box, label=drawn.label))
+
+
+def wanted_parts(prompt: PointPrompt, image: ImageControls) -> frozenset[Part] | None:
+    """Return the parts that are meant by the label that a point was set with; None for the whole person.
+
+    Whoever chooses the label of a finger and clicks wants this hand, and with that of a point of the face, the face. A
+    label of the body says nothing: bodies are what people are clicked on.
+    """
+    for label in image.part_labels:
+        if (label.control, label.label) == (prompt.from_name, prompt.label):
+            return label.parts
+    for control in image.keypoints:
+        for label in control.labels:
+            part = KEYPOINTS[label.index].part
+            if label.label == prompt.label and part in _SEARCHED_PARTS:
+                return frozenset((part,))
+    return None
+
+
+def meant_person(people: Sequence[Person], drawn: Drawn) -> int | None:
+    """Return the index of the person whom the annotator pointed at, or None.
+
+    The last point counts. If it is negative, whom it hits is not meant, nor are those whom earlier negative points
+    hit, and the last positive point counts.
+    """
+    points = [prompt for prompt in (*drawn.earlier, drawn.last) if isinstance(prompt, PointPrompt)]
+    asked = next((point for point in reversed(points) if point.positive), None)
+    if asked is None:
+        return None
+    refused = {select_person(people, point) for point in points if not point.positive}
+    left = [index for index in range(len(people)) if index not in refused]
+    chosen = select_person([people[index] for index in left], asked)
+    return None if chosen is None else left[chosen]
+
+
+def select_person(people: Sequence[Person], point: PointPrompt) -> int | None:
+    """Return the index of the person under a point, or None if the point is on nobody.
+
+    Of the people whose box holds the point, or nearly, it is the one whose skeleton passes nearest to it, measured
+    in pixels: boxes of people in a group overlap, their limbs hardly do. Equal distances go to the smaller box.
+    """
+    candidates = [
+        (_distance_to_skeleton(person, point), person.area, index)
+        for index, person in enumerate(people)
+        if person.is_pointed_at(point.x, point.y)
+    ]
+    return min(candidates)[2] if candidates else None
+
+
+def _distance_to_skeleton(person: Person, point: PointPrompt) -> float:
+    """Distance in pixels from a point to the nearest line between two found keypoints.
+
+    Without any such line, half the box's diagonal: more than from a point that is on somebody, usually.
+    """
+    found = (person.scores > 0) & np.isfinite(person.keypoints).all(axis=1)
+    lines = _LINES[found[_LINES].all(axis=1)]
+    if not len(lines):
+        x1, y1, x2, y2 = (float(edge) for edge in person.box)
+        return math.hypot(x2 - x1, y2 - y1) / 2
+    ends = person.keypoints.astype(np.float64)[lines]
+    start, along = ends[:, 0], ends[:, 1] - ends[:, 0]
+    to_point = np.array((point.x, point.y)) - start
+    length_squared = np.maximum((along**2).sum(axis=1), 1e-9)
+    share = np.clip((to_point * along).sum(axis=1) / length_squared, 0, 1)
+    return float(np.linalg.norm(to_point - share[:, None] * along, axis=1).min())

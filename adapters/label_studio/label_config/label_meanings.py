@@ -1,0 +1,106 @@
+"""What the labels of a project stand for when regions are read: keypoints, parts of the skeleton, people."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from adapters.label_studio.label_config.label_names import means_person, parts_of_trees, trees_meant
+from adapters.label_studio.label_config.parsing import LabelConfig
+from wholebody.bone_trees import Tree
+from wholebody.schema import KEYPOINTS, Part, keypoint_index
+
+_BODY = frozenset((Part.BODY, Part.FEET))
+TagAndLabel: TypeAlias = tuple[str, str]
+"""Name of a control tag, and one of its labels."""
+
+
+@dataclass(frozen=True)
+class LabelMeanings:
+    """What the labels of a project stand for.
+
+    Attributes:
+        keypoints: Indices of keypoints, by tag and label. Others are recognised by their spelling.
+        people: Tag and label of the boxes that are people; None: whatever label means a person.
+        trees: Parts of the skeleton, by tag and label. Others are recognised by their spelling.
+    """
+
+    keypoints: Mapping[TagAndLabel, tuple[int, ...]] = field(
+        default_factory=dict[TagAndLabel, tuple[int, ...]]
+    )
+    people: frozenset[TagAndLabel] | None = None
+    trees: Mapping[TagAndLabel, frozenset[Tree]] = field(default_factory=dict[TagAndLabel, frozenset[Tree]])
+
+    @classmethod
+    def of(cls, config: LabelConfig) -> "LabelMeanings":
+        """Read them off a label config."""
+        keypoints: defaultdict[TagAndLabel, tuple[int, ...]] = defaultdict(tuple)
+        trees: defaultdict[TagAndLabel, frozenset[Tree]] = defaultdict(frozenset)
+        for image in config.images:
+            for control in image.keypoints:
+                for label in control.labels:
+                    known = keypoints[control.name, label.label]
+                    keypoints[control.name, label.label] = tuple(dict.fromkeys((*known, label.index)))
+            for control in image.skeletons:
+                for label in control.labels:
+                    trees[control.name, label.label] |= {label.tree}
+        people = frozenset((image.box.name, image.box.label) for image in config.images if image.box)
+        return cls(dict(keypoints), people or None, dict(trees))
+
+    def is_person(self, tag: str, labels: Sequence[str]) -> bool:
+        """Tell whether a box with these labels is round a person."""
+        known = self.people or frozenset[TagAndLabel]()
+        return any((tag, label) in known or means_person(label) for label in labels)
+
+    def keypoint(self, tag: str, label: str, named: int | None) -> tuple[int | None, bool]:
+        """Tell which keypoint the label of a point means.
+
+        Args:
+            tag: Name of the point's tag.
+            label: The label.
+            named: The keypoint that the point was predicted as. Of a label that stands for several, it tells which
+                one: that keypoint itself, or its twin where only that is among them.
+
+        Returns:
+            The index, or None; and whether the label stands for any keypoint at all.
+        """
+        indices = self.keypoints.get((tag, label))
+        if indices is None:
+            spelled = keypoint_index(label)
+            indices = () if spelled is None else (spelled,)
+        if len(indices) == 1:
+            return indices[0], True
+        return _among(named, indices), bool(indices)
+
+    def parts(self, tag: str, labels: Sequence[str]) -> frozenset[Part]:
+        """Return the parts whose keypoints bones with these labels may go to; none if no label is known."""
+        parts = parts_of_trees(tree for label in labels for tree in self._trees(tag, label))
+        # Feet begin at the ankles, which are points of the body.
+        return parts | _BODY if parts & _BODY else parts
+
+    def _trees(self, tag: str, label: str) -> frozenset[Tree]:
+        configured, spelled = self.trees.get((tag, label), frozenset()), trees_meant(label)
+        # A label config gives each part to one label: where `left_hand` comes before `skeleton`, this has the rest.
+        return spelled if configured <= spelled else configured
+
+
+def vertex_keypoint(named: int, parts: frozenset[Part]) -> int | None:
+    """Return the keypoint that a vertex is under its bones' label.
+
+    Args:
+        named: The keypoint that it was predicted as.
+        parts: What the label stands for; none if it stands for nothing of ours.
+
+    Returns:
+        The same keypoint where the label covers it, its twin where the label covers that (a left hand relabelled as
+        the right one), and None where neither makes sense.
+    """
+    if not parts:
+        return named
+    return _among(named, [one for one in (named, KEYPOINTS[named].twin) if KEYPOINTS[one].part in parts])
+
+
+def _among(named: int | None, indices: Sequence[int]) -> int | None:
+    if named is None:
+        return None
+    return next((one for one in (named, KEYPOINTS[named].twin) if one in indices), None)

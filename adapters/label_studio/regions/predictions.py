@@ -1,0 +1,491 @@
+"""People as Label Studio's predictions: boxes, keypoints and bones in percent of the upright picture, by person.
+
+Observed with Label Studio 1.23.2: ids must be unique in a task; `parentID` nests the keypoints of a person under
+their box in the region tree, survives submitting, and is what exports tell people apart by. A `parentID` that
+names no region leaves the keypoints loose, at the top of the tree.
+"""
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from adapters.label_studio.label_config.controls import (
+    ImageControls,
+    KeypointControl,
+    KeypointLabel,
+    SkeletonControl,
+    SkeletonLabel,
+)
+from adapters.label_studio.regions.region import (
+    BonesValue,
+    BoxValue,
+    KeypointValue,
+    NoteValue,
+    Prediction,
+    Region,
+    RegionMeta,
+    RegionType,
+    RegionValue,
+    VertexValue,
+    VideoRegion,
+)
+from adapters.label_studio.regions.uncertainty import uncertainty
+from adapters.label_studio.regions.video import PeopleInVideo, video_regions
+from wholebody.bone_trees import LINES, Tree, Vertex, grown, keypoints_of
+from wholebody.person import Person
+from wholebody.schema import KEYPOINTS, Part
+
+# Radius of a drawn point as a share of the diagonal of the person's box: Label Studio calls it width, and draws no less
+# than 2 pixels of the screen. Neighbouring points of a face lie about 0.004 apart there and those of a finger 0.01, so
+# larger points would cover each other.
+_POINT_WIDTHS: dict[Part, float] = {
+    Part.BODY: 0.006,
+    Part.FEET: 0.006,
+    Part.LEFT_HAND: 0.0035,
+    Part.RIGHT_HAND: 0.0035,
+    Part.FACE: 0.002,
+}
+_ON_THE_FACE = range(5)  # nose, eyes and ears are points of the body, but lie between those of the face
+_NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
+_BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)*$")
+_FINE_BONES = re.compile(r"-bones-(?:left_hand|right_hand|face_\w+)(?:-\d+)*$")
+_DECIMALS = 4  # of a percentage: a hundredth of a pixel in a picture 10,000 pixels wide
+
+
+Size: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Lowest scores that are sent where the label config sets none.
+
+    Attributes:
+        person: For a person, 0 to 1.
+        keypoint: For a keypoint, 0 to 1. Keypoints with score 0 were not found and are never sent.
+    """
+
+    person: float
+    keypoint: float
+
+
+@dataclass(frozen=True)
+class PeopleInImage:
+    """What was found in one picture.
+
+    Attributes:
+        image: The Image tag and what is to be drawn on it.
+        people: The people found.
+        size: Width and height of the upright picture in pixels.
+        frame: Position of the picture in the tag's list of frames, from 0; None where the tag shows one picture.
+        id_prefix: Put before every id. Answers for interactive use need one of their own, because their regions join
+            others in the task.
+        asked: Where somebody asked for parts: only these are sent, whatever their score, since somebody saw them.
+        joins: The person on the page whom the parts are for, or None: they then come with a box of their own.
+    """
+
+    image: ImageControls
+    people: Sequence[Person]
+    size: Size
+    frame: int | None = None
+    id_prefix: str = ""
+    asked: frozenset[Part] | None = None
+    joins: "Joins | None" = None
+
+
+@dataclass(frozen=True)
+class Joins:
+    """A person on the annotator's page who gets more regions.
+
+    Attributes:
+        handle: Id of the region that their others are nested under.
+        person: Their name in ids, such as "p0".
+        number: Makes the new ids differ from those that are there. It follows them, so that they still say whose they
+            are.
+    """
+
+    handle: str
+    person: str
+    number: int
+
+
+def prediction(
+    found: Sequence[PeopleInImage],
+    *,
+    model_version: str,
+    thresholds: Thresholds,
+    videos: Sequence[PeopleInVideo] = (),
+) -> Prediction:
+    """Write what was found in a task's pictures as one prediction.
+
+    A box is clipped to the picture; a person whose box lies outside it, or has no finite size, is left out. A
+    keypoint outside the picture is left out, not moved to its border: a point on the border would claim to have
+    been seen there. Scores are clamped to 0..1.
+
+    Without boxes, the parts of a person are nested under the bones of their body; where there are none, they are at the
+    top. People can always be told apart: ids begin with `p0-`, `p1-`, ..., and what is at the top has the name as a
+    note.
+
+    Args:
+        found: The pictures of the task: one per Image tag, or several frames of one, each at most once under one
+            `id_prefix`.
+        model_version: The version that /setup answers.
+        thresholds: Lowest scores where the label config sets none.
+        videos: The clips of the task, one per Video tag.
+
+    Returns:
+        A prediction whose `score` is the confidence: the mean over the people of the mean score of their
+        keypoints (of their bones, or their boxes, where no keypoint was sent); 0 where nobody was found. Its `result`
+        is then empty. Each person's uncertainty is in the `meta` of their box (or of their regions without a box).
+    """
+    regions: list[Region | VideoRegion] = []
+    confidences: list[float] = []
+    positions: dict[str, int] = {}
+    for picture in found:
+        drawing = _Drawing(picture, thresholds)
+        position = positions.setdefault(picture.image.name, len(positions))
+        prefix = picture.id_prefix
+        prefix += f"i{position}-" if position else ""
+        prefix += "" if picture.frame is None else f"f{picture.frame}-"
+        sent = 0
+        for person in picture.people:
+            of_person = _regions(drawing, person, _Ids.of(picture.joins, f"{prefix}p{sent}"), note=f"p{sent}")
+            if of_person:
+                sent += 1
+                regions += of_person
+                confidences.append(_confidence(of_person))
+    for position, video in enumerate(videos):
+        prefix = f"v{position}-" if found or position else ""
+        boxes = video_regions(video, person_threshold=thresholds.person, id_prefix=prefix)
+        regions += boxes
+        confidences += [box["score"] for box in boxes]
+    score = sum(confidences) / len(confidences) if confidences else 0.0
+    # Stable: within a rank, regions stay in the order of their people.
+    regions.sort(key=_rank)
+    return {"model_version": model_version, "score": round(score, _DECIMALS), "result": regions}
+
+
+def _rank(region: Region | VideoRegion) -> int:
+    """Position of a region in the result: Label Studio's editor draws the first one topmost.
+
+    A box catches the mouse on its whole area, a bone on 10 pixels to each side. So points come before bones, bones of
+    hands and faces, which lie close together, before those of bodies, and boxes last.
+    """
+    if region["type"] == "keypointlabels":
+        return 0
+    if region["type"] == "textarea":
+        return 4  # after the region that it says something about
+    if region["type"] != "vectorlabels":
+        return 3
+    return 1 if _FINE_BONES.search(region["id"]) else 2
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """One picture and what of its people is to be sent."""
+
+    picture: PeopleInImage
+    thresholds: Thresholds
+
+    def wants(self, index: int) -> bool:
+        """Tell whether a keypoint may be sent."""
+        return self.picture.asked is None or KEYPOINTS[index].part in self.picture.asked
+
+    def threshold(self, *set_in_config: float | None) -> float:
+        """Return the lowest score of a keypoint, by the first threshold that the label config sets."""
+        return 0.0 if self.picture.asked is not None else _first(*set_in_config, self.thresholds.keypoint)
+
+    def wants_person(self, score: float, set_in_config: float | None) -> bool:
+        """Tell whether the keypoints of a person with this score are sent."""
+        return self.picture.asked is not None or score >= _first(set_in_config, self.thresholds.person)
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """Ids of one person's regions: their name comes first, so that exports know whose each region is."""
+
+    person: str
+    ending: str = ""
+
+    @classmethod
+    def of(cls, joins: Joins | None, person: str) -> "_Ids":
+        return cls(person) if joins is None else cls(joins.person, f"-{joins.number}")
+
+    def named(self, name: str) -> str:
+        return f"{self.person}-{name}{self.ending}"
+
+
+def _confidence(regions: Sequence[Region]) -> float:
+    for kind in ("keypointlabels", "vectorlabels", "rectanglelabels"):
+        scores = [region["score"] for region in regions if region["type"] == kind]
+        if scores:
+            return sum(scores) / len(scores)
+    raise AssertionError("a person that is sent has a region")
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A person's box in pixels, clipped to the picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def _clipped(person: Person, size: Size) -> _Box | None:
+    x1, y1, x2, y2 = (float(edge) for edge in person.box)
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        return None
+    width, height = size
+    x1, x2 = max(x1, 0.0), min(x2, float(width))
+    y1, y2 = max(y1, 0.0), min(y2, float(height))
+    # An edge thinner than this would be rounded to nothing.
+    thinnest_x, thinnest_y = width * 10**-_DECIMALS / 100, height * 10**-_DECIMALS / 100
+    return _Box(x1, y1, x2 - x1, y2 - y1) if x2 - x1 > thinnest_x and y2 - y1 > thinnest_y else None
+
+
+def _regions(drawing: _Drawing, person: Person, ids: _Ids, note: str) -> list[Region]:
+    image, joins = drawing.picture.image, drawing.picture.joins
+    box = _clipped(person, drawing.picture.size)
+    score = _unit(person.box_score)
+    if box is None or score is None:
+        return []
+    boxes: list[Region] = []
+    if image.box is not None and joins is None and score >= _box_threshold(image, drawing.thresholds):
+        value = _box_value(box, drawing.picture.size, image.box.label)
+        boxes.append(_region(drawing, "rectanglelabels", image.box.name, "box", score=score, value=value))
+    inside: list[Region] = []
+    for control in image.keypoints:
+        if drawing.wants_person(score, control.person_threshold):
+            widths = _point_widths(control, person, drawing.picture.size[0])
+            regions = (_keypoint_region(drawing, person, control, label, widths) for label in control.labels)
+            inside += [region for region in regions if region is not None]
+    for control in image.skeletons:
+        if drawing.wants_person(score, control.person_threshold):
+            for label in control.labels:
+                inside += _bone_regions(drawing, person, control, label, ids)
+    if drawing.picture.asked is not None and not inside:
+        return []
+    regions = [*boxes, *inside]
+    taken: set[str] = set()
+    for region in regions:
+        region["id"] = _free_id(ids.named(region["id"]), taken)
+    _nest(regions, joins, {"text": [note], "uncertainty": _uncertainty(drawing, person)})
+    frame = drawing.picture.frame
+    if image.note is not None and frame is not None:
+        # Another result of the same region: its text stands in the row of the region panel.
+        said: NoteValue = {"text": [f"frame {frame + 1}, {note}"]}
+        for region in [region for region in regions if "meta" in region]:
+            beside = _region(drawing, "textarea", image.note, region["id"], score=region["score"], value=said)
+            regions.append(beside)
+    return regions
+
+
+def _nest(regions: Sequence[Region], joins: Joins | None, meta: RegionMeta) -> None:
+    """Nest a person's regions under one, and write what belongs to the person there, or on all where there is none."""
+    handle = joins.handle if joins is not None else _handle_among(regions)
+    for region in regions:
+        if handle is not None and region["id"] != handle:
+            region["parentID"] = handle
+        else:
+            region["meta"] = meta
+
+
+def _handle_among(regions: Sequence[Region]) -> str | None:
+    """Return the id of the region that the others of a person are nested under: the box, or the bones of the body."""
+    boxes = [region["id"] for region in regions if region["type"] == "rectanglelabels"]
+    bones = (region["id"] for region in regions if region["type"] == "vectorlabels")
+    bodies = [name for name in bones if _BODY_BONES.search(name)]
+    return next(iter(boxes + bodies), None)
+
+
+def _region(  # noqa: PLR0913 - the parts of a region
+    drawing: _Drawing, kind: RegionType, control: str, name: str, *, score: float, value: RegionValue
+) -> Region:
+    """Write a region. Its id is a name, still to be made unique."""
+    width, height = drawing.picture.size
+    region: Region = {
+        "id": name,
+        "from_name": control,
+        "to_name": drawing.picture.image.name,
+        "type": kind,
+        "score": score,
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": value,
+    }
+    if drawing.picture.frame is not None:
+        region["item_index"] = drawing.picture.frame
+    return region
+
+
+def _uncertainty(drawing: _Drawing, person: Person) -> float:
+    """How uncertain the keypoints are that the project asks for; the person, where it asks for boxes alone."""
+    image, thresholds = drawing.picture.image, drawing.thresholds
+    asked: dict[int, float] = {}
+    for control in image.keypoints:
+        for label in control.labels:
+            if drawing.wants(label.index):
+                threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
+                asked.setdefault(label.index, threshold)
+    for control in image.skeletons:
+        for label in control.labels:
+            threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
+            for index in keypoints_of(label.tree):
+                if drawing.wants(index):
+                    asked.setdefault(index, threshold)
+    scored = [(float(person.scores[index]), threshold) for index, threshold in asked.items()]
+    return round(uncertainty(scored or [(person.box_score, _box_threshold(image, thresholds))]), _DECIMALS)
+
+
+def _box_threshold(image: ImageControls, thresholds: Thresholds) -> float:
+    """A box is drawn from its own tag's threshold on, otherwise wherever keypoints or bones of its person may be."""
+    if image.box is not None and image.box.person_threshold is not None:
+        return image.box.person_threshold
+    controls = (*image.keypoints, *image.skeletons)
+    return min(
+        (_first(control.person_threshold, thresholds.person) for control in controls),
+        default=thresholds.person,
+    )
+
+
+def _box_value(box: _Box, size: Size, label: str) -> BoxValue:
+    width, height = size
+    x, y = _percent(box.x, width), _percent(box.y, height)
+    return {
+        "x": x,
+        "y": y,
+        "width": min(_percent(box.width, width), round(100 - x, _DECIMALS)),
+        "height": min(_percent(box.height, height), round(100 - y, _DECIMALS)),
+        "rotation": 0,
+        "rectanglelabels": [label],
+    }
+
+
+def _keypoint_region(
+    drawing: _Drawing,
+    person: Person,
+    control: KeypointControl,
+    label: KeypointLabel,
+    widths: Mapping[Part, float],
+) -> Region | None:
+    """Write one keypoint, or None if it is not to be sent."""
+    keypoint = KEYPOINTS[label.index]
+    threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
+    place = _place(drawing, person, label.index, threshold)
+    if place is None or not drawing.wants(label.index):
+        return None
+    x, y, score = place
+    value: KeypointValue = {
+        "x": x,
+        "y": y,
+        "width": widths[Part.FACE if label.index in _ON_THE_FACE else keypoint.part],
+        "keypointlabels": [label.label],
+    }
+    return _region(drawing, "keypointlabels", control.name, keypoint.name, score=score, value=value)
+
+
+def _place(
+    drawing: _Drawing, person: Person, index: int, threshold: float
+) -> tuple[float, float, float] | None:
+    """Return x and y of a keypoint in percent, and its score; None if it is not to be seen."""
+    score = _unit(person.scores.item(index))
+    if not score or score < threshold:
+        return None
+    x, y = person.keypoints.item(index, 0), person.keypoints.item(index, 1)
+    width, height = drawing.picture.size
+    if not (0 <= x <= width and 0 <= y <= height):  # false for NaN as well
+        return None
+    return _percent(x, width), _percent(y, height), score
+
+
+def _bone_regions(
+    drawing: _Drawing, person: Person, control: SkeletonControl, label: SkeletonLabel, ids: _Ids
+) -> list[Region]:
+    """Write the lines of a part of the skeleton.
+
+    Label Studio's editor hangs every vertex without a parent, except the first, on the one before it: what does not
+    hang together must be regions of its own.
+    """
+    threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
+    places = {
+        index: place
+        for index in _ends_of_wanted_bones(drawing, label.tree)
+        if (place := _place(drawing, person, index, threshold)) is not None
+    }
+    # A joint that only holds an added part together keeps its id: where it was moved before, it still counts as moved.
+    names = {
+        index: (ids if drawing.wants(index) else _Ids(ids.person)).named(KEYPOINTS[index].name)
+        for index in places
+    }
+    regions: list[Region] = []
+    for line in (line for line in LINES if line.tree is label.tree):
+        for tree in grown(line, places):
+            value: BonesValue = {
+                "closed": False,
+                "vertices": [_vertex(vertex, places[vertex.index], names) for vertex in tree],
+                "vectorlabels": [label.label],
+            }
+            score = round(sum(places[vertex.index][2] for vertex in tree) / len(tree), _DECIMALS)
+            name = f"bones-{line.name}"
+            regions.append(_region(drawing, "vectorlabels", control.name, name, score=score, value=value))
+    return regions
+
+
+def _ends_of_wanted_bones(drawing: _Drawing, tree: Tree) -> Collection[int]:
+    """A bone belongs to the part of its outer end: feet begin at the ankles, which are keypoints of the body."""
+    if drawing.picture.asked is None:
+        return keypoints_of(tree)
+    bones = (bone for line in LINES if line.tree is tree for bone in line.bones)
+    return {index for bone in bones if drawing.wants(max(bone)) for index in bone}
+
+
+def _vertex(vertex: Vertex, place: tuple[float, float, float], names: Mapping[int, str]) -> VertexValue:
+    x, y, _ = place
+    parent = None if vertex.parent is None else names[vertex.parent]
+    return {"id": names[vertex.index], "x": x, "y": y, "isBezier": False, "prevPointId": parent}
+
+
+def _point_widths(control: KeypointControl, person: Person, picture_width: int) -> dict[Part, float]:
+    """Width of a person's drawn points in percent of the picture's width, for each part."""
+    if control.point_size is not None:
+        wanted = min(max(_percent(control.point_size, picture_width), 10**-_DECIMALS), 100.0)
+        return dict.fromkeys(Part, wanted)
+    x1, y1, x2, y2 = (float(edge) for edge in person.box)
+    diagonal = math.hypot(x2 - x1, y2 - y1)
+    return {
+        part: round(min(max(100 * (share * diagonal / picture_width), _NARROWEST), _WIDEST), _DECIMALS)
+        for part, share in _POINT_WIDTHS.items()
+    }
+
+
+def _free_id(wanted: str, taken: set[str]) -> str:
+    """Return an id that is not taken yet: the same keypoint may have labels in several tags."""
+    free, number = wanted, 2
+    while free in taken:
+        free, number = f"{wanted}-{number}", number + 1
+    taken.add(free)
+    return free
+
+
+def _percent(pixels: float, length: int) -> float:
+    return round(100 * pixels / length, _DECIMALS)
+
+
+def _unit(score: float) -> float | None:
+    """Clamp a score to 0..1 (SimCC scores may exceed 1 slightly); None for NaN."""
+    if math.isnan(score):
+        return None
+    return round(min(max(score, 0.0), 1.0), _DECIMALS)
+
+
+def _first(*numbers: float | None) -> float:
+    """Return the first number that is set; the last one always is."""
+    # Asked for every keypoint of everybody: a generator would take three times as long.
+    for number in numbers:
+        if number is not None:
+            return number
+    raise AssertionError("the last number is always set")

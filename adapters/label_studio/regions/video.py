@@ -1,0 +1,163 @@
+"""People followed through a clip as Label Studio's regions: boxes that move from key frame to key frame.
+
+Read in the source of Label Studio 1.23.2 and observed: it draws a box between two key frames on the straight line from
+one to the other; at a key frame with `enabled: false` for the last time, until the next key frame; after the last key
+frame, if that is enabled, to the end of the clip. Frames are counted from 1, and not the clip's own: frame k is the
+picture that the player shows 2 ms after (k - 1) / frameRate seconds.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.label_studio.label_config.video import VideoControls
+from adapters.label_studio.regions.region import KeyFrame, VideoBoxValue, VideoRegion
+from adapters.video.following import FollowedPeople
+from wholebody.tracking import Sighting, Track
+
+UNSEEN_S = 0.6
+"""A box is taken away where its person was not seen for longer. Shorter gaps are the detector's, or a lamp post's."""
+
+_TOLERANCE = (
+    0.02  # of the box's diagonal: key frames within it of the line between their neighbours are left out
+)
+_DECIMALS = 4
+_SEEK_S = 0.002  # how far behind a frame's beginning the player looks
+
+
+@dataclass(frozen=True)
+class PeopleInVideo:
+    """What was found in the clip of one Video tag.
+
+    Attributes:
+        video: The Video tag and where its people go to.
+        people: The people found.
+        frame_rate: Label Studio's frames in a second of this clip.
+    """
+
+    video: VideoControls
+    people: FollowedPeople
+    frame_rate: float
+
+
+def video_regions(found: PeopleInVideo, *, person_threshold: float, id_prefix: str = "") -> list[VideoRegion]:
+    """Write the people of a clip as regions, one for each.
+
+    Args:
+        found: The people.
+        person_threshold: Lowest mean score of a person where the label config sets none.
+        id_prefix: Put before every id.
+    """
+    video, people = found.video, found.people
+    threshold = person_threshold if video.person_threshold is None else video.person_threshold
+    frames = max(1, round(people.duration * found.frame_rate))
+    regions: list[VideoRegion] = []
+    for track in people.tracks:
+        score = sum(one.score for one in track.sightings) / len(track.sightings)
+        sequence = _sequence(track, people, found.frame_rate, frames)
+        if score < threshold or not sequence:
+            continue
+        value: VideoBoxValue = {
+            "framesCount": frames,
+            "duration": round(people.duration, 6),
+            "sequence": sequence,
+        }
+        if video.label is not None:
+            value["labels"] = [video.label]
+        name = f"p{len(regions)}"
+        regions.append(
+            {
+                "id": f"{id_prefix}{name}-box",
+                "from_name": video.box,
+                "to_name": video.name,
+                "type": "videorectangle",
+                "score": round(min(max(score, 0.0), 1.0), _DECIMALS),
+                "meta": {"text": [name]},
+                "value": value,
+            }
+        )
+    return regions
+
+
+def _sequence(track: Track, people: FollowedPeople, frame_rate: float, frames: int) -> list[KeyFrame]:
+    width, height = people.size
+    last_look = people.looks[-1]
+    sequence: list[KeyFrame] = []
+    for span in _spans(track.sightings, people.looks):
+        kept = _simplified(span)
+        stays = span[-1].time >= last_look
+        for sighting in kept:
+            frame = min(max(math.ceil((sighting.time - _SEEK_S) * frame_rate) + 1, 1), frames)
+            box = _in_percent(sighting.box, width, height)
+            if box is None or (sequence and frame <= sequence[-1]["frame"]):
+                continue  # outside the picture, or Label Studio counts too slowly to tell the two frames apart
+            sequence.append(
+                {"frame": frame, "time": round(frame / frame_rate, 6), **box, "rotation": 0, "enabled": True}
+            )
+        if sequence and not stays:
+            sequence[-1]["enabled"] = False
+    return sequence
+
+
+def _spans(sightings: Sequence[Sighting], looks: Sequence[float]) -> list[list[Sighting]]:
+    """Cut a track where its person was looked for and not seen for too long."""
+    spans = [[sightings[0]]]
+    for before, after in itertools.pairwise(sightings):
+        looked_between = any(before.time < look < after.time for look in looks)
+        if looked_between and after.time - before.time > UNSEEN_S:
+            spans.append([])
+        spans[-1].append(after)
+    return spans
+
+
+def _simplified(span: Sequence[Sighting]) -> list[Sighting]:
+    """Leave out what the line between the others shows as well, so that annotators have few key frames to correct.
+
+    Ramer, Douglas and Peucker's method, over time instead of a plane.
+    """
+    boxes = np.array([one.box for one in span], np.float64)
+    times = np.array([one.time for one in span])
+    diagonals = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    kept = {0, len(span) - 1}
+    pieces = [(0, len(span) - 1)]
+    while pieces:
+        first, last = pieces.pop()
+        between = np.arange(first + 1, last)
+        if not len(between):
+            continue
+        share = ((times[between] - times[first]) / (times[last] - times[first]))[:, np.newaxis]
+        line = boxes[first] + share * (boxes[last] - boxes[first])
+        off = np.abs(boxes[between] - line).max(axis=1) / np.maximum(diagonals[between], 1e-6)
+        worst = int(off.argmax())
+        if off[worst] > _TOLERANCE:
+            middle = int(between[worst])
+            kept.add(middle)
+            pieces += [(first, middle), (middle, last)]
+    return [span[i] for i in sorted(kept)]
+
+
+class _BoxInPercent(TypedDict):
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def _in_percent(box: NDArray[np.float32], width: int, height: int) -> _BoxInPercent | None:
+    """Clip a box to the picture; None if nothing is left."""
+    x1, x2 = (min(max(100 * float(edge) / width, 0.0), 100.0) for edge in box[::2])
+    y1, y2 = (min(max(100 * float(edge) / height, 0.0), 100.0) for edge in box[1::2])
+    x, y, across, down = (round(number, _DECIMALS) for number in (x1, y1, x2 - x1, y2 - y1))
+    if across <= 0 or down <= 0:
+        return None
+    return {
+        "x": x,
+        "y": y,
+        "width": min(across, round(100 - x, _DECIMALS)),
+        "height": min(down, round(100 - y, _DECIMALS)),
+    }

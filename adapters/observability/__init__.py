@@ -1,0 +1,1 @@
+"""Metrics, logs, traces and status of a running server."""

@@ -1,0 +1,163 @@
+"""Traces by OpenTelemetry: a span for each request, here and in the runners, each task and each stage.
+
+Off, and next to free, until the standard environment variables ask for it: OTEL_EXPORTER_OTLP_ENDPOINT (or
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) says where spans go, OTEL_TRACES_SAMPLER which are kept, OTEL_SERVICE_NAME and
+OTEL_RESOURCE_ATTRIBUTES what they are called; see docs/operation.md.
+"""
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from opentelemetry import context, trace
+from opentelemetry.util.http import parse_excluded_urls
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from adapters.observability.processes import own_name
+
+SERVICE_NAME = "rtmlib-ml-backend"
+NOT_TRACED = "/health$,/livez$,/readyz$,/metrics$"
+"""Asked for every few seconds; their spans would bury the others."""
+MAX_VALUE = 200
+"""Longest value of an attribute, in characters: a task's id may be as long as a request."""
+
+_provider: trace.TracerProvider | None = None  # set once, before any request
+
+
+class TracingError(Exception):
+    """The environment asks for traces in a way that cannot be had; the message says what can."""
+
+
+def wanted(environment: Mapping[str, str]) -> bool:
+    """Tell whether the environment asks for traces.
+
+    Raises:
+        TracingError: It asks for a protocol or an exporter that is not there.
+    """
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none":
+        return False
+    if exporter not in ("", "otlp"):
+        raise TracingError(f"OTEL_TRACES_EXPORTER: must be otlp or none; {exporter!r} is not available.")
+    if not (
+        exporter
+        or environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        or environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    ):
+        return False
+    general = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = environment.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or general or "http/protobuf"
+    if protocol != "http/protobuf":
+        raise TracingError(
+            f"OTEL_EXPORTER_OTLP_PROTOCOL: must be http/protobuf (usually port 4318); {protocol!r} is not available."
+        )
+    return True
+
+
+def configure_tracing() -> None:
+    """Have this process's spans exported, if the environment asks for it.
+
+    Raises:
+        TracingError: See `wanted`.
+    """
+    global _provider  # noqa: PLW0603 - one for a process, as the SDK's own
+    # BentoML's own spans of requests: it records them even when nobody gets them, knows its own sampling only, and
+    # takes the request before on a connection for the parent of one with a large body. `trace_requests` makes them.
+    from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: PLC0415 - slow, for servers only
+
+    bentoml: Any = BentoMLContainer
+    bentoml.tracer_provider.set(trace.NoOpTracerProvider())
+    bentoml.tracing_excluded_urls.set(parse_excluded_urls(".*"))
+    if not wanted(os.environ):
+        return
+    # Imported where they are needed: they cost a third of a second.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    named = os.environ.get("OTEL_SERVICE_NAME") or SERVICE_NAME
+    provider = TracerProvider(
+        resource=Resource.create(
+            {"service.name": named, "rtmlib.process": own_name(), "process.pid": os.getpid()}
+        )
+    )
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _provider = provider
+
+
+def trace_requests(service: Any) -> None:
+    """Have a span made of each request to a BentoML service, if traces are on; before its other middleware."""
+    if _provider is not None:
+        service.add_asgi_middleware(_TracedRequests, provider=_provider)
+
+
+class _TracedRequests:
+    """ASGI middleware: a span for each request, in the trace that the caller names in `traceparent`."""
+
+    def __init__(self, app: ASGIApp, provider: trace.TracerProvider) -> None:
+        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware  # noqa: PLC0415 - when traces are on
+
+        self._traced: Any = OpenTelemetryMiddleware(
+            app,
+            excluded_urls=parse_excluded_urls(NOT_TRACED),
+            tracer_provider=provider,
+            exclude_spans=["receive", "send"],  # one for each message: dozens
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        # The server may begin in the context of the connection's last request, whose span would become the parent.
+        token = context.attach(context.Context())
+        try:
+            await self._traced(scope, receive, send)
+        finally:
+            context.detach(token)
+
+
+def span(name: str, **attributes: str | float | None) -> AbstractContextManager[object]:
+    """Return what a span lasts for; nothing when traces are off.
+
+    Args:
+        name: One of a few.
+        attributes: Its values; None is left out.
+    """
+    return nullcontext() if _provider is None else _recorded(_provider, name, attributes)
+
+
+@contextmanager
+def _recorded(
+    provider: trace.TracerProvider, name: str, attributes: Mapping[str, str | float | None]
+) -> Generator[None]:
+    values = {key: _exportable(value) for key, value in attributes.items() if value is not None}
+    with provider.get_tracer(SERVICE_NAME).start_as_current_span(name, attributes=values):
+        yield
+
+
+def failed(reason: str, detail: str) -> None:
+    """Mark the current span as failed."""
+    if _provider is not None:
+        current = trace.get_current_span()
+        current.set_attribute("error.type", reason)
+        current.set_status(trace.StatusCode.ERROR, str(_exportable(detail)))
+
+
+def current_ids() -> dict[str, str]:
+    """Return the ids of the current trace and span for a log line; empty when there is none."""
+    if _provider is None:
+        return {}
+    current = trace.get_current_span().get_span_context()
+    if not current.is_valid:
+        return {}
+    return {
+        "trace_id": trace.format_trace_id(current.trace_id),
+        "span_id": trace.format_span_id(current.span_id),
+    }
+
+
+def _exportable(value: str | float) -> str | float:
+    """Shorten a text, and escape what UTF-8 has no bytes for: one such text would cost a whole batch of spans."""
+    if isinstance(value, str):
+        return value[:MAX_VALUE].encode("utf-8", "backslashreplace").decode()
+    return value

@@ -1,0 +1,1 @@
+"""The bytes of a picture, from an address that is checked first."""

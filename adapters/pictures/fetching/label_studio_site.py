@@ -1,0 +1,84 @@
+"""Addresses on the configured Label Studio."""
+
+import base64
+import re
+from dataclasses import dataclass
+
+from yarl import URL
+
+from adapters.pictures.errors import PictureError
+from adapters.pictures.fetching.address import Origin, origin_of, parse_web_address
+
+# Where Label Studio serves pictures to those who are logged in. Credentials go to these paths only: an
+# annotator's task must not be able to call Label Studio's API with the operator's rights.
+_PICTURE_PATHS = re.compile(r"/(data|storage-data|(tasks|projects)/[0-9]+/(resolve|presign))/")
+_LOCAL_FILES = re.compile(r"/data/local-files/?")
+
+
+@dataclass(frozen=True)
+class LabelStudioSite:
+    """The Label Studio that this backend belongs to.
+
+    Attributes:
+        origin: scheme, host and port.
+        path: where it is installed: empty, or like ``/ls`` (no slash at the end).
+    """
+
+    origin: Origin
+    path: str
+
+    @classmethod
+    def at(cls, address: str) -> "LabelStudioSite":
+        """Read LABEL_STUDIO_URL.
+
+        Raises:
+            ValueError: with a sentence that says what is wrong.
+        """
+        try:
+            url = parse_web_address(address.strip())
+        except PictureError as error:
+            raise ValueError(
+                f"LABEL_STUDIO_URL is not a web address such as http://label-studio:8080: {error}"
+            ) from None
+        return cls(origin_of(url), url.raw_path.rstrip("/"))
+
+    def url(self, path: str) -> URL:
+        """Return the address of a path such as ``/data/upload/1/a.jpg``, as it stands in a task.
+
+        A Label Studio below a path writes that path in front of some of its addresses and not of others.
+        """
+        below = self.path and path.startswith(f"{self.path}/")
+        return parse_web_address(f"{self.origin}{'' if below else self.path}{path}")
+
+    def presign_url(self, task_id: int | str, file_uri: str) -> URL:
+        """Return the address where Label Studio hands out a file of its cloud storage to one task."""
+        encoded = base64.urlsafe_b64encode(file_uri.encode()).decode()
+        return self.url(f"/tasks/{task_id}/presign/?fileuri={encoded}")
+
+    def takes_credentials(self, url: URL) -> bool:
+        """Tell whether an address is one of Label Studio's own for pictures."""
+        path = self._own_path(url)
+        return path is not None and _PICTURE_PATHS.match(path) is not None
+
+    def local_file(self, url: URL) -> str | None:
+        """Return the file that an address of local-files storage names, or None."""
+        path = self._own_path(url)
+        if path is None or _LOCAL_FILES.fullmatch(path) is None:
+            return None
+        return url.query.get("d")
+
+    def is_upload(self, url: URL) -> bool:
+        """Tell whether an address is that of an uploaded file."""
+        return (self._own_path(url) or "").startswith("/data/upload/")
+
+    def is_login_page(self, url: URL) -> bool:
+        """Tell whether an address is the page that visitors without a session are sent to."""
+        return (self._own_path(url) or "").startswith("/user/login")
+
+    def _own_path(self, url: URL) -> str | None:
+        """Return the path below the site; None elsewhere, and for paths that could climb out of it."""
+        if origin_of(url) != self.origin or not url.path.startswith(f"{self.path}/"):
+            return None
+        if any(segment in {".", ".."} for segment in url.path.split("/")):
+            return None
+        return url.path[len(self.path) :]

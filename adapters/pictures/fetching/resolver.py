@@ -1,0 +1,79 @@
+"""Name resolution that answers only with addresses that may be connected to."""
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from adapters.pictures.fetching.guard import AddressPolicy
+
+_THREADS = 8
+
+
+class SystemResolver(AbstractResolver):
+    """Asks the system (hosts file, search domains, DNS), in threads of its own.
+
+    A slow DNS server, which a hostile address can name, then holds none of the threads that decode pictures.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dns")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return every address of the host; an OSError if it has none."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        )
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Forget what is not resolved yet; a lookup that runs ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class GuardedResolver(AbstractResolver):
+    """Lets through, of what another resolver answers, what the policy admits.
+
+    The connector connects to exactly these addresses, without asking again: a name that changes its address
+    between a check and its use (rebinding) gains nothing, since there is no time in between. IP addresses
+    in a URL never come here; PictureSource checks them.
+    """
+
+    def __init__(self, resolver: AbstractResolver, policy: AddressPolicy) -> None:
+        self._resolver = resolver
+        self._policy = policy
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the admitted addresses.
+
+        Raises:
+            PictureError: ``refused``, if none is admitted.
+            OSError: if the host has no address.
+        """
+        results = await self._resolver.resolve(host, port, family)
+        # A zone id ("fe80::1%eth0") is dropped for the decision: its address is link-local in any case.
+        by_address = [(ip_address(result["host"].partition("%")[0]), result) for result in results]
+        if not by_address:
+            raise OSError(f"{host} has no address")
+        admitted = set(self._policy.check(host, port, [address for address, _ in by_address]))
+        return [result for address, result in by_address if address in admitted]
+
+    async def close(self) -> None:
+        """Close the resolver behind."""
+        await self._resolver.close()

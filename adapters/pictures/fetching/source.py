@@ -1,0 +1,370 @@
+"""From the image value of a task to the bytes of its picture."""
+
+import asyncio
+import os
+import re
+import socket
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from adapters.concurrency.memory_budget import MemoryBudget
+from adapters.label_studio.client.credentials import Credentials, CredentialsError
+from adapters.pictures.errors import PictureError
+from adapters.pictures.fetching.address import Origin, ip_literal, origin_of, parse_web_address, shown
+from adapters.pictures.fetching.body import SMALL_BYTES, read_body
+from adapters.pictures.fetching.data_uri import read_data_uri
+from adapters.pictures.fetching.guard import AddressPolicy
+from adapters.pictures.fetching.label_studio_site import LabelStudioSite
+from adapters.pictures.fetching.local_files import read_local_file
+from adapters.pictures.fetching.resolver import GuardedResolver, SystemResolver
+from adapters.pictures.limits import PictureLimits
+
+__all__ = ["PictureLimits", "PictureSource"]
+
+_CLOUD_URI = re.compile(r"(s3|gs|azure-blob)://", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_TASK_ID = re.compile(r"[0-9]{1,20}")
+_REDIRECTS = {301, 302, 303, 307, 308}
+_HEADERS = {
+    "User-Agent": "rtmlib-ml-backend",
+    # Not image/*: Label Studio's API views answer 406 to what they do not negotiate.
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+}
+
+
+class PictureSource:
+    """Fetches pictures from wherever tasks may name them, within limits and behind a guard.
+
+    An async context manager that owns one HTTP session. Understood are http(s) addresses, ``data:`` URIs,
+    Label Studio's own paths (``/data/upload/…``, ``/data/local-files/?d=…``, ``/tasks/N/resolve/…``,
+    ``/tasks/N/presign/…``), and ``s3://``, ``gs://`` and ``azure-blob://``, which Label Studio presigns.
+
+    Args:
+        label_studio_url: LABEL_STUDIO_URL, possibly with a path; None without a Label Studio.
+        credentials: for its pictures; sent to its picture paths and nowhere else, also not over redirects.
+        allowed_hosts: patterns of ALLOWED_IMAGE_HOSTS, see AddressPolicy.
+        local_files_root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT as mounted here; None to ask Label Studio.
+        limits: bounds on every wait and size.
+        resolver: of host names; the system's if None.
+
+    Raises:
+        ValueError: if the address of Label Studio or a pattern cannot be read.
+    """
+
+    def __init__(  # noqa: PLR0913 - the settings of one deployment, each named by its caller
+        self,
+        *,
+        label_studio_url: str | None,
+        credentials: Credentials | None,
+        allowed_hosts: Sequence[str],
+        local_files_root: Path | None,
+        limits: PictureLimits,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._site = LabelStudioSite.at(label_studio_url) if label_studio_url else None
+        self._policy = AddressPolicy.of(self._site.origin if self._site else None, allowed_hosts)
+        self._credentials = credentials
+        self._local_files_root = local_files_root
+        self._limits = limits
+        self._resolver = resolver
+        self._memory = MemoryBudget(limits.held_bytes, SMALL_BYTES)
+        self._slots = _HostSlots(limits.downloads_per_host, limits.downloads)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=GuardedResolver(self._resolver or SystemResolver(), self._policy),
+                use_dns_cache=False,  # each new connection is decided anew
+                family=socket.AF_UNSPEC,
+                limit=0,  # the slots limit
+            ),
+            timeout=aiohttp.ClientTimeout(
+                total=None,  # counted over all redirects, in _download
+                sock_connect=self._limits.connect_seconds,
+                sock_read=self._limits.first_byte_seconds,
+            ),
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),  # one task's server must not be told of another's
+            auto_decompress=False,  # the library would unpack without a limit
+            trust_env=False,  # a proxy would resolve and connect by itself, past the guard
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def fetch(
+        self, uri: str, *, task_id: int | str | None = None, held: AsyncExitStack | None = None
+    ) -> bytes:
+        """Return the bytes of a picture, not decoded and not checked to be one.
+
+        Args:
+            uri: the task's image value, as it is.
+            task_id: of the task; needed for cloud storage.
+            held: closed when the bytes are no longer in memory, so that another large file may be; None to count them
+                only while they are fetched.
+
+        Raises:
+            PictureError: with the reason.
+        """
+        async with AsyncExitStack() as while_fetched:
+            return await self._fetch(uri, task_id, held or while_fetched)
+
+    async def _fetch(self, uri: str, task_id: int | str | None, held: AsyncExitStack) -> bytes:
+        # A task's data is any JSON, whatever the type says.
+        text = uri.strip(" \t\r\n") if isinstance(uri, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not text:
+            raise PictureError(
+                "no_picture", "The task has no picture: its image value is empty or not a text."
+            )
+        if text[:5].lower() == "data:":
+            return await read_data_uri(text, self._limits.max_bytes)
+        url = self._web_address(text, task_id)
+        if self._site is not None and self._local_files_root is not None:
+            name = self._site.local_file(url)
+            if name is not None:
+                return await self._read_local_file(self._local_files_root, name)
+        try:
+            return await self._download(url, held)
+        except CredentialsError as error:
+            raise PictureError(error.reason, str(error)) from error
+
+    def _web_address(self, text: str, task_id: int | str | None) -> URL:
+        """Turn every form of address but data: into the URL to begin with."""
+        cloud = _CLOUD_URI.match(text) is not None
+        if not cloud and not text.startswith("/"):
+            if "://" not in text[:16]:
+                raise PictureError(
+                    "bad_address",
+                    f"The image value {shown(text)} is no address; known are http(s)://, data:, s3://, "
+                    "gs://, azure-blob:// and Label Studio's paths such as /data/upload/….",
+                )
+            return parse_web_address(text)
+        if text.startswith(("//", "/\\")):
+            raise PictureError(
+                "bad_address", f"The address {shown(text)} has no scheme: begin it with https://."
+            )
+        if self._site is None:
+            raise PictureError(
+                "bad_address",
+                f"{shown(text)} can only be had through Label Studio: set LABEL_STUDIO_URL and "
+                "LABEL_STUDIO_API_TOKEN.",
+            )
+        if not cloud:
+            return self._site.url(text)
+        if task_id is None or _TASK_ID.fullmatch(str(task_id)) is None:
+            raise PictureError(
+                "bad_address", f"Label Studio hands out {shown(text)} to a task only, and this one has no id."
+            )
+        return self._site.presign_url(task_id, text)
+
+    async def _read_local_file(self, root: Path, name: str) -> bytes:
+        try:
+            async with asyncio.timeout(self._limits.total_seconds):
+                return await asyncio.to_thread(read_local_file, root, name, self._limits.max_bytes)
+        except TimeoutError:
+            raise PictureError(
+                "timeout", "The folder of local files does not answer; see whether its mount is alive."
+            ) from None
+
+    async def _download(self, url: URL, held: AsyncExitStack) -> bytes:
+        first = url
+        remaining = self._limits.total_seconds
+        for _ in range(self._limits.max_redirects + 1):
+            async with self._slot(url):
+                started = time.monotonic()
+                try:
+                    async with asyncio.timeout(max(remaining, 0)):
+                        outcome = await self._request(url, held)
+                except TimeoutError:
+                    raise PictureError(
+                        "timeout",
+                        f"{shown(url)} did not deliver the picture in time; try again, or see its server.",
+                    ) from None
+                except aiohttp.ClientSSLError as error:
+                    raise PictureError(
+                        "unreachable",
+                        f"{shown(url)} has no certificate that is trusted here; if it is your own authority's, "
+                        f"name it in SSL_CERT_FILE ({type(error).__name__}).",
+                    ) from error
+                except (aiohttp.ClientError, OSError) as error:
+                    raise PictureError(
+                        "unreachable",
+                        f"{shown(url)} could not be read: {_short(error)}; see its name and server.",
+                    ) from error
+                remaining -= time.monotonic() - started
+            if isinstance(outcome, bytes):
+                return outcome
+            url = outcome
+        raise PictureError(
+            "too_many_redirects", f"{shown(first)} leads on more than {self._limits.max_redirects} times."
+        )
+
+    @asynccontextmanager
+    async def _slot(self, url: URL) -> AsyncGenerator[None]:
+        """Hold one of the few places that a host, and all hosts together, have."""
+        origin = origin_of(url)
+        slots = self._slots
+        try:
+            async with asyncio.timeout(self._limits.slot_seconds):
+                await slots.acquire(origin)
+        except TimeoutError:
+            raise PictureError(
+                "timeout",
+                f"Too many pictures are being fetched from {origin}; ask for fewer tasks at a time.",
+            ) from None
+        try:
+            yield
+        finally:
+            slots.release(origin)
+
+    async def _request(self, url: URL, held: AsyncExitStack) -> bytes | URL:
+        """Ask once, or twice if Label Studio no longer knows the access token; return body or redirect."""
+        session = self._session
+        if session is None:
+            raise RuntimeError("PictureSource is used outside of its async with block")
+        origin = origin_of(url)
+        address = ip_literal(origin.host)
+        if address is not None:  # names are decided on by the resolver, when they are connected to
+            self._policy.check(origin.host, origin.port, [address])
+        credentials = self._credentials if self._site and self._site.takes_credentials(url) else None
+        header = await credentials.header(session) if credentials else {}
+        async with session.get(url, headers=header, allow_redirects=False) as response:
+            if response.status != 401 or credentials is None:
+                return await self._answer(url, response, credentials, held)
+        header = await credentials.header(session, refused=header)
+        async with session.get(url, headers=header, allow_redirects=False) as response:
+            return await self._answer(url, response, credentials, held)
+
+    async def _answer(
+        self,
+        url: URL,
+        response: aiohttp.ClientResponse,
+        credentials: Credentials | None,
+        held: AsyncExitStack,
+    ) -> bytes | URL:
+        status = response.status
+        if status in {200, 206}:
+            return await read_body(response, self._limits.max_bytes, self._memory, held)
+        if status in _REDIRECTS and "Location" in response.headers:
+            return self._redirect(url, response.headers["Location"], credentials)
+        if status in {401, 403}:
+            raise PictureError("unauthorized", self._explain_refusal(url, status, credentials))
+        if status in {404, 410}:
+            raise PictureError("not_found", f"There is no picture at {shown(url)} ({status}).")
+        if status == 500 and self._site is not None and self._site.is_upload(url):
+            # Observed with Label Studio 1.23.2, which looks up whose file it is before whether there is one.
+            raise PictureError(
+                "server_error",
+                f"Label Studio answered 500 for {shown(url)}: so it does when an uploaded file is gone. Upload the "
+                "picture again, or delete the task; if the file is there, see Label Studio's log.",
+            )
+        raise PictureError(
+            "server_error", f"{shown(url)} answered {status} instead of a picture; see its server."
+        )
+
+    def _redirect(self, url: URL, location: str, credentials: Credentials | None) -> URL:
+        """Return where to go on; it is guarded, and given credentials or not, like any other address."""
+        if _SCHEME.match(location) is None:
+            try:
+                location = str(url.join(URL(location, encoded=True)))
+            except ValueError:
+                raise PictureError("bad_address", f"{shown(url)} redirects to no readable address.") from None
+        target = parse_web_address(location)
+        if self._site is not None and self._site.is_login_page(target):
+            raise PictureError("unauthorized", self._explain_refusal(url, 401, credentials))
+        here, there = origin_of(url), origin_of(target)
+        moved = here.host == there.host and here != there and url.raw_path == target.raw_path
+        if credentials is not None and moved:  # to https, mostly; a presigned address has another path
+            raise PictureError(
+                "unauthorized",
+                f"Label Studio at {here} redirects to {there}, where the token is not sent; make that "
+                "LABEL_STUDIO_URL.",
+            )
+        return target
+
+    def _explain_refusal(self, url: URL, status: int, credentials: Credentials | None) -> str:
+        if credentials is not None and status == 401:
+            return credentials.explain_refusal()
+        if credentials is not None:
+            return (
+                f"Label Studio does not show {shown(url)} to the owner of the token ({status}): it needs access "
+                "to the project."
+            )
+        if self._site is not None and self._site.takes_credentials(url):
+            return (
+                f"Label Studio shows {shown(url)} only with a token ({status}): set LABEL_STUDIO_API_TOKEN to "
+                "a personal access token."
+            )
+        return (
+            f"{shown(url)} needs a login, or its signature has ended ({status}); the picture must be "
+            "readable without one, or come through Label Studio's cloud storage."
+        )
+
+
+class _HostSlots:
+    """So many downloads at a time from one origin, and so many from all; first come, first served."""
+
+    def __init__(self, per_origin: int, together: int) -> None:
+        self._per_origin = per_origin
+        self._together = asyncio.Semaphore(together)
+        self._origins: dict[Origin, tuple[asyncio.Semaphore, int]] = {}  # with the number of those who use it
+
+    async def acquire(self, origin: Origin) -> None:
+        semaphore, users = self._origins.get(origin, (asyncio.Semaphore(self._per_origin), 0))
+        self._origins[origin] = (semaphore, users + 1)
+        try:
+            # The origin's place first: whoever waits for a slow host must not hold a place of the others.
+            await semaphore.acquire()
+            try:
+                await self._together.acquire()
+            except BaseException:
+                semaphore.release()
+                raise
+        except BaseException:
+            self._leave(origin)
+            raise
+
+    def release(self, origin: Origin) -> None:
+        self._together.release()
+        self._origins[origin][0].release()
+        self._leave(origin)
+
+    def _leave(self, origin: Origin) -> None:
+        semaphore, users = self._origins[origin]
+        # Forgotten when idle: tasks can name any number of hosts.
+        if users == 1:
+            del self._origins[origin]
+        else:
+            self._origins[origin] = (semaphore, users - 1)
+
+
+def _short(error: aiohttp.ClientError | OSError) -> str:
+    """Say what happened without repeating what the server sent, or an address with its query."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "unknown name"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection was closed before an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the body broke off"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is not proper HTTP"
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else str(error)[:200]
+    return type(error).__name__

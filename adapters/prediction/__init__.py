@@ -1,0 +1,1 @@
+"""From the tasks of a request to their predictions."""

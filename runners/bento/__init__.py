@@ -1,0 +1,1 @@
+"""Every use of private parts of BentoML, circus and uvicorn."""

@@ -1,0 +1,1 @@
+"""CPUs, GPUs and memory of this machine, and how processes share them."""

@@ -1,0 +1,251 @@
+"""Fetches a file over HTTP. What a broken connection left is kept, and the next attempt goes on from there."""
+
+import concurrent.futures
+import re
+import threading
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from runners.errors import ModelDownloadError
+from runners.models.progress import Received
+
+CONNECT_LIMIT_S = 10.0
+SILENCE_LIMIT_S = 30.0
+ATTEMPTS = 10
+REDIRECTS = 5
+CHUNK = 64 * 1024
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_ANSWERS_TO_A_RANGE = {206, 416}
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
+_LENGTH = re.compile(r"\d{1,18}")
+
+
+class _BrokenOffError(ModelDownloadError):
+    """The connection ended early."""
+
+
+class _GivenUpError(Exception):
+    """Nobody waits for this download any more."""
+
+
+class PartialFile:
+    """A file on its way here, and beside it the ETag of what it is a part of.
+
+    Without an ETag nothing tells whether the rest on the server still belongs to this part, so the download starts
+    again from the beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._etag_path = path.with_suffix(".etag")
+        self._writing = threading.Lock()
+        self._given_up = False
+
+    def resumable(self) -> tuple[int, str] | None:
+        """Bytes that are here and the ETag that belongs to them; None when there is nothing to go on from."""
+        try:
+            size, etag = self.path.stat().st_size, self._etag_path.read_text("ascii")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        return (size, etag) if size and _STRONG_ETAG.fullmatch(etag) else None
+
+    def start(self, etag: str | None) -> None:
+        """Begin anew."""
+        with self._writing:
+            self._check_wanted()
+            self._etag_path.unlink(missing_ok=True)
+            self.path.write_bytes(b"")
+            if etag and _STRONG_ETAG.fullmatch(etag):
+                self._etag_path.write_text(etag, "ascii")
+
+    def append(self, chunk: bytes) -> None:
+        """Add what has arrived."""
+        with self._writing:
+            self._check_wanted()
+            with self.path.open("ab") as file:
+                file.write(chunk)
+
+    def give_up(self) -> None:
+        """Let no more be written. What could not be resumed is deleted."""
+        with self._writing:
+            self._given_up = True
+        if self.resumable() is None:
+            self.discard()
+
+    def discard(self) -> None:
+        """Delete it."""
+        self._etag_path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    def _check_wanted(self) -> None:
+        if self._given_up:
+            raise _GivenUpError
+
+
+def download(url: str, partial: PartialFile, *, max_size: int, limit_s: float, received: Received) -> None:
+    """Fetch what lies at an address.
+
+    Args:
+        url: Redirects from it are followed, from https to https only.
+        partial: Holds the whole file afterwards. If the download fails it keeps what has come, for the next time,
+            when that can be of use.
+        max_size: Bytes; more are refused.
+        limit_s: Seconds after which the download is given up.
+        received: Is told how far the download is.
+
+    Raises:
+        ModelDownloadError: It could not be fetched, or not in time; with the reason.
+        OSError: It could not be written.
+    """
+    outcome: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            _fetch(url, partial, max_size, received)
+        except BaseException as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+
+    # A thread, because nothing else puts an end to a name look-up that hangs, or to headers that come one by one.
+    threading.Thread(target=run, name="download", daemon=True).start()
+    try:
+        if not concurrent.futures.wait([outcome], limit_s).done:
+            raise ModelDownloadError(f"the download was not complete after {limit_s:g} s")
+        outcome.result()
+    except BaseException:
+        partial.give_up()
+        raise
+
+
+def _fetch(url: str, partial: PartialFile, max_size: int, received: Received) -> None:
+    most = -1
+    for _ in range(ATTEMPTS):
+        try:
+            return _attempt(url, partial, max_size, received)
+        except _BrokenOffError:
+            size = partial.path.stat().st_size
+            if size <= most:  # nothing has come that was not here before
+                raise
+            most = size
+    raise ModelDownloadError(f"the connection broke off {ATTEMPTS} times")
+
+
+def _attempt(url: str, partial: PartialFile, max_size: int, received: Received) -> None:
+    """Ask once for all that is missing."""
+    # Content codings would make nonsense of ranges and lengths.
+    headers = {"Accept-Encoding": "identity"}
+    if resumable := partial.resumable():
+        headers |= {"Range": f"bytes={resumable[0]}-", "If-Range": resumable[1]}
+    with requests.Session() as session:
+        try:
+            response = _answer(session, url, headers)
+        except requests.Timeout as error:
+            raise ModelDownloadError("the server does not answer") from error
+        except (
+            requests.RequestException,
+            ValueError,
+        ) as error:  # ValueError: a redirect to no address at all
+            raise ModelDownloadError(_reason(error)) from error
+        with response:
+            if resumable and _is_complete(response, resumable):
+                return
+            position = _position(response, partial, resumable)
+            if position[0] == 0:
+                partial.start(response.headers.get("ETag"))
+            _receive(response, partial, position, max_size, received)
+
+
+def _receive(
+    response: requests.Response,
+    partial: PartialFile,
+    position: tuple[int, int | None],
+    max_size: int,
+    received: Received,
+) -> None:
+    """Write the body of an answer behind what is here, and check that all of it came."""
+    at, total = position
+    try:
+        if (total or 0) <= max_size:
+            for chunk in response.iter_content(CHUNK):
+                at += len(chunk)
+                if at > max_size:
+                    break
+                partial.append(chunk)
+                received(at, total)
+    except requests.RequestException as error:
+        raise _BrokenOffError(f"the connection broke off after {at / 1e6:.1f} MB") from error
+    if max(at, total or 0) > max_size:
+        partial.discard()
+        raise ModelDownloadError(f"the server sends more than the {max_size / 1e6:.1f} MB that this may take")
+    if total and at < total:
+        raise _BrokenOffError(f"the connection broke off after {at / 1e6:.1f} of {total / 1e6:.1f} MB")
+
+
+def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
+    """The answer at the end of all redirects; close it."""
+    allowed = {"https", urlsplit(url).scheme}
+    for _ in range(REDIRECTS + 1):
+        response = session.get(
+            url,
+            headers=headers,
+            stream=True,
+            allow_redirects=False,
+            timeout=(CONNECT_LIMIT_S, SILENCE_LIMIT_S),
+        )
+        if response.status_code not in _REDIRECTS or "Location" not in response.headers:
+            return response
+        response.close()
+        url = urljoin(url, response.headers["Location"])
+        if (scheme := urlsplit(url).scheme) not in allowed:
+            raise ModelDownloadError(
+                f"the server redirects to an address of the kind {scheme!r}, which is not safe"
+            )
+    raise ModelDownloadError(f"the server redirects more than {REDIRECTS} times")
+
+
+def _is_complete(response: requests.Response, resumable: tuple[int, str]) -> bool:
+    """Whether the answer says that nothing is missing any more."""
+    nothing_behind = response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    return nothing_behind and response.headers.get("Content-Range") == f"bytes */{resumable[0]}"
+
+
+def _position(
+    response: requests.Response, partial: PartialFile, resumable: tuple[int, str] | None
+) -> tuple[int, int | None]:
+    """Where in the file the answer begins, and the size of the whole file if the server says it.
+
+    Raises:
+        ModelDownloadError: The answer is no file.
+    """
+    if resumable and response.status_code in _ANSWERS_TO_A_RANGE:
+        size, etag = resumable
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if match and int(match[1]) == size and response.headers.get("ETag", etag) == etag:
+            return size, int(match[2])
+        partial.start(None)
+        raise _BrokenOffError("the server sends another part than it was asked for")
+    if response.status_code != HTTPStatus.OK:
+        raise ModelDownloadError(
+            f"the server answers {response.status_code} {response.reason or ''}".rstrip()
+        )
+    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise ModelDownloadError("a web page came instead of the file, as from a proxy that asks for a login")
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ModelDownloadError("the server sends a content coding that it was not asked for")
+    length = response.headers.get("Content-Length", "")
+    return 0, int(length) if _LENGTH.fullmatch(length) else None
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system or the encryption said, without the layers on top of it."""
+    cause = error
+    while cause.__context__ is not None:
+        cause = cause.__context__
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return said or str(cause) or type(cause).__name__

