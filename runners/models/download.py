@@ -1,7 +1,9 @@
 """Fetches a file over HTTP. What a broken connection left is kept, and the next attempt goes on from there."""
 
 import concurrent.futures
+import ipaddress
 import re
+import socket
 import threading
 from http import HTTPStatus
 from pathlib import Path
@@ -91,7 +93,7 @@ def download(url: str, partial: PartialFile, *, max_size: int, limit_s: float, r
     """Fetch what lies at an address.
 
     Args:
-        url: Redirects from it are followed, from https to https only.
+        url: Redirects from it are followed, from https to https only, and never to link-local addresses.
         partial: Holds the whole file afterwards. If the download fails it keeps what has come, for the next time,
             when that can be of use.
         max_size: Bytes; more are refused.
@@ -206,7 +208,20 @@ def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> req
             raise ModelDownloadError(
                 f"the server redirects to an address of the kind {scheme!r}, which is not safe"
             )
+        if _is_link_local(urlsplit(url).hostname or ""):
+            raise ModelDownloadError(
+                "the server redirects to a link-local address, where clouds keep secrets"
+            )
     raise ModelDownloadError(f"the server redirects more than {REDIRECTS} times")
+
+
+def _is_link_local(host: str) -> bool:
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # the request will say why
+        return False
+    addresses = [ipaddress.ip_address(str(address[0]).split("%")[0]) for *_, address in found]
+    return any((getattr(address, "ipv4_mapped", None) or address).is_link_local for address in addresses)
 
 
 def _is_complete(response: requests.Response, resumable: tuple[int, str]) -> bool:

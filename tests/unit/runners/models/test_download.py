@@ -242,11 +242,14 @@ def announces(change: int) -> Callable[[Site], None]:
         (lambda site: setattr(site, "location", site.url), "redirects more than 5 times"),
         (lambda site: setattr(site, "location", "file:///etc/passwd"), "of the kind 'file'"),
         (lambda site: setattr(site, "location", "http://[/"), "Invalid IPv6 URL"),
+        (lambda site: setattr(site, "location", "http://169.254.169.254/latest/"), "link-local"),
+        (lambda site: setattr(site, "location", "http://[::ffff:169.254.169.254]/"), "link-local"),
     ],
     ids=[
         *("not there", "unasked part", "length too long", "length too short"),
         *("other network", "noise", "empty", "web page", "coding", "too large", "endless"),
         *("redirect loop", "redirect to a file", "redirect to nonsense"),
+        *("redirect to metadata", "redirect to metadata in IPv6"),
     ],
 )
 def test_the_mirror_is_asked_when_the_home_fails(
