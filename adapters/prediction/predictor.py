@@ -48,7 +48,7 @@ from adapters.prediction.people_in_pictures import FetchedPicture, FindPart, Fin
 from adapters.prediction.smart_tools import Canvas, SmartTools
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
-from wholebody.estimation import NetworkError
+from wholebody.estimation import InferenceError
 
 logger = logging.getLogger(__name__)
 
@@ -215,8 +215,8 @@ class Predictor:
             return self._failed(errand, error.reason, str(error))
         except TaskDataError as error:
             return self._failed(errand, "no_picture", str(error))
-        except NetworkError as error:
-            return self._failed(errand, "network", str(error))
+        except InferenceError as error:
+            return self._failed(errand, "inference", str(error))
         except PromptError as error:
             return self._failed(errand, "prompt", str(error))
         except Exception as error:
@@ -340,8 +340,8 @@ class Predictor:
                 return await self._whole_picture(errand.task, image, addresses[index], index)
             except PictureError as error:
                 return FrameFailure(index, error.reason, str(error))
-            except NetworkError as error:
-                return FrameFailure(index, "network", str(error))
+            except InferenceError as error:
+                return FrameFailure(index, "inference", str(error))
             finally:
                 errand.frames_done += 1
 

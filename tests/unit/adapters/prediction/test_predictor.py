@@ -27,7 +27,7 @@ from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.fetching.source import PictureLimits, PictureSource
 from adapters.prediction import predictor as predictor_module
 from adapters.prediction.predictor import MAX_FRAMES, TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
-from wholebody.estimation import NetworkError
+from wholebody.estimation import InferenceError
 from wholebody.person import Person
 
 Picture = NDArray[np.uint8]
@@ -217,7 +217,7 @@ class TestFailures:
 
     @pytest.mark.parametrize(
         ("error", "reason"),
-        [(NetworkError("The body network failed."), "network"), (KeyError("x"), "internal")],
+        [(InferenceError("The body network failed."), "inference"), (KeyError("x"), "internal")],
     )
     async def test_a_failing_network_and_a_surprise_cost_one_slot_too(
         self, error: Exception, reason: str
@@ -581,7 +581,7 @@ class TestFrames:
         async def find(given: Picture, _: NDArray[np.float32] | None) -> list[Person]:
             seen.append(given.shape[1])
             if given.shape[1] == 50 and seen.count(50) == 1:
-                raise NetworkError("The body network failed.")
+                raise InferenceError("The body network failed.")
             return [person()]
 
         async with keeping() as cache, predicting(find, cache) as (predictor, status):
@@ -590,7 +590,7 @@ class TestFrames:
             (second,) = await predictor.predict(asked)
 
         assert first == []
-        assert reasons(status) == {1: "network"}
+        assert reasons(status) == {1: "inference"}
         assert isinstance(second, dict)
         assert {region.get("item_index") for region in second["result"]} == {0, 1, 2}
         assert sorted(seen) == [40, 50, 50, 60], "the others came from the cache"
