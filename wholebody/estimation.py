@@ -28,6 +28,8 @@ Floats = NDArray[np.float32]
 class InferenceError(Exception):
     """Inference failed: a network does not answer, or refuses its input."""
 
+    reason = "inference"
+
 
 Result = TypeVar("Result")
 Network = Callable[[Crops], Awaitable[Sequence[Result]]]
