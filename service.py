@@ -158,7 +158,7 @@ class Backend:
 
     @bentoml.api(route="/predict")
     async def predict(self, body: PredictRequest, /) -> PredictResponse:
-        """Predict the tasks: one slot for each."""
+        """Predict the tasks: one slot for each, and why some have none."""
         assert self._predictor is not None, "requests come after start-up"
         try:
             slots = await self._predictor.predict(body, settings.time_budget_seconds)

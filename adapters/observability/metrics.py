@@ -82,7 +82,7 @@ def stage_seconds() -> Histogram:
 
 def begin_at_zero() -> None:
     """Show the reasons that alerts watch from the start: to Prometheus, from nothing to 1 is no increase."""
-    for reason in (*get_args(Reason), "internal", "network", "time_budget"):
+    for reason in (*get_args(Reason), "inference", "internal", "time_budget"):
         tasks_total().labels(outcome="failed", reason=reason)
     tasks_total().labels(outcome="succeeded", reason="")
 

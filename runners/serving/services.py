@@ -28,7 +28,7 @@ from runners.serving.batching import Answer, Crops, Failed
 from runners.serving.worker import Worker
 from runners.startup.preparation import prepare_networks
 from wholebody.detection import PersonDetector
-from wholebody.estimation import Network, NetworkError, PoseEstimator
+from wholebody.estimation import InferenceError, Network, PoseEstimator
 
 logger = logging.getLogger(__name__)
 
@@ -161,9 +161,9 @@ def _remote(runner: Any, name: NetworkName) -> Network[Any]:
                     await asyncio.sleep(RESTART_PAUSE_S)
                     answer = await ask(crops)
         except (aiohttp.ClientError, TimeoutError, bentoml.exceptions.BentoMLException) as error:
-            raise NetworkError(f"The runner of the {name} network does not answer: {error!r}") from error
+            raise InferenceError(f"The runner of the {name} network does not answer: {error!r}") from error
         if isinstance(answer, Failed):
-            raise NetworkError(f"The {name} network failed: {answer.reason}")
+            raise InferenceError(f"The {name} network failed: {answer.reason}")
         return answer
 
     return run
