@@ -196,7 +196,7 @@ class TestProcesses:
 
 MULTIPROCESS = """
 import os, sys, time
-from adapters import metrics
+from adapters.observability import metrics
 metrics.tasks_in_hand().inc(3)
 metrics.tasks_total().labels(outcome="succeeded", reason="").inc(5)
 if sys.argv[1] == "die":
