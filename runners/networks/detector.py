@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from runners.config import DetectorKind
 from runners.engines import LoadedGraph
-from runners.models.manifest import DetectorKind
 from runners.networks.boxes import overlapping_groups
 from runners.networks.normalisation import normalised, normalised_levels
 from wholebody.detection import Detections
