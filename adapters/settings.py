@@ -16,6 +16,7 @@ from adapters.pictures.fetching.guard import AddressPolicy
 from adapters.pictures.fetching.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
 from adapters.video.limits import CLIPS_IN_HAND
+from runners.config import EngineSetting, Mode, PrecisionSetting
 
 MEBIBYTE = 2**20
 
@@ -36,7 +37,7 @@ class Settings(BaseSettings):
         "`*.example.org`. Needed for names with dots and without a password only: IP addresses, `localhost`, names of "
         "one word and the machine's own are known. Label Studio and other programs may use any name.",
     )
-    mode: Literal["embedded", "lightweight", "balanced", "performance"] = Field(
+    mode: Mode = Field(
         "embedded",
         description="Which networks find the keypoints: `embedded` (weights from the Python package index alone), "
         "`lightweight`, `balanced` or `performance` (RTMW, as in rtmlib).",
@@ -56,12 +57,12 @@ class Settings(BaseSettings):
         description="What the networks run on: `cpu`, `cuda` (all NVIDIA GPUs, with a worker of each network on each), "
         "`cuda:N` (one of them), `gpu`, `gpu:N` (OpenVINO's graphics processors) or `mps` (Apple).",
     )
-    backend_type: Literal["auto", "onnxruntime", "tensorrt", "openvino", "opencv"] = Field(
+    backend_type: EngineSetting = Field(
         "auto",
-        description="Inference engine. `auto` tries those that are installed, once on each machine, and takes for "
-        "each network the fastest one that is right.",
+        description="Inference engine. `auto`: OpenVINO for what runs in bf16 on the CPU, ONNX Runtime for the "
+        "rest.",
     )
-    precision: Literal["auto", "exact", "fast"] = Field(
+    precision: PrecisionSetting = Field(
         "auto",
         description="What the networks are computed in: `exact` (32-bit floats), `auto` (for each network the fastest "
         "precision that is known to keep its keypoints) or `fast` (the fastest there is, at the cost of accuracy).",
