@@ -46,14 +46,13 @@ from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.source import PictureSource
 from adapters.prediction.people_in_pictures import FetchedPicture, FindPart, FindPeople, PeopleInPictures
 from adapters.prediction.smart_tools import Canvas, SmartTools
+from adapters.time_limits import TIME_LIMITS
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
 from wholebody.estimation import NetworkError
 
 logger = logging.getLogger(__name__)
 
-TIME_BUDGET_S = 90.0
-"""Label Studio waits 100 s for an answer and throws away one that comes later."""
 TASKS_IN_HAND = 16
 """Tasks worked on at once, over all requests: enough to keep the networks busy."""
 TASKS_IN_HAND_PER_REQUEST = 12
@@ -141,7 +140,9 @@ class Predictor:
         self._smart_drawings = SmartDrawings()
         self._smart_tools = SmartTools(self._people, thresholds.keypoint)
 
-    async def predict(self, request: PredictRequest, time_budget_s: float = TIME_BUDGET_S) -> list[Slot]:
+    async def predict(
+        self, request: PredictRequest, time_budget_s: float = TIME_LIMITS.budget_s
+    ) -> list[Slot]:
         """Predict all tasks of a request: one slot for each, in their order.
 
         Raises:

@@ -48,7 +48,7 @@ def bentomls_own_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def dispatcher_of(threads: int, most_calls: int = 32) -> Any:
     """The dispatcher that BentoML makes for a network on a machine with so many CPUs."""
-    runner_services(RunnerConfig("embedded", "cpu", threads, None))
+    runner_services(RunnerConfig("embedded", "cpu", threads, None), call_limit_s=80, batch_limit_s=60)
     made: Any = bentoml_app.CorkDispatcher
     return made(600_000, most_calls, fallback=refuse, get_batch_size=lambda _: 1)
 
