@@ -14,12 +14,12 @@ waits came before, as the last of an earlier request: `SmartDrawings` remembers 
 
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from adapters.label_studio.interactive.context import frame_of, last_and_waiting, tags_of, text_of
@@ -170,7 +170,7 @@ class SmartDrawings:
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known: LRUCache[tuple[str, str], None] = LRUCache(_MAX_REMEMBERED)
 
     def waiting_boxes(self, task: str, drawn: Drawn) -> tuple[BoxPrompt, ...]:
         """Return the boxes that wait for an answer, in the order in which they were drawn, and remember the last.
@@ -189,9 +189,6 @@ class SmartDrawings:
         waiting = (*before[-(_MAX_WAITING - 1) :], drawn.last)
         for prompt in waiting:
             self._known[task, prompt.region_id] = None
-            self._known.move_to_end((task, prompt.region_id))
-        while len(self._known) > _MAX_REMEMBERED:
-            self._known.popitem(last=False)
         return waiting
 
 
