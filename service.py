@@ -41,6 +41,7 @@ from adapters.observability.status import NetworkInUse, Status
 from adapters.observability.tracing import TracingError, configure_tracing, trace_requests
 from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
+from adapters.time_limits import TIME_LIMITS
 from adapters.wiring import label_studio_credentials, open_predictor, runner_config
 from runners.bento.install import check_in_use, install
 from runners.devices.cpu_lanes import lanes_of
@@ -62,18 +63,11 @@ config = runner_config(settings)
 install(batches_at_once=lanes_of(config), refuse=malformed_response)
 status = Status(settings.mode, settings.device)
 admission = Admission(TASKS_IN_HAND)
-DetectorRunner, PoseRunner = runner_services(config)
+DetectorRunner, PoseRunner = runner_services(
+    config, call_limit_s=TIME_LIMITS.call_s, batch_limit_s=TIME_LIMITS.batch_s
+)
 for runner in (DetectorRunner, PoseRunner):
     trace_requests(runner)
-
-REQUEST_LIMIT_S = 110
-"""Longest that a request may take; Label Studio itself waits 100 s, and predictions are given 90 s."""
-
-COMPACT_LIMIT_S = 40
-"""For cutting a body short that has too many values to be read here; 64 MiB take 4 s of a CPU that is free."""
-
-READY_LIMIT_S = 2
-"""A probe must be answered in time, also while a runner starts or hangs."""
 
 
 def watch_workers() -> None:
@@ -88,7 +82,7 @@ def watch_workers() -> None:
     # Said here, or BentoML adds a compiler and git, which nothing needs.
     image=bentoml.images.Image(base_image="python:3.11-slim", distro="slim"),
     http={"port": settings.backend_port},
-    traffic={"timeout": REQUEST_LIMIT_S},
+    traffic={"timeout": TIME_LIMITS.request_s},
     # Readiness is asked of the runners in `__is_ready__`, with a limit; BentoML's own way can hang for 15 s.
     runner_probe={"enabled": False},
     # The surface logs requests, with ids and without secrets, and counts them: BentoML's own metrics have a label for
@@ -119,7 +113,9 @@ class Backend:
         status.serving(plan.version, networks)
         metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
-        detector, estimator = assemble_runners(plan.files, self.detector, self.pose)
+        detector, estimator = assemble_runners(
+            plan.files, self.detector, self.pose, call_limit_s=TIME_LIMITS.call_s
+        )
         cache = open_prediction_cache(settings.prediction_cache_bytes, settings.redis_address)
         predictor = open_predictor(
             settings,
@@ -148,8 +144,10 @@ class Backend:
     async def __is_ready__(self) -> bool:
         runners: list[Any] = [self.detector, self.pose]
         try:
-            async with asyncio.timeout(READY_LIMIT_S):
-                return all(await asyncio.gather(*(runner.is_ready(READY_LIMIT_S) for runner in runners)))
+            async with asyncio.timeout(TIME_LIMITS.readiness_s):
+                return all(
+                    await asyncio.gather(*(runner.is_ready(TIME_LIMITS.readiness_s) for runner in runners))
+                )
         except (TimeoutError, OSError, aiohttp.ClientError):
             return False
 
@@ -194,7 +192,7 @@ def retry_after_s() -> int | None:
 
 async def compact(body: bytes) -> bytes:
     """Return the body of a prediction request in short."""
-    return await run_in_thread(run_apart, compact_request, body, limit_s=COMPACT_LIMIT_S)
+    return await run_in_thread(run_apart, compact_request, body, limit_s=TIME_LIMITS.compact_s)
 
 
 def openapi() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from adapters.observability.logs import LogFormat
 from adapters.pictures.fetching.guard import AddressPolicy
 from adapters.pictures.fetching.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
+from adapters.time_limits import TIME_LIMITS
 from adapters.video.limits import CLIPS_IN_HAND
 from runners.config import EngineSetting, Mode, PrecisionSetting
 
@@ -128,9 +129,9 @@ class Settings(BaseSettings):
         "other routes may have 8 MiB.",
     )
     time_budget_seconds: float = Field(
-        90.0,
+        TIME_LIMITS.budget_s,
         ge=1,
-        le=90,
+        le=TIME_LIMITS.budget_s,
         description="Seconds after which a request is answered with what is done; the rest is `[]`, and comes when it "
         "is asked for again. Label Studio waits 100 s: less is for a gateway in between that waits shorter.",
     )

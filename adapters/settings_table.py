@@ -1,4 +1,4 @@
-"""The settings as a table for the manual: `python -m adapters.settings_table` prints docs/configuration.md."""
+"""Settings and time limits as tables: `python -m adapters.settings_table` prints docs/configuration.md."""
 
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
@@ -6,13 +6,25 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from adapters.settings import Settings
+from adapters.time_limits import TimeLimits
 
 _HEAD = """# Configuration
 
 Settings are environment variables. A wrong value stops the start with one sentence that names the setting; an empty
-one counts as not set. This page is made from the settings class (`make docs`).
+one counts as not set. This page is made from the code (`make docs`).
 
 | variable | default | meaning |
+| --- | --- | --- |
+"""
+
+
+_TIME_LIMITS_HEAD = """
+## Time limits
+
+From the shortest to the longest, so that an inner limit ends first and the caller gets its answer. They are fixed in
+`adapters/time_limits.py`, except that `TIME_BUDGET_SECONDS` may be lower.
+
+| limit | seconds | bounds |
 | --- | --- | --- |
 """
 
@@ -23,7 +35,11 @@ def settings_page() -> str:
         f"| `{name.upper()}` | {_default(field)} | {_meaning(field)} |\n"
         for name, field in Settings.model_fields.items()
     )
-    return _HEAD + "".join(rows)
+    limits = (
+        f"| {name.removesuffix('_s').replace('_', ' ')} | {field.default:g} | {field.description} |\n"
+        for name, field in TimeLimits.model_fields.items()
+    )
+    return _HEAD + "".join(rows) + _TIME_LIMITS_HEAD + "".join(limits)
 
 
 def _default(field: FieldInfo) -> str:

@@ -16,7 +16,7 @@ from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.fetching.source import PictureSource
 from adapters.pictures.limits import PictureLimits
 from adapters.prediction.predictor import Predictor, log_failure
-from adapters.settings import Settings
+from adapters.settings import Settings, SettingsError
 from adapters.video.people_in_clips import PeopleInClips
 from runners.config import RunnerConfig
 from runners.devices.cpus import usable_cpus
@@ -44,6 +44,22 @@ def label_studio_credentials(settings: Settings) -> Credentials | None:
     """Return what Label Studio must be shown, or None if the settings name no token."""
     url, token = settings.label_studio_url, settings.label_studio_api_token
     return Credentials(url, token.get_secret_value()) if url and token else None
+
+
+def label_studio_access(settings: Settings, why: str) -> tuple[str, Credentials]:
+    """Return the address of Label Studio, and what it must be shown.
+
+    Args:
+        settings: The service's own.
+        why: What they are needed for; the end of the sentence that asks for them.
+
+    Raises:
+        SettingsError: The settings do not name both.
+    """
+    url, credentials = settings.label_studio_url, label_studio_credentials(settings)
+    if url is None or credentials is None:
+        raise SettingsError(f"Set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN {why}.")
+    return url, credentials
 
 
 @asynccontextmanager

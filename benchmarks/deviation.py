@@ -17,6 +17,7 @@ from adapters.coco.document import OUTLINE_SHARE
 from adapters.coco.evaluation import evaluate_pictures, similarity
 from adapters.coco.reading import CocoPerson, CocoPicture
 from wholebody.assignment import best_pairs
+from wholebody.geometry import overlaps
 from wholebody.person import Person
 from wholebody.schema import KEYPOINT_COUNT
 
@@ -133,17 +134,12 @@ def deviation(expected: People, found: People, counted: NDArray[np.bool_] = EVER
 
 def pairs(expected: Sequence[Person], found: Sequence[Person]) -> list[tuple[int, int]]:
     """Pair the people of a picture, each with one at most, so that their boxes overlap the most on the whole."""
-    overlaps = np.array([[overlap(a.box, b.box) for b in found] for a in expected])
-    overlaps = overlaps.reshape(len(expected), len(found))  # also where there is nobody
+    if not expected or not found:
+        return []
+    shared = overlaps(np.stack([one.box for one in expected]), np.stack([one.box for one in found]))
     # Who is not the same person is worth nothing: they must not keep two apart who are.
-    worth = np.where(overlaps >= SAME_PERSON, overlaps, 0.0)
+    worth = np.where(shared >= SAME_PERSON, shared, 0.0)
     return [(a, b) for a, b in best_pairs(worth) if worth[a, b] > 0]
-
-
-def overlap(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Return the intersection over union of two boxes x1, y1, x2, y2."""
-    shared = float(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod())
-    return shared / (float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - shared)
 
 
 def _spread(distances: Sequence[NDArray[np.floating]]) -> Spread | None:

@@ -1,12 +1,21 @@
 """Entries in the memory of this process, bounded by bytes."""
 
 import sys
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 from adapters.cache import metrics
 
-_PLACE_BYTES = 110
-"""What an entry's place in the OrderedDict takes beside its name and its bytes: 65 to 109 on CPython 3.11."""
+_PLACE_BYTES = 350
+"""What an entry takes beside its bytes: its name and its places in the dictionaries; 344 measured on CPython 3.11."""
+
+
+class _Entries(LRUCache[str, bytes]):
+    """Counts what is given up for newer entries."""
+
+    def popitem(self) -> tuple[str, bytes]:
+        metrics.evictions_total().inc()
+        return super().popitem()
 
 
 class MemoryStore:
@@ -18,43 +27,21 @@ class MemoryStore:
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._held = 0
-        self._entries: OrderedDict[str, bytes] = OrderedDict()
+        self._entries = _Entries(limit_bytes, lambda entry: _PLACE_BYTES + sys.getsizeof(entry))
 
     @property
     def held_bytes(self) -> int:
         """Memory that the entries take now."""
-        return self._held
+        return int(self._entries.currsize)
 
     def get(self, name: str) -> bytes | None:
         """Return an entry's bytes, or None."""
-        entry = self._entries.get(name)
-        if entry is not None:
-            self._entries.move_to_end(name)
-        return entry
+        return self._entries.get(name)
 
     def put(self, name: str, entry: bytes) -> None:
         """Keep an entry, in place of those that were not used for longest. One that is too large is not kept."""
-        self._drop(name)
-        size = _size(name, entry)
-        if size > self._limit:
-            return
-        while self._held + size > self._limit:
-            self._drop(next(iter(self._entries)))
-            metrics.evictions_total().inc()
-        self._entries[name] = entry
-        self._hold(size)
-
-    def _drop(self, name: str) -> None:
-        entry = self._entries.pop(name, None)
-        if entry is not None:
-            self._hold(-_size(name, entry))
-
-    def _hold(self, more: int) -> None:
-        self._held += more
-        metrics.bytes_held().set(self._held)
-
-
-def _size(name: str, entry: bytes) -> int:
-    return _PLACE_BYTES + sys.getsizeof(name) + sys.getsizeof(entry)
+        try:
+            self._entries[name] = entry
+        except ValueError:  # larger than all of the memory
+            self._entries.pop(name, None)
+        metrics.bytes_held().set(self._entries.currsize)

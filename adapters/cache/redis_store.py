@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError, ResponseError
 
 from adapters.cache import metrics
@@ -20,7 +20,6 @@ LIMIT_S = 0.25
 KEPT_S = 7 * 24 * 3600
 """Redis forgets an entry after that time."""
 _CONNECTIONS = 16
-_CONNECTION_CLASSES = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}
 
 
 class RedisStore:
@@ -96,7 +95,7 @@ class RedisStore:
             logger.warning("%s takes predictions again.", self._address.shown)
 
     def _explain(self, error: Exception) -> Failure:
-        return explain(error, self._address.options.get("password"))
+        return explain(error, self._address.password)
 
     def _failed(self, circuit: Circuit, began: float, error: Exception) -> None:
         failure = self._explain(error)
@@ -113,14 +112,13 @@ class RedisStore:
 
 def _connect(address: RedisAddress) -> Redis:
     """Make a client; it connects when it is first used."""
-    pool = BlockingConnectionPool(
-        connection_class=_CONNECTION_CLASSES[address.scheme],
+    pool = BlockingConnectionPool.from_url(
+        address.url,
         max_connections=_CONNECTIONS,
         timeout=LIMIT_S,
         socket_timeout=LIMIT_S,
         socket_connect_timeout=LIMIT_S,
         # RESP 2 is spoken by every Redis and every proxy, and needs no greeting.
         protocol=2,
-        **address.options,
     )
     return Redis.from_pool(pool)

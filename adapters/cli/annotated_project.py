@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 
 from adapters.cli.doctor_label_config import LabelConfigProblemError, label_config_of_file
-from adapters.cli.label_studio_access import label_studio_access
 from adapters.coco.document import PictureOfTask
 from adapters.coco.picture_names import PictureFields
 from adapters.label_studio.annotations.people import AnnotatedPicture, picture_sizes, read_people
@@ -22,6 +21,7 @@ from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.label_config.parsing import parse_label_config
 from adapters.label_studio.label_config.tree import LabelConfigError
 from adapters.settings import SettingsError, load_settings
+from adapters.wiring import label_studio_access
 
 _WARNINGS_SHOWN = 20
 
@@ -206,3 +206,12 @@ async def _from_label_studio(number: int) -> AnnotatedProject:
 
 READING_FAILED = (SettingsError, TasksError, LabelStudioApiError)
 """What ends a command with one sentence."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as a whole, or end the command with a sentence."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        typer.echo(f"{path} cannot be written: {error.strerror}.", err=True)
+        raise typer.Exit(1) from None

@@ -19,7 +19,7 @@ from adapters.cli.doctor_label_config import (
     label_config_of_file,
     label_config_of_project,
 )
-from adapters.cli.port import why_taken
+from adapters.cli.serve import why_taken
 from adapters.label_studio.client.connection import ConnectionFailedError, check_connection
 from adapters.settings import Settings, SettingsError, load_settings
 from adapters.wiring import label_studio_credentials, runner_config

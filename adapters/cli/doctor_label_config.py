@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from adapters.cli.label_studio_access import label_studio_access
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Patience
 from adapters.label_studio.label_config.parsing import LabelConfigError, parse_label_config
 from adapters.label_studio.label_config.tree import MAX_CHARACTERS
 from adapters.settings import Settings, SettingsError
+from adapters.wiring import label_studio_access
 
 
 class LabelConfigProblemError(Exception):

@@ -18,8 +18,8 @@ from adapters.cli.annotated_project import (
     ProjectOption,
     Warnings,
     load_project,
+    write_text,
 )
-from adapters.cli.files import write_text
 from adapters.coco.document import coco_document
 from adapters.coco.evaluation import PCK_AT, PCK_THRESHOLDS, Evaluation, evaluate_pictures
 from adapters.coco.plot import plot

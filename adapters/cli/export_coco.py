@@ -14,8 +14,8 @@ from adapters.cli.annotated_project import (
     ProjectOption,
     Warnings,
     load_project,
+    write_text,
 )
-from adapters.cli.files import write_text
 from adapters.coco.document import coco_document
 
 

@@ -15,7 +15,6 @@ from rich.table import Table
 from yarl import URL
 
 from adapters.cli.in_process import fetched_model_version, predicting_in_process
-from adapters.cli.label_studio_access import label_studio_access
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Project
 from adapters.label_studio.label_config.parsing import parse_label_config
 from adapters.label_studio.label_config.tree import LabelConfigError
@@ -25,6 +24,7 @@ from adapters.preannotation.run import Run, Selection, find_lacking
 from adapters.preannotation.running_backend import RunningBackend
 from adapters.preannotation.shard import Shard
 from adapters.settings import Settings, load_settings
+from adapters.wiring import label_studio_access
 
 CANNOT_GO_ON, SOME_FAILED = 1, 3
 """Exit codes: 3 will be the same when tried again, 1 perhaps not. k8s/jobs/preannotate.yaml tells them apart."""

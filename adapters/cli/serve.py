@@ -2,13 +2,13 @@
 
 import importlib.util
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from adapters.cli.port import why_taken
 from adapters.settings import SettingsError, load_settings
 from adapters.wiring import runner_config
 from runners.plan import fetch
@@ -34,6 +34,17 @@ def serve() -> None:
     command = ["-m", "bentoml", "serve", "service:Backend", "--working-dir", str(folder)]
     # In place of this process, so that signals reach the server itself.
     os.execv(sys.executable, [sys.executable, *command, "--port", str(settings.backend_port)])  # noqa: S606
+
+
+def why_taken(port: int) -> str | None:
+    """Return why nobody else can listen on a port of this machine, in the system's words; None if they can."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("0.0.0.0", port))  # noqa: S104 - as the service does
+        except OSError as error:
+            return error.strerror
+    return None
 
 
 def _bentoml_home() -> Path:

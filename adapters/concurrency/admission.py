@@ -6,8 +6,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-LONGEST_WAIT_S = 30.0
-"""Who would wait longer for a place is sent away at once: a third of what Label Studio waits for the whole answer."""
+from adapters.time_limits import TIME_LIMITS
 
 _FIRST_GUESS_S = 3.0  # rather too long: what is let in cannot be sent away any more
 _WEIGHT_OF_NEWEST = 0.1
@@ -21,7 +20,7 @@ class Admission:
         longest_wait_s: Estimated wait beyond which new work is refused.
     """
 
-    def __init__(self, places: int, longest_wait_s: float = LONGEST_WAIT_S) -> None:
+    def __init__(self, places: int, longest_wait_s: float = TIME_LIMITS.queue_wait_s) -> None:
         self._places = places
         self._longest_wait_s = longest_wait_s
         self._free = asyncio.Semaphore(places)

@@ -29,6 +29,7 @@ from adapters.http.guards.security_headers import RawHeaders, missing_security_h
 from adapters.observability import metrics
 from adapters.observability.logs import Event
 from adapters.observability.request_id import request_id
+from adapters.time_limits import TIME_LIMITS
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +60,6 @@ QUIET = PROBES | {"/metrics"}
 """Asked for every few seconds; the log lines of those that succeed would bury the others."""
 JSON_TYPES = frozenset({"", "application/json"})
 """What a body may say that it is. Forms and plain text are what a foreign page can make a browser send."""
-
-ANSWER_LIMIT_S = 105.0
-"""For a whole request: longer than anybody waits, and less than BentoML's own limit, whose answer has another shape."""
 
 _SHOWN_PATH = 200
 
@@ -118,7 +116,7 @@ class Surface:
         cross_origin: CrossOrigin = CrossOrigin(),  # noqa: B008 - frozen
         hosts: KnownHosts = KnownHosts(),  # noqa: B008 - frozen
         compact: Compact | None = None,
-        answer_limit_s: float = ANSWER_LIMIT_S,
+        answer_limit_s: float = TIME_LIMITS.answer_s,
     ) -> None:
         self._app = app
         self._routes = routes

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from adapters.http.gateway import Route
 from adapters.http.guards.security_headers import page_policy
-from adapters.http.playground import playground_routes
+from adapters.http.playground.pages import playground_routes
 from adapters.observability import metrics
 from adapters.observability.processes import memory_in_use
 from adapters.observability.status import Status

@@ -13,8 +13,8 @@ import aiohttp
 from adapters.label_studio.client.api import JsonObject, Patience, Project, ProjectTask
 from adapters.preannotation.outcome import RunEndedError
 from adapters.prediction.outcome import Failure, TaskError
+from adapters.time_limits import TIME_LIMITS
 
-_LIMIT_S = 130  # the service answers within its time budget of 90 s, a gateway in front within 120
 _LONGEST_REFUSAL_S = 600.0
 _BUSY = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 _AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
@@ -51,7 +51,7 @@ class RunningBackend:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            headers=self._headers, timeout=aiohttp.ClientTimeout(total=_LIMIT_S, sock_connect=10)
+            headers=self._headers, timeout=aiohttp.ClientTimeout(total=TIME_LIMITS.client_s, sock_connect=10)
         )
         try:
             answer = await self._call("GET", "/versions", "preannotate")

@@ -40,6 +40,7 @@ from adapters.prediction.frames import frame_addresses, left_out
 from adapters.prediction.outcome import OUT_OF_TIME, Failure, Slot, TaskError
 from adapters.prediction.people_in_pictures import FindPart, FindPeople, PeopleInPictures
 from adapters.prediction.smart_tools import SmartTools
+from adapters.time_limits import TIME_LIMITS
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
 from wholebody.estimation import InferenceError
@@ -47,8 +48,6 @@ from wholebody.estimation import InferenceError
 logger = logging.getLogger(__name__)
 log_failure: Callable[[Event], None] = logger.warning
 
-TIME_BUDGET_S = 90.0
-"""Label Studio waits 100 s for an answer and throws away one that comes later."""
 TASKS_IN_HAND = 16
 """Tasks worked on at once, over all requests: enough to keep the networks busy."""
 TASKS_IN_HAND_PER_REQUEST = 12
@@ -121,7 +120,9 @@ class Predictor:
         self._warn = warn
         self._smart_tools = SmartTools(self._people, thresholds.keypoint)
 
-    async def predict(self, request: PredictRequest, time_budget_s: float = TIME_BUDGET_S) -> list[Slot]:
+    async def predict(
+        self, request: PredictRequest, time_budget_s: float = TIME_LIMITS.budget_s
+    ) -> list[Slot]:
         """Predict all tasks of a request: one slot for each, in their order.
 
         Raises:

@@ -33,15 +33,10 @@ from wholebody.estimation import InferenceError, Network, PoseEstimator
 
 logger = logging.getLogger(__name__)
 
-CALL_LIMIT_S = 80
-"""Longest that a network's answer is waited for, asking again included: less than what a request has in all."""
-
 RESTART_PAUSE_S = 0.2
 """Before a runner that is gone is asked again. Its socket stays: who connects is heard when its new worker is there."""
 
 _SERVICE: dict[str, Any] = {
-    # Longer than what callers wait, or BentoML answers a moment before they give up.
-    "traffic": {"timeout": CALL_LIMIT_S + 10},
     # By default the connection to a runner is renewed every 100 requests, under the feet of those in flight.
     "runner_connection": {"max_requests": 10**9, "max_age": 1e9},
     # The entry service logs requests; calls to runners are its own business.
@@ -61,15 +56,25 @@ _batchable = partial(
 )
 
 
-def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
+def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s: float) -> tuple[Any, Any]:
     """Return the BentoML services of the detector runner and the pose runner.
 
     Before any worker starts, missing files are fetched, and networks prepared, once; each worker then loads its
     networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
+
+    Args:
+        config: Which networks there are, and how they run.
+        call_limit_s: How long callers wait for an answer.
+        batch_limit_s: How long a batch may be in a network before its worker counts as dead.
     """
     lanes = lanes_of(config)
     # On CPUs one worker, with a thread for each lane; else one on each device.
-    kind: dict[str, Any] = _SERVICE | {"workers": len(gpus_of(config.device)), "threads": lanes}
+    kind: dict[str, Any] = _SERVICE | {
+        "workers": len(gpus_of(config.device)),
+        "threads": lanes,
+        # Longer than what callers wait, or BentoML answers a moment before they give up.
+        "traffic": {"timeout": call_limit_s + 10},
+    }
     picture_calls = partial(_batchable, max_batch_size=calls_at_once("person", config.device))
     crop_calls = partial(_batchable, max_batch_size=calls_at_once("body", config.device))
 
@@ -87,7 +92,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
         prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
-            self._worker = Worker(config, ("person",))
+            self._worker = Worker(config, ("person",), batch_limit_s)
 
         @bentoml.on_startup
         def check(self) -> None:
@@ -107,7 +112,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
         prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
-            self._worker = Worker(config, ("body", "hand", "face", "face_mesh"))
+            self._worker = Worker(config, ("body", "hand", "face", "face_mesh"), batch_limit_s)
 
         @bentoml.on_startup
         def check(self) -> None:
@@ -136,7 +141,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
 
 
 def assemble_runners(
-    files: Mapping[NetworkName, ModelFile], detector: Any, pose: Any
+    files: Mapping[NetworkName, ModelFile], detector: Any, pose: Any, *, call_limit_s: float
 ) -> tuple[PersonDetector, PoseEstimator]:
     """Put networks together, each behind its runner.
 
@@ -144,22 +149,23 @@ def assemble_runners(
         files: What each network is.
         detector: The detector runner as the entry service sees it (`bentoml.depends`).
         pose: The pose runner, likewise.
+        call_limit_s: Longest that a network's answer is waited for, asking again included.
     """
 
     def network(name: NetworkName) -> Network[Any]:
-        return _remote(detector if name == "person" else pose, name)
+        return _remote(detector if name == "person" else pose, name, call_limit_s)
 
     return assemble(files, network)
 
 
-def _remote(runner: Any, name: NetworkName) -> Network[Any]:
+def _remote(runner: Any, name: NetworkName, limit_s: float) -> Network[Any]:
     async def ask(crops: Crops) -> Answer:
         (answer,) = await getattr(runner.to_async, name)(calls=[crops])
         return pickle.loads(answer)  # noqa: S301 - from our own runner, over a socket that only we can open
 
     async def run(crops: Crops) -> Sequence[Any]:
         try:
-            async with asyncio.timeout(CALL_LIMIT_S):
+            async with asyncio.timeout(limit_s):
                 try:
                     answer = await ask(crops)
                 except aiohttp.ClientConnectionError:

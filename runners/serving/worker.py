@@ -23,9 +23,6 @@ from runners.plan import PlannedNetwork, fetch
 from runners.serving.batch_sizes import MAX_CROPS, batch_sizes, largest_batch
 from runners.serving.batching import Crops, run_calls
 
-BATCH_LIMIT_S = 60
-"""A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
-
 GIVE_BACK_INTERVAL_S = 60
 """How often memory that is free is given back to the system: it takes some milliseconds."""
 
@@ -52,13 +49,15 @@ class Worker:
     Args:
         config: Which networks there are, and how they run.
         names: Those of this worker; what the mode does not have is left out.
+        batch_limit_s: A network that takes longer for a batch hangs, and its process is replaced.
 
     Raises:
         ModelUnavailableError: A file is not there and cannot be fetched.
         ProviderUnavailableError: The device or the engine is not available.
     """
 
-    def __init__(self, config: RunnerConfig, names: Sequence[NetworkName]) -> None:
+    def __init__(self, config: RunnerConfig, names: Sequence[NetworkName], batch_limit_s: float) -> None:
+        self._batch_limit_s = batch_limit_s
         batch_size = Histogram(
             "rtmlib_network_batch_size",
             "Crops in a batch of a network",
@@ -107,7 +106,7 @@ class Worker:
 
     def is_alive(self) -> bool:
         """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
-        return all(time.monotonic() - began < BATCH_LIMIT_S for began in list(self._under_way.values()))
+        return all(time.monotonic() - began < self._batch_limit_s for began in list(self._under_way.values()))
 
     def _load(self, network: PlannedNetwork, config: RunnerConfig) -> _Loaded:
         alone = load(network, config, self._claim and self._claim.device)

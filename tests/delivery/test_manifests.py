@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from adapters.settings import Settings, load_settings
+from adapters.time_limits import TIME_LIMITS
 from runners.models.manifest import MODES
 
 Manifest = dict[str, Any]
@@ -35,7 +36,6 @@ COMBINATIONS = [
 ]
 NAMESPACE = {"staging": "rtmlib-staging", "production": "rtmlib"}
 # Made by cert-manager, and by the operator (deploy.sh checks it): not in the manifests.
-LONGEST_PREDICTION_S = 110
 KEEP_ALIVE_S = 5
 # Measured after load with 8 callers and networks of the size of MODE=balanced (docs/deployment.md, "Scaling"), and a
 # prediction cache that is full: one entry worker has one.
@@ -265,7 +265,7 @@ class TestEveryCombination:
         grace = one(combination, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         assert port == 9090
         assert pause >= 10, "Traefik gathers changes for 2 s, and idle connections close after 5"
-        assert limit > LONGEST_PREDICTION_S
+        assert (limit, grace) == (TIME_LIMITS.drain_s, TIME_LIMITS.grace_s)
         assert limit + after_failure <= grace - 10, "SIGTERM to the end takes 2 s"
 
     def test_an_update_never_takes_a_pod_away_before_its_successor_is_ready(
@@ -284,10 +284,11 @@ class TestEveryCombination:
             for name in ("startupProbe", "readinessProbe", "livenessProbe")
         }
         assert paths == {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
+        assert container(combination)["readinessProbe"]["timeoutSeconds"] > TIME_LIMITS.readiness_s
 
     def test_traefik_waits_longer_than_the_longest_prediction(self, combination: list[Manifest]) -> None:
         timeouts = one(combination, "ServersTransport")["spec"]["forwardingTimeouts"]
-        assert int(timeouts["responseHeaderTimeout"].removesuffix("s")) > LONGEST_PREDICTION_S
+        assert int(timeouts["responseHeaderTimeout"].removesuffix("s")) == TIME_LIMITS.drain_s
 
     def test_traefik_closes_idle_connections_before_the_server_does(
         self, combination: list[Manifest]

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adapters import time_limits
 from runners.serving import worker
 
-worker.BATCH_LIMIT_S = 2
+time_limits.TIME_LIMITS = time_limits.TIME_LIMITS.model_copy(update={"batch_s": 2.0})
 _load = worker.load
 _trigger = Path(os.environ["HANG_ONCE"])
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from adapters.label_studio.annotations.box_geometry import agreement, upright
+from adapters.label_studio.annotations.box_geometry import upright
 from adapters.label_studio.annotations.gathering import MOST_BOXES, Gathered, PictureRegions
 from adapters.label_studio.annotations.regions import person_of_box
 from adapters.label_studio.label_config.label_names import one_line
+from wholebody.geometry import overlaps
 
 SAME_BOX = 0.9
 """Lowest intersection over union of boxes that agree. A shift by a nineteenth of the box's width is less; people who
@@ -67,7 +68,8 @@ def _agreeing(boxed: Sequence[Gathered], picture: PictureRegions) -> Iterator[tu
     for position, (added, edges) in enumerate(placed):
         if picture.was_predicted(added):
             continue
-        agreeing: list[int] = np.flatnonzero(agreement(edges, table) >= SAME_BOX)[:_MOST_TWINS].tolist()
+        shared = overlaps(edges[np.newaxis], table)[0]
+        agreeing: list[int] = np.flatnonzero(shared >= SAME_BOX)[:_MOST_TWINS].tolist()
         for other in agreeing:
             one = placed[other][0]
             if other < position or (other > position and picture.was_predicted(one)):

@@ -1,4 +1,4 @@
-"""Boxes as Label Studio draws them: turned or upright, in percent; what they hold, and whether two agree."""
+"""Boxes as Label Studio draws them: turned or upright, in percent; and what they hold."""
 
 import math
 from collections.abc import Sequence
@@ -14,22 +14,33 @@ Corner: TypeAlias = tuple[float, float]
 
 
 def pixels(x: float, y: float, size: Size) -> Corner:
-    """Return a place in pixels that is given in percent of the picture."""
+    """Return a place or a size in pixels that is given in percent of the picture."""
     return x / 100 * size[0], y / 100 * size[1]
 
 
-def _corners(box: DrawnRegion, size: Size) -> tuple[Corner, Corner, Corner, Corner]:
-    """Corners in pixels, the upper left one first. Label Studio turns a box clockwise round that one."""
-    value = box.value
-    width, height = value.width / 100 * size[0], value.height / 100 * size[1]
-    cos, sin = math.cos(math.radians(value.rotation)), math.sin(math.radians(value.rotation))
-    x, y = pixels(value.x, value.y, size)
+def corners(
+    place: Corner, size: tuple[float, float], rotation: float
+) -> tuple[Corner, Corner, Corner, Corner]:
+    """Return the corners of a box, the upper left one first.
+
+    Args:
+        place: Its upper left corner in pixels, round which Label Studio turns it clockwise.
+        size: Its width and height in pixels.
+        rotation: In degrees.
+    """
+    (x, y), (width, height) = place, size
+    cos, sin = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
     return (
         (x, y),
         (x + cos * width, y + sin * width),
         (x + cos * width - sin * height, y + sin * width + cos * height),
         (x - sin * height, y + cos * height),
     )
+
+
+def _corners(box: DrawnRegion, size: Size) -> tuple[Corner, Corner, Corner, Corner]:
+    value = box.value
+    return corners(pixels(value.x, value.y, size), pixels(value.width, value.height, size), value.rotation)
 
 
 def upright(box: DrawnRegion, size: Size) -> NDArray[np.float64] | None:
@@ -69,11 +80,3 @@ def holds(box: DrawnRegion, points: NDArray[np.float64], size: Size) -> NDArray[
         along = (points - start) @ edge
         inside &= (along >= 0) & (along <= float(edge @ edge))
     return inside
-
-
-def agreement(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the intersection over union of a box with others: x1, y1, x2, y2, of shape (4,) and (n, 4)."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = (high - low).clip(0).prod(axis=1)
-    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
-    return shared / (float((box[2:] - box[:2]).prod()) + areas - shared)

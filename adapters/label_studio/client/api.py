@@ -15,10 +15,10 @@ from typing import Any, Self, cast
 import aiohttp
 
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
+from adapters.time_limits import TIME_LIMITS
 
 JsonObject = dict[str, Any]
 
-_LIMIT_S = 130.0  # Label Studio may ask a connected model while it lists tasks, and gives it 100 s
 _PAGE = 100
 _ANNOTATED_PAGE = 20  # a task with results can have a megabyte
 _VERSIONS_SHOWN = 500  # characters: Label Studio cuts the list of a task's model versions there
@@ -142,7 +142,7 @@ class LabelStudioApi:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LIMIT_S))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIME_LIMITS.client_s))
         return self
 
     async def __aexit__(

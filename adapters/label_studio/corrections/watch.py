@@ -9,13 +9,13 @@ is dropped.
 import asyncio
 import contextlib
 import logging
-import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
+
+from cachetools import LRUCache, TTLCache
 
 from adapters.label_studio.annotations.tasks import AnnotatedTask, TasksError, tasks_of
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError
@@ -95,10 +95,10 @@ class CorrectionWatch:
     def __init__(self, api: LabelStudioApi, model_version: str) -> None:
         self._api = api
         self._model_version = model_version
-        self._waiting: OrderedDict[Submitted, None] = OrderedDict()
+        self._waiting: dict[Submitted, None] = {}  # in the order in which they came
         self._more = asyncio.Event()
-        self._counted: OrderedDict[tuple[int, str], None] = OrderedDict()
-        self._known: OrderedDict[int, tuple[float, LabelMeanings]] = OrderedDict()
+        self._counted: LRUCache[tuple[int, str], None] = LRUCache(_REMEMBERED)
+        self._known = TTLCache[int, LabelMeanings, float](_CONFIGS_KEPT, _CONFIG_KEPT_S)
 
     def note(self, body: WebhookRequest) -> None:
         """Take note of a webhook; returns at once."""
@@ -119,7 +119,8 @@ class CorrectionWatch:
                 await self._more.wait()
             await asyncio.sleep(_SETTLING_S)
             while self._waiting:
-                named, _ = self._waiting.popitem(last=False)
+                named = next(iter(self._waiting))
+                del self._waiting[named]
                 try:
                     await self._compare(named)
                 except Exception:
@@ -149,8 +150,6 @@ class CorrectionWatch:
         if state in self._counted:
             return
         self._counted[state] = None
-        if len(self._counted) > _REMEMBERED:
-            self._counted.popitem(last=False)
         # Reading some hundred regions takes milliseconds, and a hostile annotation more: not on the event loop.
         self._count(await asyncio.to_thread(compare, task, annotation, self._model_version, meanings))
 
@@ -161,17 +160,14 @@ class CorrectionWatch:
     async def _meanings(self, project: int) -> LabelMeanings:
         """Return what the labels of a project mean, as its label config said at most some minutes ago."""
         known = self._known.get(project)
-        if known is not None and time.monotonic() < known[0]:
-            return known[1]
+        if known is not None:
+            return known
         config = (await self._api.project(project)).label_config
         try:
             meanings = LabelMeanings.of(await read_label_config(config))
         except LabelConfigError:
             meanings = LabelMeanings()  # by their spelling
-        self._known.pop(project, None)
-        self._known[project] = (time.monotonic() + _CONFIG_KEPT_S, meanings)
-        if len(self._known) > _CONFIGS_KEPT:
-            self._known.popitem(last=False)
+        self._known[project] = meanings
         return meanings
 
     def _count(self, comparison: Comparison) -> None:

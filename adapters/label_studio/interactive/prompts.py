@@ -14,14 +14,15 @@ waits came before, as the last of an earlier request: `SmartDrawings` remembers 
 
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from adapters.label_studio.annotations.box_geometry import corners, pixels
 from adapters.label_studio.interactive.context import frame_of, last_and_waiting, tags_of, text_of
 from adapters.label_studio.label_config.parsing import ImageControls
 from wholebody.person import Person
@@ -172,7 +173,7 @@ class SmartDrawings:
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known: LRUCache[tuple[str, str], None] = LRUCache(_MAX_REMEMBERED)
 
     def waiting_boxes(self, task: str, drawn: Drawn) -> tuple[BoxPrompt, ...]:
         """Return the boxes that wait for an answer, in the order in which they were drawn, and remember the last.
@@ -191,9 +192,6 @@ class SmartDrawings:
         waiting = (*before[-(_MAX_WAITING - 1) :], drawn.last)
         for prompt in waiting:
             self._known[task, prompt.region_id] = None
-            self._known.move_to_end((task, prompt.region_id))
-        while len(self._known) > _MAX_REMEMBERED:
-            self._known.popitem(last=False)
         return waiting
 
 
@@ -211,7 +209,7 @@ def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt
     if kind in {"rectanglelabels", "rectangle"}:
         return BoxPrompt(*place, _box(value, size))
     if kind in {"keypointlabels", "keypoint"}:
-        x, y = _number(value, "x") / 100 * size[0], _number(value, "y") / 100 * size[1]
+        x, y = _pixels(value, "x", "y", size)
         if not (0 <= x <= size[0] and 0 <= y <= size[1]):
             raise PromptError("The drawn point lies outside the picture.")
         positive = value.get("is_positive", region.get("is_positive", True))
@@ -220,21 +218,17 @@ def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt
 
 
 def _box(value: Mapping[str, object], size: Size) -> tuple[float, float, float, float]:
-    """Return the drawn rectangle in pixels, clipped to the picture.
-
-    Label Studio turns a rectangle clockwise around its upper left corner, in pixels, by `rotation` degrees.
-    """
-    x, y = _number(value, "x") / 100 * size[0], _number(value, "y") / 100 * size[1]
-    width, height = _number(value, "width") / 100 * size[0], _number(value, "height") / 100 * size[1]
-    turn = math.radians(_number(value, "rotation", 0.0))
-    along = (width * math.cos(turn), width * math.sin(turn))
-    down = (-height * math.sin(turn), height * math.cos(turn))
-    xs = [x + a * along[0] + b * down[0] for a in (0, 1) for b in (0, 1)]
-    ys = [y + a * along[1] + b * down[1] for a in (0, 1) for b in (0, 1)]
+    """Return the drawn rectangle in pixels, clipped to the picture."""
+    place, shape = _pixels(value, "x", "y", size), _pixels(value, "width", "height", size)
+    xs, ys = zip(*corners(place, shape, _number(value, "rotation", 0.0)), strict=True)
     box = (max(min(xs), 0.0), max(min(ys), 0.0), min(max(xs), float(size[0])), min(max(ys), float(size[1])))
     if not (all(map(math.isfinite, box)) and box[2] - box[0] >= 1 and box[3] - box[1] >= 1):
         raise PromptError("The drawn rectangle is less than a pixel wide or high, or outside the picture.")
     return box
+
+
+def _pixels(value: Mapping[str, object], across: str, down: str, size: Size) -> tuple[float, float]:
+    return pixels(_number(value, across), _number(value, down), size)
 
 
 def _number(value: Mapping[str, object], key: str, default: float = math.nan) -> float:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from adapters.label_studio.annotations.box_geometry import agreement
 from adapters.label_studio.annotations.people import read_people
 from adapters.label_studio.annotations.regions import person_of_box
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.schemas import Task
+from wholebody.geometry import overlaps
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, Part
 
@@ -111,9 +111,9 @@ def shown_as(shown: Sequence[ShownPerson], found: Person) -> ShownPerson | None:
     if not boxed:
         return None
     boxes = np.stack([one.person.box for one in boxed]).astype(np.float64)
-    overlaps = agreement(found.box.astype(np.float64), boxes)
-    best = int(overlaps.argmax())
-    return boxed[best] if overlaps[best] >= _SAME_BOX else None
+    shared = overlaps(found.box[np.newaxis], boxes)[0]
+    best = int(shared.argmax())
+    return boxed[best] if shared[best] >= _SAME_BOX else None
 
 
 def _apart(one: Person, other: Person) -> float:

@@ -19,6 +19,7 @@ from adapters.label_studio.label_config.controls import (
     SkeletonLabel,
 )
 from adapters.label_studio.regions.region import (
+    DECIMALS,
     BonesValue,
     BoxValue,
     KeypointValue,
@@ -30,6 +31,8 @@ from adapters.label_studio.regions.region import (
     RegionValue,
     VertexValue,
     VideoRegion,
+    percent,
+    percent_box,
 )
 from adapters.label_studio.regions.uncertainty import uncertainty
 from adapters.label_studio.regions.video import PeopleInVideo, video_regions
@@ -51,7 +54,6 @@ _ON_THE_FACE = range(5)  # nose, eyes and ears are points of the body, but lie b
 _NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
 _BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)*$")
 _FINE_BONES = re.compile(r"-bones-(?:left_hand|right_hand|face_\w+)(?:-\d+)*$")
-_DECIMALS = 4  # of a percentage: a hundredth of a pixel in a picture 10,000 pixels wide
 
 
 Size: TypeAlias = tuple[int, int]
@@ -163,7 +165,7 @@ def prediction(
     score = sum(confidences) / len(confidences) if confidences else 0.0
     # Stable: within a rank, regions stay in the order of their people.
     regions.sort(key=_rank)
-    return {"model_version": model_version, "score": round(score, _DECIMALS), "result": regions}
+    return {"model_version": model_version, "score": round(score, DECIMALS), "result": regions}
 
 
 def _rank(region: Region | VideoRegion) -> int:
@@ -224,37 +226,15 @@ def _confidence(regions: Sequence[Region]) -> float:
     raise AssertionError("a person that is sent has a region")
 
 
-@dataclass(frozen=True)
-class _Box:
-    """A person's box in pixels, clipped to the picture."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-def _clipped(person: Person, size: Size) -> _Box | None:
-    x1, y1, x2, y2 = (float(edge) for edge in person.box)
-    if not all(map(math.isfinite, (x1, y1, x2, y2))):
-        return None
-    width, height = size
-    x1, x2 = max(x1, 0.0), min(x2, float(width))
-    y1, y2 = max(y1, 0.0), min(y2, float(height))
-    # An edge thinner than this would be rounded to nothing.
-    thinnest_x, thinnest_y = width * 10**-_DECIMALS / 100, height * 10**-_DECIMALS / 100
-    return _Box(x1, y1, x2 - x1, y2 - y1) if x2 - x1 > thinnest_x and y2 - y1 > thinnest_y else None
-
-
 def _regions(drawing: _Drawing, person: Person, ids: _Ids, note: str) -> list[Region]:
     image, joins = drawing.picture.image, drawing.picture.joins
-    box = _clipped(person, drawing.picture.size)
+    box = percent_box(person.box, drawing.picture.size)
     score = _unit(person.box_score)
     if box is None or score is None:
         return []
     boxes: list[Region] = []
     if image.box is not None and joins is None and score >= _box_threshold(image, drawing.thresholds):
-        value = _box_value(box, drawing.picture.size, image.box.label)
+        value: BoxValue = {**box, "rotation": 0, "rectanglelabels": [image.box.label]}
         boxes.append(_region(drawing, "rectanglelabels", image.box.name, "box", score=score, value=value))
     inside: list[Region] = []
     for control in image.keypoints:
@@ -338,7 +318,7 @@ def _uncertainty(drawing: _Drawing, person: Person) -> float:
                 if drawing.wants(index):
                     asked.setdefault(index, threshold)
     scored = [(float(person.scores[index]), threshold) for index, threshold in asked.items()]
-    return round(uncertainty(scored or [(person.box_score, _box_threshold(image, thresholds))]), _DECIMALS)
+    return round(uncertainty(scored or [(person.box_score, _box_threshold(image, thresholds))]), DECIMALS)
 
 
 def _box_threshold(image: ImageControls, thresholds: Thresholds) -> float:
@@ -350,19 +330,6 @@ def _box_threshold(image: ImageControls, thresholds: Thresholds) -> float:
         (_first(control.person_threshold, thresholds.person) for control in controls),
         default=thresholds.person,
     )
-
-
-def _box_value(box: _Box, size: Size, label: str) -> BoxValue:
-    width, height = size
-    x, y = _percent(box.x, width), _percent(box.y, height)
-    return {
-        "x": x,
-        "y": y,
-        "width": min(_percent(box.width, width), round(100 - x, _DECIMALS)),
-        "height": min(_percent(box.height, height), round(100 - y, _DECIMALS)),
-        "rotation": 0,
-        "rectanglelabels": [label],
-    }
 
 
 def _keypoint_region(
@@ -399,7 +366,7 @@ def _place(
     width, height = drawing.picture.size
     if not (0 <= x <= width and 0 <= y <= height):  # false for NaN as well
         return None
-    return _percent(x, width), _percent(y, height), score
+    return percent(x, width), percent(y, height), score
 
 
 def _bone_regions(
@@ -429,7 +396,7 @@ def _bone_regions(
                 "vertices": [_vertex(vertex, places[vertex.index], names) for vertex in tree],
                 "vectorlabels": [label.label],
             }
-            score = round(sum(places[vertex.index][2] for vertex in tree) / len(tree), _DECIMALS)
+            score = round(sum(places[vertex.index][2] for vertex in tree) / len(tree), DECIMALS)
             name = f"bones-{line.name}"
             regions.append(_region(drawing, "vectorlabels", control.name, name, score=score, value=value))
     return regions
@@ -452,12 +419,12 @@ def _vertex(vertex: Vertex, place: tuple[float, float, float], names: Mapping[in
 def _point_widths(control: KeypointControl, person: Person, picture_width: int) -> dict[Part, float]:
     """Width of a person's drawn points in percent of the picture's width, for each part."""
     if control.point_size is not None:
-        wanted = min(max(_percent(control.point_size, picture_width), 10**-_DECIMALS), 100.0)
+        wanted = min(max(percent(control.point_size, picture_width), 10**-DECIMALS), 100.0)
         return dict.fromkeys(Part, wanted)
     x1, y1, x2, y2 = (float(edge) for edge in person.box)
     diagonal = math.hypot(x2 - x1, y2 - y1)
     return {
-        part: round(min(max(100 * (share * diagonal / picture_width), _NARROWEST), _WIDEST), _DECIMALS)
+        part: round(min(max(100 * (share * diagonal / picture_width), _NARROWEST), _WIDEST), DECIMALS)
         for part, share in _POINT_WIDTHS.items()
     }
 
@@ -471,15 +438,11 @@ def _free_id(wanted: str, taken: set[str]) -> str:
     return free
 
 
-def _percent(pixels: float, length: int) -> float:
-    return round(100 * pixels / length, _DECIMALS)
-
-
 def _unit(score: float) -> float | None:
     """Clamp a score to 0..1 (SimCC scores may exceed 1 slightly); None for NaN."""
     if math.isnan(score):
         return None
-    return round(min(max(score, 0.0), 1.0), _DECIMALS)
+    return round(min(max(score, 0.0), 1.0), DECIMALS)
 
 
 def _first(*numbers: float | None) -> float:

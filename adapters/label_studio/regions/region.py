@@ -1,15 +1,26 @@
 """Regions and predictions as Label Studio stores them; all places and sizes are percent of the upright picture."""
 
-from typing import Literal, NotRequired, TypeAlias, TypedDict
+import math
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+
+from numpy.typing import NDArray
+
+DECIMALS = 4
+"""Of a percentage: a hundredth of a pixel in a picture 10,000 pixels wide."""
 
 
-class BoxValue(TypedDict):
+class PercentBox(TypedDict):
     """Upper left corner and size of a box in percent of the picture."""
 
     x: float
     y: float
     width: float
     height: float
+
+
+class BoxValue(PercentBox):
+    """A box that is turned clockwise round its upper left corner, in degrees."""
+
     rotation: float
     rectanglelabels: list[str]
 
@@ -75,15 +86,11 @@ class Region(TypedDict):
     value: RegionValue
 
 
-class KeyFrame(TypedDict):
-    """Where a box is at one frame, in percent of the picture."""
+class KeyFrame(PercentBox):
+    """Where a box is at one frame."""
 
     frame: int
     time: float
-    x: float
-    y: float
-    width: float
-    height: float
     rotation: float
     enabled: bool
 
@@ -121,3 +128,33 @@ class Prediction(TypedDict):
     model_version: str
     score: float
     result: list[Region | VideoRegion]
+
+
+def percent(pixels: float, length: int) -> float:
+    """Return pixels in percent of a picture's width or height."""
+    return round(100 * pixels / length, DECIMALS)
+
+
+def percent_box(box: NDArray[Any], size: tuple[int, int]) -> PercentBox | None:
+    """Return a box clipped to the picture, or None if it is not finite or nothing of it is left.
+
+    Args:
+        box: x1, y1, x2, y2 in pixels, shape (4,).
+        size: Width and height of the picture in pixels.
+    """
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        return None
+    width, height = size
+    x1, x2 = max(x1, 0.0), min(x2, float(width))
+    y1, y2 = max(y1, 0.0), min(y2, float(height))
+    thinnest = 10**-DECIMALS / 100  # an edge thinner than this would be rounded to nothing
+    if x2 - x1 <= width * thinnest or y2 - y1 <= height * thinnest:
+        return None
+    x, y = percent(x1, width), percent(y1, height)
+    return {
+        "x": x,
+        "y": y,
+        "width": min(percent(x2 - x1, width), round(100 - x, DECIMALS)),
+        "height": min(percent(y2 - y1, height), round(100 - y, DECIMALS)),
+    }

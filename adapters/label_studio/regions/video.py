@@ -10,13 +10,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adapters.label_studio.label_config.video import VideoControls
-from adapters.label_studio.regions.region import KeyFrame, VideoBoxValue, VideoRegion
+from adapters.label_studio.regions.region import DECIMALS, KeyFrame, VideoBoxValue, VideoRegion, percent_box
 from adapters.video.following import FollowedPeople
 from wholebody.tracking import Sighting, Track
 
@@ -26,7 +24,6 @@ UNSEEN_S = 0.6
 _TOLERANCE = (
     0.02  # of the box's diagonal: key frames within it of the line between their neighbours are left out
 )
-_DECIMALS = 4
 _SEEK_S = 0.002  # how far behind a frame's beginning the player looks
 
 
@@ -76,7 +73,7 @@ def video_regions(found: PeopleInVideo, *, person_threshold: float, id_prefix: s
                 "from_name": video.box,
                 "to_name": video.name,
                 "type": "videorectangle",
-                "score": round(min(max(score, 0.0), 1.0), _DECIMALS),
+                "score": round(min(max(score, 0.0), 1.0), DECIMALS),
                 "meta": {"text": [name]},
                 "value": value,
             }
@@ -85,7 +82,6 @@ def video_regions(found: PeopleInVideo, *, person_threshold: float, id_prefix: s
 
 
 def _sequence(track: Track, people: FollowedPeople, frame_rate: float, frames: int) -> list[KeyFrame]:
-    width, height = people.size
     last_look = people.looks[-1]
     sequence: list[KeyFrame] = []
     for span in _spans(track.sightings, people.looks):
@@ -93,7 +89,7 @@ def _sequence(track: Track, people: FollowedPeople, frame_rate: float, frames: i
         stays = span[-1].time >= last_look
         for sighting in kept:
             frame = min(max(math.ceil((sighting.time - _SEEK_S) * frame_rate) + 1, 1), frames)
-            box = _in_percent(sighting.box, width, height)
+            box = percent_box(sighting.box, people.size)
             if box is None or (sequence and frame <= sequence[-1]["frame"]):
                 continue  # outside the picture, or Label Studio counts too slowly to tell the two frames apart
             sequence.append(
@@ -139,25 +135,3 @@ def _simplified(span: Sequence[Sighting]) -> list[Sighting]:
             kept.add(middle)
             pieces += [(first, middle), (middle, last)]
     return [span[i] for i in sorted(kept)]
-
-
-class _BoxInPercent(TypedDict):
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-def _in_percent(box: NDArray[np.float32], width: int, height: int) -> _BoxInPercent | None:
-    """Clip a box to the picture; None if nothing is left."""
-    x1, x2 = (min(max(100 * float(edge) / width, 0.0), 100.0) for edge in box[::2])
-    y1, y2 = (min(max(100 * float(edge) / height, 0.0), 100.0) for edge in box[1::2])
-    x, y, across, down = (round(number, _DECIMALS) for number in (x1, y1, x2 - x1, y2 - y1))
-    if across <= 0 or down <= 0:
-        return None
-    return {
-        "x": x,
-        "y": y,
-        "width": min(across, round(100 - x, _DECIMALS)),
-        "height": min(down, round(100 - y, _DECIMALS)),
-    }

@@ -74,7 +74,7 @@ class TestMemory:
         assert store.get("b") is None
 
     def test_what_was_used_least_recently_is_given_up_first(self) -> None:
-        store = MemoryStore(5_000)
+        store = MemoryStore(5_500)
         store.put("a", bytes(1_000))
         store.put("b", bytes(1_000))
         store.put("c", bytes(1_000))

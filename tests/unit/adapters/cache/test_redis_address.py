@@ -1,8 +1,11 @@
 """REDIS_URL: what can be written, and that its password is never shown."""
 
 from pathlib import Path
+from ssl import CERT_REQUIRED, TLSVersion
+from typing import Any
 
 import pytest
+from redis.asyncio import Connection, Redis
 
 from adapters.cache.redis_address import RedisAddressError, parse_redis_url
 from adapters.settings import SettingsError, load_settings
@@ -10,55 +13,59 @@ from adapters.settings import SettingsError, load_settings
 SECRET = "correct-horse"
 
 
-def test_host_port_and_database() -> None:
-    address = parse_redis_url("redis://redis.internal:6380/3")
+def connection(url: str) -> Any:
+    """A connection that redis-py would open; it is not opened."""
+    return Redis.from_url(parse_redis_url(url).url).connection_pool.make_connection()
 
-    assert (address.scheme, address.shown) == ("redis", "redis://redis.internal:6380")
-    assert address.options == {
-        "host": "redis.internal",
-        "port": 6380,
-        "db": 3,
-        "username": None,
-        "password": None,
-    }
+
+def test_host_port_and_database() -> None:
+    url = "redis://redis.internal:6380/3"
+    made = connection(url)
+
+    assert parse_redis_url(url).shown == "redis://redis.internal:6380"
+    assert (type(made), made.host, made.port, made.db) == (Connection, "redis.internal", 6380, 3)
+    assert (made.username, made.password) == (None, None)
 
 
 @pytest.mark.parametrize("url", ["redis://h", "redis://h/", "redis://h:6379", "redis://h?db=0"])
 def test_port_and_database_may_be_left_out(url: str) -> None:
-    options = parse_redis_url(url).options
+    made = connection(url)
 
-    assert (options["host"], options["port"], options["db"]) == ("h", 6379, 0)
+    assert (made.host, made.port, made.db) == ("h", 6379, 0)
 
 
 def test_user_name_and_password_are_decoded() -> None:
-    options = parse_redis_url("redis://ann:p%40ss%2Fw%23rd@h/0").options
+    url = "redis://ann:p%40ss%2Fw%23rd@h/0"
 
-    assert (options["username"], options["password"]) == ("ann", "p@ss/w#rd")
-    assert parse_redis_url(f"redis://:{SECRET}@h").options["password"] == SECRET
+    assert (connection(url).username, connection(url).password) == ("ann", "p@ss/w#rd")
+    assert parse_redis_url(url).password == "p@ss/w#rd"
+    assert connection(f"redis://:{SECRET}@h").password == SECRET
 
 
 def test_ipv6() -> None:
-    address = parse_redis_url("redis://[2001:db8::1]:6380/0")
+    url = "redis://[2001:db8::1]:6380/0"
 
-    assert address.options["host"] == "2001:db8::1"
-    assert address.shown == "redis://[2001:db8::1]:6380"
+    assert connection(url).host == "2001:db8::1"
+    assert parse_redis_url(url).shown == "redis://[2001:db8::1]:6380"
 
 
 def test_a_unix_socket() -> None:
-    address = parse_redis_url(f"unix://:{SECRET}@/run/redis/redis.sock?db=2")
+    url = f"unix://:{SECRET}@/run/redis/redis.sock?db=2"
+    made = connection(url)
 
-    assert (address.options["path"], address.options["db"]) == ("/run/redis/redis.sock", 2)
-    assert address.options["password"] == SECRET
-    assert address.shown == "unix:///run/redis/redis.sock"
+    assert (made.path, made.db, made.password) == ("/run/redis/redis.sock", 2, SECRET)
+    assert parse_redis_url(url).shown == "unix:///run/redis/redis.sock"
 
 
 def test_tls_verifies_certificate_and_name_unless_the_name_is_waived(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.touch()
 
-    assert parse_redis_url("rediss://h").options["ssl_check_hostname"] is True
-    options = parse_redis_url(f"rediss://h/0?ssl_ca_certs={file}&ssl_check_hostname=false").options
-    assert (options["ssl_ca_certs"], options["ssl_check_hostname"]) == (str(file), False)
+    verified = connection("rediss://h").ssl_context
+    assert (verified.check_hostname, verified.cert_reqs) == (True, CERT_REQUIRED)
+    assert verified.get().minimum_version >= TLSVersion.TLSv1_2
+    waived = connection(f"rediss://h/0?ssl_ca_certs={file}&ssl_check_hostname=false").ssl_context
+    assert (waived.ca_certs, waived.check_hostname, waived.cert_reqs) == (str(file), False, CERT_REQUIRED)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from adapters.http.example import example_picture
-from adapters.http.playground import PATH, asking_label_config, page, playground_routes
+from adapters.http.playground.pages import PATH, asking_label_config, page, playground_routes
 from adapters.label_studio.label_config.parsing import parse_label_config
 from adapters.label_studio.label_config.template import Selection
 from wholebody.palette import BOX_COLOUR, keypoint_colour

@@ -42,8 +42,8 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "RESTART_PAUSE_S", 0)
 
 
-async def detect(runner: Runner) -> Detections:
-    detector, _ = services.assemble_runners(EMBEDDED, runner, Runner())
+async def detect(runner: Runner, limit_s: float = 80) -> Detections:
+    detector, _ = services.assemble_runners(EMBEDDED, runner, Runner(), call_limit_s=limit_s)
     return await detector.detect(PICTURE)
 
 
@@ -78,17 +78,16 @@ async def test_a_runner_that_refuses_is_not_asked_again() -> None:
     assert runner.asked == 1
 
 
-async def test_a_runner_that_never_answers_is_given_up_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_runner_that_never_answers_is_given_up_at_the_limit() -> None:
     async def silent(calls: list[Any]) -> list[bytes]:
         await asyncio.sleep(60)
         return []
 
     runner = Runner()
     runner.to_async.person = silent
-    monkeypatch.setattr(services, "CALL_LIMIT_S", 0.05)
     async with asyncio.timeout(5):
         with pytest.raises(InferenceError, match="does not answer"):
-            await detect(runner)
+            await detect(runner, limit_s=0.05)
 
 
 async def test_what_the_network_choked_on_is_told() -> None:

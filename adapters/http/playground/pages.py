@@ -1,4 +1,4 @@
-"""The playground: one page on which people try the service with pictures of their own.
+"""The routes of the playground, and what its page is told.
 
 The page and its files are part of this package and ask for nothing outside the service, so it works offline, behind
 a prefix and under basic authentication. What it knows of keypoints, and the label configs that it offers, stand in it
@@ -32,7 +32,7 @@ from wholebody.strokes import (
 
 PATH = "/playground"
 
-_FOLDER = Path(__file__).with_name("playground")
+_FOLDER = Path(__file__).parent
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 _PLACE = "{{ schema }}"
 _HEADERS = {
