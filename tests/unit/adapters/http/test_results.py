@@ -23,6 +23,7 @@ async def test_it_is_what_would_be_written_at_once(counts: list[int]) -> None:
         assert bytes(response.body) == json.dumps({"results": some}, separators=(",", ":")).encode()
 
 
+@pytest.mark.promise("many-regions-in-a-thread")
 async def test_others_have_their_turn_while_many_regions_are_written() -> None:
     turns = 0
 
