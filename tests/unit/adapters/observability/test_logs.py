@@ -47,7 +47,9 @@ def test_a_line_has_time_level_place_and_request(capsys: pytest.CaptureFixture[s
     request_id.reset(token)
 
     (line,) = lines(capsys)
-    assert re.fullmatch(r"[0-9-]+ [0-9:,]+ WARNING adapters\.prediction\.predictor request=r-1 task=7 failed", line)
+    assert re.fullmatch(
+        r"[0-9-]+ [0-9:,]+ WARNING adapters\.prediction\.predictor request=r-1 task=7 failed", line
+    )
 
 
 def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
