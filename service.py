@@ -17,8 +17,8 @@ from adapters.http.errors import error_response
 from adapters.http.gateway import BasicAuth, Surface
 from adapters.http.guards.cross_origin import CrossOrigin
 from adapters.http.guards.hosts import KnownHosts
+from adapters.http.malformed import malformed_response
 from adapters.http.openapi import complete
-from adapters.http.protocol import use_server_protocol
 from adapters.http.results import results_response
 from adapters.http.routes import get_routes
 from adapters.label_studio.client.api import LabelStudioApi, Patience
@@ -36,20 +36,19 @@ from adapters.label_studio.setup import note_project
 from adapters.observability import metrics
 from adapters.observability.logs import configure_logging
 from adapters.observability.loop_lag import event_loop_watched
-from adapters.observability.processes import is_worker
+from adapters.observability.processes import PROCESS_NAME
 from adapters.observability.status import NetworkInUse, Status
 from adapters.observability.tracing import TracingError, configure_tracing, trace_requests
 from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import SettingsError, load_settings
 from adapters.wiring import label_studio_credentials, open_predictor, runner_config
-from runners.bento.orphans import announce_supervisor, end_with_supervisor
+from runners.bento.install import check_in_use, install
+from runners.devices.cpu_lanes import lanes_of
 from runners.pipeline import model_version
 from runners.serving.services import assemble_runners, runner_services
 from runners.startup.apart import run_apart
 from runners.startup.choice import engines_in_use, networks_of
 
-if is_worker():
-    end_with_supervisor()
 try:
     settings = load_settings()
 except SettingsError as error:
@@ -59,9 +58,9 @@ try:
     configure_tracing()
 except TracingError as error:
     sys.exit(str(error))
-use_server_protocol()
 
 config = runner_config(settings)
+install(batches_at_once=lanes_of(config), refuse=malformed_response)
 status = Status(settings.mode, settings.device)
 admission = Admission(TASKS_IN_HAND)
 DetectorRunner, PoseRunner = runner_services(config)
@@ -82,8 +81,7 @@ def watch_workers() -> None:
     """Have BentoML's supervisor watch the workers that it is about to start."""
     from runners.bento.supervision import supervise  # noqa: PLC0415 - of no use to the workers
 
-    announce_supervisor()
-    supervise()
+    supervise(name_variable=PROCESS_NAME)
 
 
 @bentoml.service(
@@ -114,6 +112,7 @@ class Backend:
     @bentoml.on_startup
     async def open(self) -> None:
         """Open the connections that requests need."""
+        check_in_use()
         used = engines_in_use(config)
         networks = [
             NetworkInUse(name, file.name, used[name].engine, used[name].precision)
@@ -158,7 +157,7 @@ class Backend:
 
     @bentoml.api(route="/predict")
     async def predict(self, body: PredictRequest, /) -> PredictResponse:
-        """Predict the tasks: one slot for each."""
+        """Predict the tasks: one slot for each, and why some have none."""
         assert self._predictor is not None, "requests come after start-up"
         try:
             slots = await self._predictor.predict(body, settings.time_budget_seconds)

@@ -1,6 +1,6 @@
 """From settings to runners and a predictor: the same in the service and in commands that predict in process."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import cv2
@@ -10,11 +10,12 @@ from adapters.concurrency.admission import Admission
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.regions.predictions import Thresholds
+from adapters.observability.logs import Event
 from adapters.observability.status import Status
 from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.fetching.source import PictureSource
 from adapters.pictures.limits import PictureLimits
-from adapters.prediction.predictor import Predictor
+from adapters.prediction.predictor import Predictor, log_failure
 from adapters.settings import Settings
 from adapters.video.people_in_clips import PeopleInClips
 from runners.config import RunnerConfig
@@ -54,6 +55,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
     status: Status,
     admission: Admission,
     cache: PredictionCache | None = None,
+    warn: Callable[[Event], None] = log_failure,
 ) -> AsyncGenerator[Predictor]:
     """Open the connections that predictions need, and close them at the end.
 
@@ -64,6 +66,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
         status: Is told what happens.
         admission: Gives places to tasks.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
+        warn: Gets an event for each failed task.
     """
     # The CPUs belong to the networks; a crop is too small to be cut by several threads.
     cv2.setNumThreads(1)
@@ -90,5 +93,6 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
             admission=admission,
             status=status,
             cache=cache,
+            warn=warn,
             clips=PeopleInClips(clips, detector.detect, processes),
         )

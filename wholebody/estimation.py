@@ -25,8 +25,10 @@ Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-class NetworkError(Exception):
-    """A network could not be run, or not on what it was given."""
+class InferenceError(Exception):
+    """Inference failed: a network does not answer, or refuses its input."""
+
+    reason = "inference"
 
 
 Result = TypeVar("Result")

@@ -1,18 +1,15 @@
 """The service's predictions without the service: its predictor, with the networks in this process."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import cast
 
 from adapters.concurrency.admission import Admission
-from adapters.label_studio.client.api import JsonObject, Project, ProjectTask
+from adapters.label_studio.client.api import Project, ProjectTask
 from adapters.label_studio.schemas import PredictRequest
 from adapters.observability.status import Status
-from adapters.preannotation.outcome import TaskFailedError
 from adapters.preannotation.run import Predict
-from adapters.preannotation.running_backend import failure_in
+from adapters.prediction.outcome import Slot
 from adapters.settings import Settings
 from adapters.wiring import open_predictor, runner_config
 from runners.pipeline import assemble_in_process, fetch_files, model_version
@@ -46,32 +43,26 @@ async def predicting_in_process(settings: Settings, version: str, at_once: int) 
         ProviderUnavailableError: The device is not available.
     """
     detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
-    # Failed tasks are in the report: as log lines they would tear the progress bar apart.
-    log = logging.getLogger("adapters.prediction.predictor")
-    before = log.level
-    log.setLevel(logging.ERROR)
     status = Status(settings.mode, settings.device, version)
+    admission = Admission(at_once)
+    async with open_predictor(
+        settings,
+        detector=detector,
+        estimator=estimator,
+        status=status,
+        admission=admission,
+        warn=lambda _: None,  # the run shows failures itself
+    ) as predictor:
 
-    try:
-        async with open_predictor(
-            settings, detector=detector, estimator=estimator, status=status, admission=Admission(at_once)
-        ) as predictor:
+        async def predict(project: Project, task: ProjectTask) -> Slot:
+            request = PredictRequest.model_validate(
+                {
+                    "tasks": [{"id": task.id, "data": task.data}],
+                    "project": str(project.id),
+                    "label_config": project.label_config,
+                }
+            )
+            (slot,) = await predictor.predict(request, _TASK_LIMIT_S)
+            return slot
 
-            async def predict(project: Project, task: ProjectTask) -> JsonObject:
-                request = PredictRequest.model_validate(
-                    {
-                        "tasks": [{"id": task.id, "data": task.data}],
-                        "project": str(project.id),
-                        "label_config": project.label_config,
-                    }
-                )
-                (slot,) = await predictor.predict(request, _TASK_LIMIT_S)
-                if isinstance(slot, list):
-                    raise failure_in(status.as_dict(), task.id) or TaskFailedError(
-                        "unknown", "It has no prediction."
-                    )
-                return cast(JsonObject, slot)
-
-            yield predict
-    finally:
-        log.setLevel(before)
+        yield predict

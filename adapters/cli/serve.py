@@ -30,20 +30,17 @@ def serve() -> None:
     assert spec.origin is not None
     folder = Path(spec.origin).parent
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
-    os.environ.setdefault("BENTOML_HOME", str(_bentoml_home(settings.backend_port)))
+    os.environ.setdefault("BENTOML_HOME", str(_bentoml_home()))
     command = ["-m", "bentoml", "serve", "service:Backend", "--working-dir", str(folder)]
     # In place of this process, so that signals reach the server itself.
     os.execv(sys.executable, [sys.executable, *command, "--port", str(settings.backend_port)])  # noqa: S606
 
 
-def _bentoml_home(port: int) -> Path:
-    """Return a folder for what BentoML keeps while it runs.
-
-    In its own default all servers of a user share one folder of metrics, and each empties it at its start.
-    """
-    home = user_cache_path("rtmlib-ml-backend") / f"bentoml-{port}"
+def _bentoml_home() -> Path:
+    """Return a folder for what BentoML keeps while it runs; its default may be in a home that is read-only."""
+    home = user_cache_path("rtmlib-ml-backend") / "bentoml"
     try:
         home.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a read-only home
+    except OSError:
         return Path(tempfile.mkdtemp(prefix="rtmlib-ml-backend-"))
     return home

@@ -3,34 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TypeVar
 
-_NAMED = 10
-
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class FrameFailure:
-    """Why nothing was found out about a frame.
-
-    Attributes:
-        index: Of the frame, from 0.
-        reason: One of a few words.
-        sentence: For the log.
-    """
-
-    index: int
-    reason: str
-    sentence: str
-
-
-def described(failures: Sequence[FrameFailure], frames: int) -> str:
-    """Say which frames of how many failed, counted from 1 as Label Studio's editor does, and why the first did."""
-    named = ", ".join(str(failure.index + 1) for failure in failures[:_NAMED])
-    more = f" and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
-    return f"{len(failures)} of {frames} frames failed (number {named}{more}): {failures[0].sentence}"
 
 
 async def over_frames(

@@ -32,8 +32,9 @@ _ERRORS = {
 _POST = {
     "/predict": (
         "Predict keypoints for tasks",
-        "One slot per task, in their order. A task that failed gets `[]`, so that it can be asked for again; "
-        "nobody in the picture is a prediction with an empty `result`. Without a `label_config` everything is sent.",
+        "One slot per task, in their order. A task that failed gets `[]`, so that it can be asked for again, and an "
+        "entry in `failures` that says why; nobody in the picture is a prediction with an empty `result`. Without a "
+        "`label_config` everything is sent.",
     ),
     "/setup": (
         "Announce a project",
@@ -60,6 +61,18 @@ _GET = {
         "For the readiness probe: 503 until the runners are ready.",
     ),
 }
+
+_PREDICT_ANSWER: dict[str, Any] = {
+    "results": [{"model_version": "rtmlib-embedded-1a2b3c4d", "score": 0.0, "result": []}, []],
+    "failures": [
+        {
+            "task": 2,
+            "reason": "not_found",
+            "detail": "There is no picture at https://example.com/photo.jpg (404).",
+        }
+    ],
+}
+"""To two tasks: nobody in the first picture, and no second picture."""
 
 _BASIC_AUTH = "basicAuth"
 _BASIC_AUTH_SCHEME = {
@@ -112,6 +125,8 @@ def complete(document: dict[str, Any], version: str, *, password_needed: bool) -
         success = operation["responses"]["200"]
         if (name := success["content"]["application/json"]["schema"].get("title")) is not None:
             success["content"]["application/json"]["schema"] = {"$ref": _SCHEMAS + name}
+        if path == "/predict":
+            success["content"]["application/json"]["example"] = _PREDICT_ANSWER
         operation["responses"] = {"200": success}
         operation["responses"] |= {str(status): _error_response(why) for status, why in _ERRORS.items()}
     for path, (summary, description) in _GET.items():

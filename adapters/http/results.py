@@ -7,29 +7,38 @@ from typing import Any
 
 from starlette.responses import Response
 
+from adapters.prediction.outcome import Failure, Slot
+
 _REGIONS_AT_ONCE = 500
 """They take some 5 ms; a clip of a thousand frames has hundreds of thousands."""
 
 
-async def results_response(slots: Sequence[Any]) -> Response:
-    """Return `{"results": [...]}` with one slot per task.
+async def results_response(slots: Sequence[Slot]) -> Response:
+    """Return `{"results": [...], "failures": [...]}`: one slot per task, and one entry for each slot that is `[]`.
 
-    Piece by piece, with a breath between: hundreds of tasks, or frames, make tens of megabytes, and the event loop,
-    which /health answers from, must not stand still meanwhile.
+    Label Studio reads `results` only. Piece by piece, with a breath between: hundreds of tasks, or frames, make tens of
+    megabytes, and the event loop, which /health answers from, must not stand still meanwhile.
     """
     parts: list[str] = []
+    failures: list[str] = []
     for number, slot in enumerate(slots):
+        if number:
+            parts.append(",")
+        if isinstance(slot, Failure):
+            failures.append(_json(slot.as_dict()))
         for piece in _pieces(slot):
             parts.append(piece)
             await asyncio.sleep(0)
-        if number + 1 < len(slots):
-            parts.append(",")
-    return Response('{"results":[' + "".join(parts) + "]}", media_type="application/json")
+    body = f'{{"results":[{"".join(parts)}],"failures":[{",".join(failures)}]}}'
+    return Response(body, media_type="application/json")
 
 
-def _pieces(slot: Any) -> Iterator[str]:
+def _pieces(slot: Slot) -> Iterator[str]:
     """Write one slot, a few regions at a time."""
-    regions: list[Any] = slot["result"] if slot else []
+    if isinstance(slot, Failure):
+        yield "[]"
+        return
+    regions = slot["result"]
     if len(regions) <= _REGIONS_AT_ONCE:
         yield _json(slot)
         return

@@ -177,10 +177,26 @@ class PredictionBody(_Body):
     result: list[RegionBody]
 
 
+class FailureBody(_Body):
+    """Why a task has no prediction."""
+
+    task: Identifier | None = Field(examples=[7], description="The task's id; null if it has none.")
+    reason: str = Field(examples=["not_found"], description="One of the words in docs/operation.md.")
+    detail: str = Field(description="A sentence that says what to do.")
+    frames_done: int | None = Field(
+        None,
+        ge=0,
+        description="Finished frames of a task that ran out of time; a retry takes them from the cache.",
+    )
+
+
 class PredictResponse(_Body):
     """Answer to `POST /predict`: one slot per task, in the same order; `[]` where a task failed."""
 
     results: list[PredictionBody | Annotated[list[Any], Field(max_length=0)]]
+    failures: list[FailureBody] = Field(
+        description="One entry for each `[]` in `results`, in the same order."
+    )
 
 
 class SetupResponse(_Body):

@@ -25,9 +25,6 @@ MAX_TEXT = 2000
 """Longest text of a line: a task's id may be as long as a request."""
 MAX_TRACEBACK = 10_000
 
-_BENTOML_ERRORS = "bentoml._internal.server.http_app"
-_READS_THE_BODY = "from_http_request"
-
 
 class Event:
     """What happened, in a form that people and programs can read: `logger.info(Event("done", task=7))`.
@@ -107,20 +104,6 @@ def _printable(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
-def _is_a_fault_here(record: logging.LogRecord) -> bool:
-    """Tell whether an exception that BentoML logs came after the body was read.
-
-    Before that it is the caller's mistake (no JSON, a wrong type, a connection that broke off): the caller is told,
-    and the surface logs a line. BentoML would add a traceback of forty lines that nobody can act on.
-    """
-    step: TracebackType | None = record.exc_info[2] if record.exc_info else None
-    while step is not None:
-        if step.tb_frame.f_code.co_name == _READS_THE_BODY:
-            return False
-        step = step.tb_next
-    return True
-
-
 def configure_logging(level: str, form: LogFormat = "auto") -> None:
     """Send the log lines of this process to standard error.
 
@@ -151,7 +134,6 @@ def configure_logging(level: str, form: LogFormat = "auto") -> None:
         logger.setLevel(max(least, logging.getLevelNamesMapping()[level]))
         logger.propagate = False
     _listen_to_all_others(handler)
-    logging.getLogger(_BENTOML_ERRORS).addFilter(_is_a_fault_here)
     if as_json:
         sys.excepthook = _log_the_end
 

@@ -13,9 +13,11 @@ import psutil
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+PROCESS_NAME = "RTMLIB_PROCESS"
+"""Environment variable in which the supervisor tells a worker its name: `entry`, or the runner's."""
+
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
-_SERVICE_OPTION = "--service-name"
 _FORK_SERVER = "adapters.isolation.fork_server"
 _NO_LIMIT = 2**60
 """What version 1 of control groups says in place of 'none' is larger than this."""
@@ -39,23 +41,18 @@ class ServerProcess:
 @cache
 def own_name() -> str:
     """Return the name of this process: see `ServerProcess`; `main` if it is none of a server's."""
-    command = psutil.Process().cmdline()
-    if name := _name(command):
+    if name := os.environ.get(PROCESS_NAME):
         return name
+    command = psutil.Process().cmdline()
     names = [
         Path(word).name for word in command[:3]
     ]  # python -m bentoml serve, or python .../bin/bentoml serve
     return "supervisor" if "bentoml" in names and "serve" in command else "main"
 
 
-def is_worker() -> bool:
-    """Tell whether this process is one of those that a supervisor started."""
-    return own_name() not in ("supervisor", "main")
-
-
 def server_processes() -> list[ServerProcess]:
     """Return the processes of this server: the supervisor and its workers, or this one alone. Blocking: reads /proc."""
-    if not is_worker():
+    if PROCESS_NAME not in os.environ:
         alone = psutil.Process()
         return [*_observed("entry", alone), *_isolated(alone)]
     supervisor = psutil.Process(os.getppid())
@@ -102,7 +99,7 @@ def children_of(process: psutil.Process) -> list[int]:
 
 @lru_cache(maxsize=64)
 def _name_of(worker: psutil.Process) -> str | None:  # equal if the process is the same, not just its number
-    return _name(worker.cmdline())
+    return worker.environ().get(PROCESS_NAME)
 
 
 def memory_in_use() -> dict[str, Any]:
@@ -131,14 +128,6 @@ def _observed(name: str, process: psutil.Process) -> Iterator[ServerProcess]:
 def _started(process: psutil.Process) -> float:
     # Asked once: it is reckoned from the clock, and when that is set, all processes seem to have started anew.
     return process.create_time()
-
-
-def _name(command: list[str]) -> str | None:
-    """Return what a worker of BentoML's works for, None for any other process."""
-    if _SERVICE_OPTION not in command[:-1]:
-        return None
-    service = command[command.index(_SERVICE_OPTION) + 1]
-    return service.removesuffix("_runner") if service.endswith("_runner") else "entry"
 
 
 def memory_limit_bytes(cgroup_root: Path = _CGROUP, own_cgroup: Path = _OWN_CGROUP) -> int:

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from opentelemetry import context, trace
-from opentelemetry.util.http import parse_excluded_urls
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.observability.processes import own_name
@@ -62,13 +61,6 @@ def configure_tracing() -> None:
         TracingError: See `wanted`.
     """
     global _provider  # noqa: PLW0603 - one for a process, as the SDK's own
-    # BentoML's own spans of requests: it records them even when nobody gets them, knows its own sampling only, and
-    # takes the request before on a connection for the parent of one with a large body. `trace_requests` makes them.
-    from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: PLC0415 - slow, for servers only
-
-    bentoml: Any = BentoMLContainer
-    bentoml.tracer_provider.set(trace.NoOpTracerProvider())
-    bentoml.tracing_excluded_urls.set(parse_excluded_urls(".*"))
     if not wanted(os.environ):
         return
     # Imported where they are needed: they cost a third of a second.
@@ -101,7 +93,7 @@ class _TracedRequests:
 
         self._traced: Any = OpenTelemetryMiddleware(
             app,
-            excluded_urls=parse_excluded_urls(NOT_TRACED),
+            excluded_urls=NOT_TRACED,
             tracer_provider=provider,
             exclude_spans=["receive", "send"],  # one for each message: dozens
         )

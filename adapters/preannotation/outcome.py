@@ -3,37 +3,16 @@
 import json
 import time
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-OUT_OF_TIME = "time_budget"
-"""Reason of a task that was not done in the time of one request. What it has done is kept: asking again goes on."""
+from adapters.prediction.outcome import Failure
 
 
 class RunEndedError(Exception):
     """The run cannot go on, whatever the task; the message says what to do."""
-
-
-class TaskFailedError(Exception):
-    """A task cannot be predicted; the others can.
-
-    Attributes:
-        reason: One of a few words, as in the service's status.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A task that got no prediction, and why."""
-
-    task: int
-    reason: str
-    detail: str
 
 
 @dataclass
@@ -88,7 +67,7 @@ class Outcome:
             "left": self.left,
             "ended_by": self.ended_by,
             "seconds": round(time.monotonic() - self.started, 1),
-            "failures": [asdict(failure) for failure in sorted(self.failures, key=lambda one: one.task)],
+            "failures": [failure.as_dict() for failure in sorted(self.failures, key=attrgetter("task"))],
         }
 
 

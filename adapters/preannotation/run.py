@@ -4,26 +4,24 @@ Its only memory is Label Studio itself, so a run that ended anywhere is taken up
 """
 
 import asyncio
-import itertools
-import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from adapters.label_studio.client.api import (
-    JsonObject,
     LabelStudioApi,
     LabelStudioApiError,
     Project,
     ProjectTask,
 )
-from adapters.preannotation.outcome import OUT_OF_TIME, Failure, Outcome, TaskFailedError
+from adapters.preannotation.outcome import Outcome
 from adapters.preannotation.shard import Shard
 from adapters.preannotation.storing import PredictionStore
+from adapters.prediction.outcome import OUT_OF_TIME, Failure
 
-Predict = Callable[[Project, ProjectTask], Awaitable[JsonObject]]
-"""A task to its prediction. Raises TaskFailedError, or RunEndedError if no other would fare better."""
+Predict = Callable[[Project, ProjectTask], Awaitable[Mapping[str, object] | Failure]]
+"""A task to its prediction, or why it has none. Raises RunEndedError if no other task would fare better."""
 
 MOST_ASKED = 10
 """Times that a task is predicted as long as only its time runs out."""
@@ -31,8 +29,6 @@ _MOST_IN_VAIN = 3
 """Times without one more finished frame: another replica may have answered, which keeps its own."""
 _ASKED_AT_ONCE = 25
 """Tasks whose state is read again shortly before they are worked on: few, so that what others do is seen early."""
-_FRAMES_DONE = re.compile(r"(\d+) of its \d+ frames are done")
-"""How the service says how far it came."""
 _ABOUT_THE_TASK = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 )
@@ -157,13 +153,13 @@ class Run:
                     yield task
 
     async def _finish(self, task: ProjectTask) -> None:
+        slot = await self._predicted(task)
+        if isinstance(slot, Failure):
+            if not (self._stopped and slot.reason == OUT_OF_TIME):  # else it is left for the next run
+                self._outcome.failures.append(slot)
+            return
         try:
-            prediction = await self._predicted(task)
-            ours = await self._store.add(task.id, prediction)
-        except TaskFailedError as error:
-            if self._stopped and error.reason == OUT_OF_TIME:
-                return  # it did not fail: it is left for the next run
-            self._outcome.failures.append(Failure(task.id, error.reason, str(error)))
+            ours = await self._store.add(task.id, slot)
         except LabelStudioApiError as error:
             if error.status not in _ABOUT_THE_TASK:
                 raise
@@ -172,19 +168,16 @@ class Run:
             self._outcome.created += ours
             self._outcome.overtaken += not ours
 
-    async def _predicted(self, task: ProjectTask) -> JsonObject:
+    async def _predicted(self, task: ProjectTask) -> Mapping[str, object] | Failure:
         """Predict a task, again where its time ran out: finished frames are kept, and a clip may have its turn then."""
         most_done, in_vain = -1, 0
-        for asked in itertools.count(1):
-            try:
-                return await self._predict(self._project, task)
-            except TaskFailedError as error:
-                if error.reason != OUT_OF_TIME or self._stopped or asked >= MOST_ASKED:
-                    raise
-                if so_far := _FRAMES_DONE.search(str(error)):
-                    done = int(so_far[1])
-                    in_vain = 0 if done > most_done else in_vain + 1
-                    most_done = max(most_done, done)
-                if in_vain >= _MOST_IN_VAIN:
-                    raise
-        raise AssertionError("counting has no end")
+        for _ in range(MOST_ASKED - 1):
+            slot = await self._predict(self._project, task)
+            if not isinstance(slot, Failure) or slot.reason != OUT_OF_TIME or self._stopped:
+                return slot
+            if slot.frames_done is not None:
+                in_vain = 0 if slot.frames_done > most_done else in_vain + 1
+                most_done = max(most_done, slot.frames_done)
+            if in_vain >= _MOST_IN_VAIN:
+                return slot
+        return await self._predict(self._project, task)

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, cast
@@ -11,11 +11,10 @@ from typing import Any, Self, cast
 import aiohttp
 
 from adapters.label_studio.client.api import JsonObject, Patience, Project, ProjectTask
-from adapters.preannotation.outcome import OUT_OF_TIME, RunEndedError, TaskFailedError
+from adapters.preannotation.outcome import RunEndedError
+from adapters.prediction.outcome import Failure, TaskError
 
 _LIMIT_S = 130  # the service answers within its time budget of 90 s, a gateway in front within 120
-_LONG_S = 40.0
-"""After which a task without a known reason ran out of time: no other failure takes that long."""
 _LONGEST_REFUSAL_S = 600.0
 _BUSY = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 _AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
@@ -72,50 +71,38 @@ class RunningBackend:
             await self._session.close()
             self._session = None
 
-    async def predict(self, project: Project, task: ProjectTask) -> JsonObject:
+    async def predict(self, project: Project, task: ProjectTask) -> Mapping[str, object] | Failure:
         """Predict one task.
 
         Raises:
-            TaskFailedError: It has no prediction.
             RunEndedError: The service is away, or is not the one that it was.
         """
         request = f"preannotate-{project.id}-{task.id}"
-        began = time.monotonic()
-        answer = await self._call(
-            "POST",
-            "/predict",
-            request,
-            {
-                "tasks": [{"id": task.id, "data": task.data}],
-                "project": str(project.id),
-                "label_config": project.label_config,
-            },
-        )
-        results = answer.get("results")
-        slot = cast("list[Any]", results)[0] if isinstance(results, list) and results else None
-        if slot == []:
-            raise await self._why(task, request, time.monotonic() - began)
-        if not isinstance(slot, dict):
-            raise RunEndedError(f"{self._url}/predict does not answer as an RTMLib ML Backend does.")
-        prediction = cast(JsonObject, slot)
-        if prediction.get("model_version") != self.model_version:
-            raise RunEndedError(
-                f"The backend at {self._url} was {self.model_version} and is {prediction.get('model_version')} now: "
-                "start again, for predictions of the new version."
-            )
-        return prediction
-
-    async def _why(self, task: ProjectTask, request: str, seconds: float) -> TaskFailedError:
-        """Ask why a task failed. Another replica of the service may answer, which does not know."""
+        body: JsonObject = {
+            "tasks": [{"id": task.id, "data": task.data}],
+            "project": str(project.id),
+            "label_config": project.label_config,
+        }
         try:
-            status = await self._call("GET", "/status", request)
-        except (RunEndedError, TaskFailedError):
-            status = {}
-        known = failure_in(status, task.id)
-        reason = OUT_OF_TIME if seconds >= _LONG_S else "unknown"
-        return known or TaskFailedError(
-            reason, f"The backend's log says why, in the lines of request {request}."
-        )
+            answer = await self._call("POST", "/predict", request, body)
+        except TaskError as error:
+            return Failure(task.id, error.reason, str(error))
+        match answer:
+            case {"results": [{"model_version": self.model_version} as prediction]}:
+                return prediction
+            case {"results": [{"model_version": other}]}:
+                raise RunEndedError(
+                    f"The backend at {self._url} was {self.model_version} and is {other} now: "
+                    "start again, for predictions of the new version."
+                )
+            case {"results": [[]], "failures": [{"reason": str(reason), "detail": str(detail), **more}]}:
+                done = more.get("frames_done")
+                return Failure(task.id, reason, detail, done if isinstance(done, int) else None)
+            case {"results": [[]]}:
+                why = "This backend is older than this command and does not say why a task failed"
+                return Failure(task.id, "unknown", f"{why}: see the lines of request {request} in its log.")
+            case _:
+                raise RunEndedError(f"{self._url}/predict does not answer as an RTMLib ML Backend does.")
 
     async def _call(self, method: str, path: str, request: str, body: JsonObject | None = None) -> JsonObject:
         assert self._session is not None, "used inside of its async with block"
@@ -179,16 +166,7 @@ class RunningBackend:
             raise RunEndedError(f"{self._url}{path} does not answer as an RTMLib ML Backend does.")
         fields = cast(JsonObject, answer)
         if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            raise TaskFailedError("too_large", str(fields.get("detail", "The task is too large.")))
+            raise TaskError("too_large", str(fields.get("detail", "The task is too large.")))
         if response.status != HTTPStatus.OK:
             raise RunEndedError(f"{self._url}{path} answers {response.status}: {fields.get('detail', '')}")
         return fields
-
-
-def failure_in(status: JsonObject, task: int) -> TaskFailedError | None:
-    """Find in a status why a task failed last."""
-    failures = status.get("last_failures")
-    for failure in reversed(cast("list[JsonObject]", failures) if isinstance(failures, list) else []):
-        if failure.get("task") == task:
-            return TaskFailedError(str(failure.get("reason")), str(failure.get("detail")))
-    return None

@@ -94,7 +94,7 @@ class PeopleInPictures:
 
         Raises:
             PictureError: The picture is damaged.
-            NetworkError: A network failed.
+            InferenceError: A network failed.
         """
 
         async def compute() -> FoundPeople:
@@ -128,7 +128,7 @@ class PeopleInPictures:
 
         Raises:
             PictureError: The picture is damaged.
-            NetworkError: A network failed.
+            InferenceError: A network failed.
         """
         if self._find_part is None:
             return None

@@ -4,24 +4,41 @@ A click or a rectangle inside somebody who is on the page gives the missing part
 new person. A part that the networks missed in the whole picture is looked for where the annotator pointed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from adapters.cache.entries import prompt_box
+from adapters.concurrency.threads import run_in_thread
 from adapters.label_studio.annotations.regions import joining_number
 from adapters.label_studio.interactive.prompts import (
     BoxPrompt,
     Drawn,
     PointPrompt,
+    PromptError,
+    SmartDrawings,
+    drawn_on,
+    drawn_prompts,
     labelled_as,
     meant_person,
     wanted_parts,
 )
-from adapters.label_studio.interactive.shown_people import ShownPerson, parts_of, shown_as, shown_at
-from adapters.label_studio.label_config.parsing import ImageControls
+from adapters.label_studio.interactive.shown_people import (
+    ShownPerson,
+    parts_of,
+    shown_as,
+    shown_at,
+    shown_people,
+    shown_result,
+)
+from adapters.label_studio.label_config.label_meanings import LabelMeanings
+from adapters.label_studio.label_config.parsing import ImageControls, LabelConfig
 from adapters.label_studio.regions.predictions import Joins, PeopleInImage
+from adapters.label_studio.schemas import Task
+from adapters.prediction.frames import frame_addresses
+from adapters.prediction.outcome import TaskError
 from adapters.prediction.people_in_pictures import FetchedPicture, PeopleInPictures
 from wholebody.bone_trees import keypoints_of
 from wholebody.estimation import Floats
@@ -79,6 +96,54 @@ class SmartTools:
     def __init__(self, people: PeopleInPictures, keypoint_threshold: float) -> None:
         self._people = people
         self._keypoint_threshold = keypoint_threshold
+        self._drawings = SmartDrawings()
+
+    async def answer(
+        self,
+        task: Task,
+        project: str | None,
+        config: LabelConfig,
+        context: Mapping[str, Any],
+        model_version: str,
+    ) -> list[PeopleInImage]:
+        """Return the people that the annotator meant, each in a box of our own; nobody if the drawing was deleted.
+
+        Args:
+            task: The task that was drawn on.
+            project: Its project.
+            config: The project's label config.
+            context: `params.context` of the request.
+            model_version: Under which found people are kept.
+
+        Raises:
+            TaskError: The label config has nothing to draw on this picture.
+            TaskDataError: The task has no such picture.
+            PromptError: What was drawn cannot be used.
+            PictureError: The picture cannot be fetched or decoded.
+            InferenceError: A network failed.
+        """
+        place = drawn_on(context)
+        if place is None:
+            return []
+        image = config.image(place.image)
+        if image is None:
+            raise TaskError("label_config", f"Nothing of ours can be drawn on the image tag '{place.image}'.")
+        frame = place.frame if image.shows_frames else None
+        async with self._people.fetched(_address(task, image, frame), task.id) as picture:
+            drawn = drawn_prompts(context, (picture.size.width, picture.size.height))
+            assert drawn is not None, "something was drawn, or we would not be here"
+
+            def on_page() -> Canvas:
+                result = shown_result(task, model_version)
+                shown = shown_people(result, LabelMeanings.of(config), image.name, frame)
+                return Canvas(image, frame, picture, shown, model_version)
+
+            # Thousands of regions take a moment to read: not on the event loop.
+            canvas = await run_in_thread(on_page)
+            if isinstance(drawn.last, PointPrompt):
+                return [await self.on_point(canvas, drawn)]
+            waiting = self._drawings.waiting_boxes(f"{project} {task.id}", drawn)
+            return [await self.on_box(canvas, box) for box in waiting]
 
     async def on_point(self, canvas: Canvas, drawn: Drawn) -> PeopleInImage:
         """Answer a smart keypoint with the person under it, or with what the page lacks of them.
@@ -139,6 +204,15 @@ class SmartTools:
             elif person is not None:
                 person = _without(person, frozenset((part,)))
         return person
+
+
+def _address(task: Task, image: ImageControls, frame: int | None) -> str:
+    if frame is None:
+        return image.value.address(task.data)
+    addresses = frame_addresses(task, image)
+    if frame >= len(addresses):
+        raise PromptError(f"Frame {frame + 1} was drawn on, but the task has {len(addresses)}.")
+    return addresses[frame]
 
 
 def _centre(prompt: PointPrompt | BoxPrompt) -> tuple[tuple[float, float], float | None]:

@@ -56,7 +56,7 @@ async def follow_people(clip: IsolatedClip, detect: Detect, seconds: float) -> F
 
     Raises:
         VideoError: The clip is too long for that, or damaged for longer than people can be followed across.
-        NetworkError: The detector could not be run.
+        InferenceError: The detector could not be run.
     """
     pace = Pace(clip.times, seconds)
     tracker = Tracker()

@@ -54,7 +54,7 @@ class PeopleInClips:
         Raises:
             PictureError: The file cannot be had.
             VideoError: It is no clip, or cannot be looked at in time. Reason `time_budget`: other clips took the time.
-            NetworkError: The detector could not be run.
+            InferenceError: The detector could not be run.
         """
         async with AsyncExitStack() as place:
             latest = ends_at - LEAST_SHARE * share_s

@@ -57,7 +57,10 @@ class PromptDispatcher(_Dispatcher):
         kwargs: As BentoML gives them.
     """
 
+    in_use = False
+
     def __init__(self, *args: Any, batches_at_once: int, **kwargs: Any) -> None:
+        PromptDispatcher.in_use = True
         self._places = _Places(batches_at_once)
         super().__init__(*args, shared_sema=self._places, **kwargs)
         if self.max_batch_size == FEWEST_CALLS:

@@ -21,12 +21,16 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Container
+from functools import partial
 from typing import Any
 
 import _bentoml_impl.server.serving as bentoml_serving
 from bentoml._internal.utils import circus as bentoml_circus
 from circus.exc import ConflictError
 from circus.process import DEAD_OR_ZOMBIE
+
+from runners.bento.worker import worker_environment
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +52,14 @@ _ENTRY, _ENTRY_SOCKET = "service", "_bento_api_server"  # as BentoML names them
 _RUNNER_PREFIX = "service_"
 
 
-def supervise() -> None:
-    """Make the server that BentoML is about to start in this process watch its workers, and listen on one port only."""
-    bentoml_circus.Arbiter = WatchfulArbiter
+def supervise(name_variable: str) -> None:
+    """Make the server that BentoML is about to start in this process watch its workers, and listen on one port only.
+
+    Args:
+        name_variable: Environment variable in which a worker finds its name: `entry`, or the runner's.
+    """
+    supervisor: Any = bentoml_circus
+    supervisor.Arbiter = partial(WatchfulArbiter, name_variable=name_variable)
     serving: Any = bentoml_serving
     serving.IS_WSL = False  # today's has Unix sockets
     os.environ.pop("BENTOML_NO_UDS", None)
@@ -60,21 +69,34 @@ _Arbiter: Any = bentoml_circus.Arbiter  # its types are not what it does: `stop`
 
 
 class WatchfulArbiter(_Arbiter):
-    """BentoML's supervisor, which also sees to workers that hang, and stops its workers in order."""
+    """BentoML's supervisor, which also sees to workers that hang, and stops its workers in order.
+
+    Args:
+        args: As BentoML gives them.
+        name_variable: See `supervise`.
+        kwargs: As BentoML gives them.
+
+    Raises:
+        RuntimeError: BentoML names its workers and sockets differently.
+    """
 
     loop: Any
     sockets: dict[str, socket.socket]
     watchers: list[Any]
     _stopping: bool
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, name_variable: str, **kwargs: Any) -> None:
         # Its mode is 0700. The supervisor's own plugins need the sockets, or there would be none.
-        self._control = tempfile.TemporaryDirectory(prefix="bentoml-ctl-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="rtmlib-server-", ignore_cleanup_errors=True)
         endpoints = {
-            "endpoint": f"ipc://{self._control.name}/commands",
-            "pubsub_endpoint": f"ipc://{self._control.name}/events",
+            "endpoint": f"ipc://{self._folder.name}/commands",
+            "pubsub_endpoint": f"ipc://{self._folder.name}/events",
         }
         super().__init__(*args, **{**kwargs, **endpoints})
+        check_names([watcher.name for watcher in self.watchers], self.sockets)
+        for watcher in self.watchers:
+            watcher.env.update(worker_environment(self._folder.name))
+            watcher.env[name_variable] = _name_of(watcher)
         self._ending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self._missed: dict[int, int] = {}  # by process; who has never answered is still loading its networks
@@ -153,7 +175,34 @@ class WatchfulArbiter(_Arbiter):
                 break
         if self._probing is not None:
             self._probing.cancel()
-        self._control.cleanup()
+        self._folder.cleanup()
+
+
+def check_names(watchers: list[str], sockets: Container[str]) -> None:
+    """Check that workers and sockets have the names that probes and the order of stopping rely on.
+
+    Raises:
+        RuntimeError: They have not. Nothing else would show it before a worker hangs, or before SIGTERM.
+    """
+    runners = [name for name in watchers if name != _ENTRY]
+    of_runners = [name.removeprefix(_RUNNER_PREFIX) for name in runners if name.startswith(_RUNNER_PREFIX)]
+    expected = {_ENTRY_SOCKET, *of_runners}
+    if (
+        _ENTRY not in watchers
+        or len(of_runners) < len(runners)
+        or any(one not in sockets for one in expected)
+    ):
+        raise RuntimeError(
+            f"BentoML names its workers differently ({', '.join(watchers)}): see runners/bento."
+        )
+
+
+def _name_of(watcher: Any) -> str:
+    return (
+        "entry"
+        if watcher.name == _ENTRY
+        else watcher.name.removeprefix(_RUNNER_PREFIX).removesuffix("_runner")
+    )
 
 
 async def _answers(listening: socket.socket) -> bool:

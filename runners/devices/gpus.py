@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from bentoml._internal.resource import NvidiaGpuResource
+import pynvml
 
 
 def gpus_of(device: str) -> tuple[str, ...]:
@@ -18,11 +18,22 @@ def gpus_of(device: str) -> tuple[str, ...]:
 
 
 def _count() -> int:
-    found = len(NvidiaGpuResource.from_system())  # none without a driver: loading a network will say so
+    found = _in_this_machine()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     # CUDA numbers those that the variable names from 0, up to the first that is none.
     named = found if visible is None else len([one for one in visible.partition("-1")[0].split(",") if one])
     return min(found, named)
+
+
+def _in_this_machine() -> int:
+    try:
+        pynvml.nvmlInit()
+    except (pynvml.NVMLError, OSError):  # no driver: loading a network will say so
+        return 0
+    try:
+        return pynvml.nvmlDeviceGetCount()
+    finally:
+        pynvml.nvmlShutdown()
 
 
 class Claim:

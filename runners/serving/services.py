@@ -16,7 +16,7 @@ import aiohttp
 import bentoml
 from bentoml.validators import ContentType
 
-from runners.bento.dispatch import dispatch_at_once
+from runners.bento.install import check_in_use
 from runners.config import RunnerConfig
 from runners.devices.cpu_lanes import lanes_of
 from runners.devices.gpus import gpus_of
@@ -28,7 +28,7 @@ from runners.serving.batching import Answer, Crops, Failed
 from runners.serving.worker import Worker
 from runners.startup.preparation import prepare_networks
 from wholebody.detection import PersonDetector
-from wholebody.estimation import Network, NetworkError, PoseEstimator
+from wholebody.estimation import InferenceError, Network, PoseEstimator
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,6 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
     """
     lanes = lanes_of(config)
-    dispatch_at_once(lanes)
     # On CPUs one worker, with a thread for each lane; else one on each device.
     kind: dict[str, Any] = _SERVICE | {"workers": len(gpus_of(config.device)), "threads": lanes}
     picture_calls = partial(_batchable, max_batch_size=calls_at_once("person", config.device))
@@ -90,6 +89,10 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
         def __init__(self) -> None:
             self._worker = Worker(config, ("person",))
 
+        @bentoml.on_startup
+        def check(self) -> None:
+            check_in_use()
+
         async def __is_alive__(self) -> bool:
             return self._worker.is_alive()
 
@@ -105,6 +108,10 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
 
         def __init__(self) -> None:
             self._worker = Worker(config, ("body", "hand", "face", "face_mesh"))
+
+        @bentoml.on_startup
+        def check(self) -> None:
+            check_in_use()
 
         async def __is_alive__(self) -> bool:
             return self._worker.is_alive()
@@ -161,9 +168,9 @@ def _remote(runner: Any, name: NetworkName) -> Network[Any]:
                     await asyncio.sleep(RESTART_PAUSE_S)
                     answer = await ask(crops)
         except (aiohttp.ClientError, TimeoutError, bentoml.exceptions.BentoMLException) as error:
-            raise NetworkError(f"The runner of the {name} network does not answer: {error!r}") from error
+            raise InferenceError(f"The runner of the {name} network does not answer: {error!r}") from error
         if isinstance(answer, Failed):
-            raise NetworkError(f"The {name} network failed: {answer.reason}")
+            raise InferenceError(f"The {name} network failed: {answer.reason}")
         return answer
 
     return run

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from prometheus_client import Histogram
 
-from runners.bento.server_folder import server_folder
+from runners.bento.worker import server_folder
 from runners.config import RunnerConfig
 from runners.devices.cpu_lanes import CpuLanes, lanes_of
 from runners.devices.free_memory import give_back_memory

@@ -28,8 +28,10 @@ with Client(base_url=address, timeout=60) as client:
     assert setup.sync(client=client, body=announced).model_version == version
     tasks = [{"id": 1, "data": {"image": picture}}, {"id": 2, "data": {}}]
     asked = PredictRequest.from_dict({"tasks": tasks, "project": "1.1", "label_config": label_config})
-    found, failed = predict.sync(client=client, body=asked).results
+    answer = predict.sync(client=client, body=asked)
+    found, failed = answer.results
     assert failed == []
+    assert [(failure.task, failure.reason) for failure in answer.failures] == [(2, "no_picture")]
     assert found.model_version == version
     assert {region.type_ for region in found.result} == {"rectanglelabels", "keypointlabels"}
     assert status.sync(client=client).to_dict()["tasks"]["succeeded"] == 1

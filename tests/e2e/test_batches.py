@@ -92,6 +92,8 @@ def test_a_selection_too_large_for_one_answer_is_finished_by_further_retrieves(
             assert set(numbers) == set(tasks) - stored[-1], "what has a prediction is not asked for again"
             done = {n for n, slot in zip(numbers, asked.answer["results"], strict=True) if slot != []}
             assert done, "each retrieve brings some"
+            why = {failure["task"]: failure["reason"] for failure in asked.answer["failures"]}
+            assert why == dict.fromkeys(set(numbers) - done, "time_budget")
             assert _with_a_prediction(label_studio, project) == stored[-1] | done
             stored.append(stored[-1] | done)
         before = len(backend.wire.requests("/predict"))
@@ -123,6 +125,8 @@ def test_a_picture_that_is_missing_costs_its_own_task_only_and_comes_again(
     before = len(backend.wire.requests("/predict"))
     label_studio.retrieve_predictions(project, [*tasks, missing])
     (again,) = backend.wire.requests("/predict")[before:]
+    (told,) = again.answer["failures"]
+    assert (told["task"], told["reason"]) == (missing, "server_error")
     assert [task["id"] for task in again.body["tasks"]] == [missing]
 
 

@@ -196,6 +196,7 @@ def test_a_view_is_done_and_what_failed_is_reported(
     (failure,) = report["failures"]
     assert failure["task"] == gone
     assert "Upload the picture again" in failure["detail"]
-    assert f"task {gone} failed (server_error)" in said
+    assert said.count(f"task {gone} failed (server_error)") == 1
+    assert f"task={gone}" not in said, "no log line says it a second time"
     found = versions(label_studio, project)
     assert [task for task in found if found[task]] == tasks[4:]

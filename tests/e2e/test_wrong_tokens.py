@@ -28,11 +28,13 @@ def test_a_refused_token_is_explained_and_its_tasks_come_again(
 
     label_studio.open_task(project, task)
 
-    assert refused.wire.requests("/predict")[-1].answer == {"results": [[]]}
+    answer = refused.wire.requests("/predict")[-1].answer
+    assert answer["results"] == [[]]
     assert label_studio.predictions(task) == []
     (failure,) = refused.status()["last_failures"][-1:]
     assert (failure["task"], failure["reason"]) == (task, "unauthorized")
     told = failure["detail"]
+    assert answer["failures"] == [{"task": task, "reason": "unauthorized", "detail": told}]
     assert "personal access token" in told
     if kind != "none":
         assert f"refuses the {kind}" in told

@@ -118,7 +118,7 @@ def test_an_empty_body_has_no_tasks(server: Server) -> None:
 def test_no_tasks_are_no_slots(server: Server) -> None:
     answer = server.ask("POST", "/predict", {"tasks": []})
 
-    assert (answer.status, answer.json) == (200, {"results": []})
+    assert (answer.status, answer.json) == (200, {"results": [], "failures": []})
 
 
 class TestLabelConfigs:
@@ -165,7 +165,7 @@ class TestLabelConfigs:
 def test_of_a_key_that_comes_twice_the_last_counts(server: Server) -> None:
     answer = server.ask("POST", "/predict", b'{"tasks": 7, "tasks": []}')
 
-    assert (answer.status, answer.json) == (200, {"results": []})
+    assert (answer.status, answer.json) == (200, {"results": [], "failures": []})
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1" * 400])
@@ -178,7 +178,9 @@ def test_odd_numbers_in_what_was_drawn_fail_their_task(server: Server, figure: s
 
     answer = server.ask("POST", "/predict", body.encode())
 
-    assert (answer.status, answer.json) == (200, {"results": [[]]})
+    assert (answer.status, answer.json["results"]) == (200, [[]])
+    (failure,) = answer.json["failures"]
+    assert (failure["task"], failure["reason"]) == (None, "prompt")
 
 
 @pytest.mark.promise("json-limits")

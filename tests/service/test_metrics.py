@@ -233,6 +233,6 @@ def test_reasons_are_words_of_ours(measured: Server, figure: str) -> None:
     measured.predict(figure, "", "nonsense", "http://127.0.0.1:1/", "data:image/png;base64,AAAA")
 
     reasons = {sample.labels["reason"] for sample in ours(measured)["rtmlib_tasks"].samples}
-    more = {"", "network", "prompt", "label_config", "time_budget", "internal"}
+    more = {"", "inference", "prompt", "label_config", "time_budget", "internal"}
     assert {"bad_address", "no_picture", "not_a_picture"} <= reasons
     assert reasons <= set(Reason.__args__) | more

@@ -90,6 +90,19 @@ def test_probes_say_yes(server: Server, route: str) -> None:
     assert server.ask("GET", route).status == 200
 
 
+def test_the_answer_says_why_a_task_failed(server: Server, figure: str) -> None:
+    tasks = [
+        {"id": number, "data": {"image": at}} for number, at in ((7, figure), ("a", ""), (7, "nonsense"))
+    ]
+    answer = server.ask("POST", "/predict", {"tasks": tasks}).json
+
+    assert [slot == [] for slot in answer["results"]] == [False, True, True]
+    told = [(failure["task"], failure["reason"]) for failure in answer["failures"]]
+    assert told == [("a", "no_picture"), (7, "bad_address")]
+    shown = server.ask("GET", "/status").json["last_failures"][-2:]
+    assert {one["detail"] for one in shown} == {failure["detail"] for failure in answer["failures"]}
+
+
 def test_status_shows_the_work(server: Server, figure: str) -> None:
     before = server.ask("GET", "/status").json
     server.predict(figure, "")

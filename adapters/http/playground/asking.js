@@ -4,7 +4,6 @@ import { smaller } from "./picture.js";
 import { Trouble } from "./trouble.js";
 
 const LIMIT_MS = 100_000; // what Label Studio waits
-const STATUS_LIMIT_MS = 5_000;
 const TRIES = 4;
 const AROUND_PICTURE = 20_000; // characters of the label config and the rest of the body
 
@@ -19,12 +18,11 @@ const AROUND_PICTURE = 20_000; // characters of the label config and the rest of
 export async function ask(picture, box, signal) {
   let sent = fitting(picture, schema.requestBytes);
   for (let attempt = 1; ; attempt++) {
-    const task = `playground-${token()}`;
-    const response = await post(body(task, sent, box), signal);
+    const response = await post(body(sent, box), signal);
     if (response.ok) {
-      const [slot] = (await response.json()).results;
-      if (Array.isArray(slot) || !slot) throw await failed(task);
-      return { prediction: slot, picture: sent };
+      const { results: [prediction], failures: [failure] } = await response.json();
+      if (failure) throw new Trouble(`This did not work: ${failure.detail}`, { again: true });
+      return { prediction, picture: sent };
     }
     const next = response.status === 413 && attempt < TRIES ? smaller(sent, 0.4) : null;
     if (!next) throw await refused(response);
@@ -40,9 +38,9 @@ function fitting(picture, bytes) {
   return reduced;
 }
 
-function body(task, picture, box) {
+function body(picture, box) {
   return {
-    tasks: [{ id: task, data: { image: picture.address } }],
+    tasks: [{ id: "playground", data: { image: picture.address } }],
     project: "playground",
     label_config: schema.askingLabelConfig,
     params: { context: box ? { result: [drawnRegion(box)] } : {} },
@@ -89,15 +87,6 @@ async function refused(response) {
     default:
       return new Trouble(`The service answered ${response.status}.${said}${trace}`, { again: response.status >= 500 });
   }
-}
-
-/** A slot without prediction says nothing; the status says why. */
-async function failed(task) {
-  const why = await fetch(route("status"), { signal: AbortSignal.timeout(STATUS_LIMIT_MS), cache: "no-store" })
-    .then(response => response.json())
-    .then(({ last_failures: failures }) => failures.findLast(failure => failure.task === task)?.detail)
-    .catch(() => undefined);
-  return new Trouble(`This did not work: ${why ?? "the log of the service says why."}`, { again: true });
 }
 
 function token() {

@@ -40,6 +40,8 @@ Size: TypeAlias = tuple[int, int]
 class PromptError(ValueError):
     """What was drawn cannot be used; the message says why and can be shown to the user."""
 
+    reason = "prompt"
+
 
 @dataclass(frozen=True)
 class BoxPrompt:

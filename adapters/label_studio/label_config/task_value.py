@@ -32,6 +32,8 @@ def keys_read(label_config: str) -> frozenset[str]:
 class TaskDataError(ValueError):
     """A task's data has no picture where the label config says; the message says what is there."""
 
+    reason = "no_picture"
+
 
 @dataclass(frozen=True)
 class TaskValue:

@@ -25,7 +25,7 @@ from wholebody.estimation import (
     FaceDetections,
     FaceMesh,
     HandLandmarks,
-    NetworkError,
+    InferenceError,
     PartsEstimator,
     WholeBodyEstimator,
 )
@@ -240,13 +240,13 @@ class TestInAFetchedPicture:
             await self.found_by(Networks().estimator().part_at, damaged)
 
         async def broken(crops: Picture) -> Any:
-            raise NetworkError("out of memory")
+            raise InferenceError("out of memory")
 
         networks = Networks()
         estimator = PartsEstimator(
             networks.body, (192, 256), broken, 224, networks.face, 128, networks.mesh, 192
         )
-        with pytest.raises(NetworkError, match="out of memory"):
+        with pytest.raises(InferenceError, match="out of memory"):
             await self.found_by(estimator.part_at, whole)
 
 

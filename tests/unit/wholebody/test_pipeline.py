@@ -17,7 +17,7 @@ from wholebody.estimation import (
     FaceDetections,
     FaceMesh,
     HandLandmarks,
-    NetworkError,
+    InferenceError,
     PartsEstimator,
     WholeBodyEstimator,
 )
@@ -349,20 +349,20 @@ class TestPartsEstimator:
 
         async def face(crops: NDArray[np.uint8]) -> Any:
             await hands_asked.wait()
-            raise NetworkError("out of memory")
+            raise InferenceError("out of memory")
 
         estimator = PartsEstimator(networks.body, SIZE, hand, 224, face, 128, networks.mesh, 192)
         async with asyncio.timeout(5):
-            with pytest.raises(NetworkError, match="out of memory"):
+            with pytest.raises(InferenceError, match="out of memory"):
                 await estimator.estimate(PICTURE, BOXES)
             await asyncio.sleep(0)
         assert ended == ["hand"]
 
     async def test_a_network_s_failure_is_the_picture_s(self) -> None:
         async def broken(crops: NDArray[np.uint8]) -> Any:
-            raise NetworkError("out of memory")
+            raise InferenceError("out of memory")
 
         networks = Networks()
         estimator = PartsEstimator(networks.body, SIZE, broken, 224, networks.face, 128, networks.mesh, 192)
-        with pytest.raises(NetworkError, match="out of memory"):
+        with pytest.raises(InferenceError, match="out of memory"):
             await estimator.estimate(PICTURE, BOXES)

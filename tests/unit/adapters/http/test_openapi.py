@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from adapters.label_studio.schemas import PredictRequest, SetupRequest, WebhookRequest
+from adapters.label_studio.schemas import PredictRequest, PredictResponse, SetupRequest, WebhookRequest
 from adapters.settings import Settings
 
 ROOT = Path(__file__).parents[4]
@@ -98,9 +98,19 @@ def test_the_examples_are_bodies_that_the_route_takes(document: Any, path: str) 
     POST[path].model_validate(content["application/json"]["example"])
 
 
+def test_the_example_of_an_answer_says_why_a_task_failed(document: Any) -> None:
+    answer = document["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"][
+        "example"
+    ]
+
+    PredictResponse.model_validate(answer)
+    assert answer["results"].count([]) == len(answer["failures"]) == 1
+
+
 def test_schemas_have_names_of_ours_and_each_is_used(document: Any) -> None:
     assert set(document["components"]["schemas"]) == {
         *("PredictRequest", "PredictParams", "Task", "PredictResponse", "PredictionBody", "RegionBody"),
+        "FailureBody",
         *("SetupRequest", "SetupResponse", "WebhookRequest", "Error"),
     }
 

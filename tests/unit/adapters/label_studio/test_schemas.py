@@ -166,6 +166,7 @@ def test_the_json_schema_has_examples(model: type[BaseModel]) -> None:
 
 def test_an_answer_has_a_slot_per_task_and_an_empty_one_for_a_failed_task() -> None:
     nobody = prediction([], model_version="v1", thresholds=Thresholds(0.3, 0.3))
-    response = PredictResponse.model_validate({"results": [nobody, []]})
+    failure = {"task": 7, "reason": "time_budget", "detail": "Not done.", "frames_done": 3}
+    answer = {"results": [nobody, []], "failures": [failure]}
 
-    assert response.model_dump() == {"results": [nobody, []]}
+    assert PredictResponse.model_validate(answer).model_dump() == answer

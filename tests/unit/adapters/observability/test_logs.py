@@ -12,18 +12,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
 
 from adapters.observability import library_warnings
 from adapters.observability.logs import MAX_TEXT, OUR_PACKAGES, SERVER_PACKAGES, Event, configure_logging
 from adapters.observability.request_id import request_id
 
-BENTOML = logging.getLogger("bentoml._internal.server.http_app")
-
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    names = (*OUR_PACKAGES, *SERVER_PACKAGES, BENTOML.name, None)
+    names = (*OUR_PACKAGES, *SERVER_PACKAGES, None)
     loggers = [logging.getLogger(name) for name in names]
     before = [(log, log.handlers[:], log.filters[:], log.level, log.propagate) for log in loggers]
     shown = warnings.showwarning
@@ -90,37 +87,6 @@ def test_an_exception_of_ours_keeps_its_traceback(capsys: pytest.CaptureFixture[
         logging.getLogger("adapters.prediction.predictor").exception("An unexpected error")
 
     assert lines(capsys)[-1] == "RuntimeError: surprise"
-
-
-class Body(BaseModel):
-    tasks: list[int]
-
-
-def from_http_request(text: str) -> Body:
-    """Named as BentoML's function that reads a body."""
-    return Body.model_validate_json(text)
-
-
-def logged_by_bentoml(capsys: pytest.CaptureFixture[str], function: Any) -> bool:
-    try:
-        function()
-    except Exception:
-        BENTOML.exception("Exception on /predict [POST]")
-    return bool(lines(capsys))
-
-
-def test_a_body_that_cannot_be_read_leaves_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO", "text")
-
-    with pytest.raises(ValidationError):
-        from_http_request("{")
-    assert not logged_by_bentoml(capsys, lambda: from_http_request("{"))
-
-
-def test_an_error_after_the_body_was_read_leaves_one(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("INFO", "text")
-
-    assert logged_by_bentoml(capsys, lambda: Body.model_validate_json("{"))
 
 
 def test_configuring_twice_doubles_no_line(capsys: pytest.CaptureFixture[str]) -> None:

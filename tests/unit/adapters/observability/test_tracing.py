@@ -53,7 +53,7 @@ def test_what_cannot_be_had_is_said_at_the_start(more: dict[str, str], said: str
 
 def test_without_them_nothing_is_recorded_and_no_line_names_a_trace() -> None:
     with tracing.span("task", **{"rtmlib.task": "x" * 10**6}):
-        tracing.failed("network", "why")
+        tracing.failed("inference", "why")
         assert tracing.current_ids() == {}
 
 

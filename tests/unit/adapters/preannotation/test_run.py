@@ -19,11 +19,12 @@ from adapters.label_studio.client.api import (
     ProjectTask,
 )
 from adapters.label_studio.client.credentials import Credentials
-from adapters.preannotation.outcome import Failure, Outcome, RunEndedError, TaskFailedError, write_report
+from adapters.preannotation.outcome import Outcome, RunEndedError, write_report
 from adapters.preannotation.progress import Rate, duration, shown
 from adapters.preannotation.run import MOST_ASKED, Predict, Run, Selection, find_lacking
 from adapters.preannotation.shard import Shard
 from adapters.preannotation.storing import PredictionStore
+from adapters.prediction.outcome import Failure
 from tests.support.label_studio_stub import TOKEN, Fault, LabelStudioStub, serving_label_studio
 
 QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
@@ -98,9 +99,9 @@ class TestWork:
         assert most == 3
 
     async def test_a_task_that_fails_is_named_and_the_others_are_done(self) -> None:
-        async def predict(project: Project, task: ProjectTask) -> dict[str, Any]:
+        async def predict(project: Project, task: ProjectTask) -> dict[str, Any] | Failure:
             if task.id == 5:
-                raise TaskFailedError("not_found", "There is no picture.")
+                return Failure(5, "not_found", "There is no picture.")
             return PREDICTION
 
         async with connected(10) as (stub, api):
@@ -136,31 +137,30 @@ class TestOutOfTime:
     """A task that was not done in the time of one request."""
 
     @staticmethod
-    async def outcome_of(*failures: TaskFailedError) -> tuple[Outcome, int]:
+    async def outcome_of(*failures: Failure) -> tuple[Outcome, int]:
         """Of one task that fails so, one time after the other; and how often it was predicted."""
         left, asked = list(failures), 0
 
-        async def predict(project: Project, task: ProjectTask) -> dict[str, Any]:
+        async def predict(project: Project, task: ProjectTask) -> dict[str, Any] | Failure:
             nonlocal asked
             asked += 1
             if left:
-                raise left.pop(0)
+                return left.pop(0)
             return PREDICTION
 
         async with connected(1) as (_, api):
             return await preannotated(api, predict), asked
 
     @staticmethod
-    def frames(done: int) -> TaskFailedError:
-        sentence = f"not done within 90 s; {done} of its 600 frames are done and kept; ask again for the rest"
-        return TaskFailedError("time_budget", sentence)
+    def frames(done: int) -> Failure:
+        return Failure(1, "time_budget", "not done within 90 s", done)
 
     async def test_is_asked_again_as_long_as_frames_get_done(self) -> None:
         outcome, asked = await self.outcome_of(*(self.frames(100 * n) for n in range(1, 6)))
         assert (outcome.created, outcome.failures, asked) == (1, [], 6)
 
     async def test_is_asked_again_for_a_clip_that_did_not_have_its_turn(self) -> None:
-        outcome, asked = await self.outcome_of(*[TaskFailedError("time_budget", "not done within 90 s")] * 4)
+        outcome, asked = await self.outcome_of(*[Failure(1, "time_budget", "not done within 90 s")] * 4)
         assert (outcome.created, asked) == (1, 5)
 
     async def test_fails_after_so_many_times(self) -> None:
@@ -173,15 +173,15 @@ class TestOutOfTime:
         assert (len(outcome.failures), asked) == (1, 4)
 
     async def test_any_other_failure_is_final(self) -> None:
-        outcome, asked = await self.outcome_of(TaskFailedError("not_found", "There is no picture."))
+        outcome, asked = await self.outcome_of(Failure(1, "not_found", "There is no picture."))
         assert (len(outcome.failures), asked) == (1, 1)
 
     async def test_is_left_for_the_next_run_when_this_one_is_stopped(self) -> None:
         runs: list[Run] = []
 
-        async def predict(project: Project, task: ProjectTask) -> dict[str, Any]:
+        async def predict(project: Project, task: ProjectTask) -> dict[str, Any] | Failure:
             runs[0].stop()
-            raise self.frames(100)
+            return self.frames(100)
 
         async with connected(1) as (_, api):
             outcome = await preannotated(api, predict, begun=runs.append)

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from adapters.label_studio.client.api import Patience, Project, ProjectTask
-from adapters.preannotation import running_backend
-from adapters.preannotation.outcome import OUT_OF_TIME, RunEndedError, TaskFailedError
+from adapters.preannotation.outcome import RunEndedError
 from adapters.preannotation.running_backend import RunningBackend
+from adapters.prediction.outcome import Failure
 
 QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
 VERSION = "rtmlib-embedded-01234567"
@@ -27,7 +27,6 @@ class Backend:
 
     url: str = ""
     predictions: list[web.Response] = field(default_factory=list)
-    failures: list[dict[str, Any]] = field(default_factory=list)
     asked: list[web.Request] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     password: str | None = None
@@ -41,8 +40,6 @@ class Backend:
         match request.path:
             case "/versions":
                 return web.json_response({"versions": [VERSION]})
-            case "/status":
-                return web.json_response({"last_failures": self.failures})
             case _:
                 self.bodies.append(await request.json())
                 return self.predictions.pop(0)
@@ -67,7 +64,7 @@ async def serving(*predictions: Any, **fields: Any) -> AsyncIterator[Backend]:
         await runner.cleanup()
 
 
-async def predicted(backend: Backend, **options: Any) -> dict[str, Any]:
+async def predicted(backend: Backend, **options: Any) -> Any:
     async with RunningBackend(f"{backend.url}/", patience=QUICK, **options) as running:
         assert running.model_version == VERSION
         return await running.predict(PROJECT, TASK)
@@ -93,33 +90,25 @@ async def test_a_password_that_it_asks_for_is_named_by_its_setting() -> None:
             await predicted(backend)
 
 
-async def test_a_failed_task_has_the_reason_that_the_status_shows() -> None:
-    failures = [
-        {"task": 7, "reason": "timeout", "detail": "earlier"},
-        {"task": 7, "reason": "not_found", "detail": "There is no picture."},
-        {"task": 8, "reason": "timeout", "detail": "another"},
-    ]
-    async with serving([], failures=failures) as backend:
-        with pytest.raises(TaskFailedError, match="There is no picture") as caught:
-            await predicted(backend)
-    assert caught.value.reason == "not_found"
+async def test_a_failed_task_has_the_reason_of_the_answer() -> None:
+    failure = {"task": 7, "reason": "not_found", "detail": "There is no picture."}
+    async with serving(web.json_response({"results": [[]], "failures": [failure]})) as backend:
+        assert await predicted(backend) == Failure(7, "not_found", "There is no picture.")
 
 
-async def test_a_failed_task_whose_reason_is_not_told_names_the_lines_of_the_log() -> None:
+async def test_a_task_that_ran_out_of_time_tells_how_far_it_came() -> None:
+    failure = {"task": 7, "reason": "time_budget", "detail": "Not done.", "frames_done": 120}
+    async with serving(web.json_response({"results": [[]], "failures": [failure]})) as backend:
+        assert await predicted(backend) == Failure(7, "time_budget", "Not done.", 120)
+
+
+async def test_an_older_backend_that_gives_no_reason_is_told_of_with_the_lines_of_its_log() -> None:
     async with serving([]) as backend:
-        with pytest.raises(TaskFailedError, match="preannotate-3-7") as caught:
-            await predicted(backend)
-    assert caught.value.reason == "unknown"
-
-
-async def test_a_failure_that_took_long_was_for_want_of_time_whichever_replica_tells(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(running_backend, "_LONG_S", 0.0)
-    async with serving([]) as backend:
-        with pytest.raises(TaskFailedError, match="preannotate-3-7") as caught:
-            await predicted(backend)
-    assert caught.value.reason == OUT_OF_TIME
+        failure = await predicted(backend)
+    assert isinstance(failure, Failure)
+    assert failure.reason == "unknown"
+    assert "is older than this command" in failure.detail
+    assert "the lines of request preannotate-3-7 in its log" in failure.detail
 
 
 @pytest.mark.parametrize("status", [503, 429])
@@ -177,8 +166,7 @@ async def test_a_label_config_that_it_cannot_read_ends_the_run_with_its_words() 
 async def test_a_task_that_is_too_large_fails_alone() -> None:
     refusal = web.json_response({"detail": "The body is larger."}, status=413)
     async with serving(refusal) as backend:
-        with pytest.raises(TaskFailedError, match="The body is larger"):
-            await predicted(backend)
+        assert await predicted(backend) == Failure(7, "too_large", "The body is larger.")
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def numbers_in(node: Any) -> Iterator[float]:
 
 def assert_slot(slot: Any) -> None:
     """A slot as Label Studio needs it, whatever was asked."""
-    PredictResponse.model_validate({"results": [slot]})
+    PredictResponse.model_validate({"results": [slot], "failures": []})
     regions = slot["result"] if isinstance(slot, dict) else slot
     ids = [region["id"] for region in regions]
     assert len(ids) == len(set(ids)), "ids are unique in the task"

@@ -26,8 +26,10 @@ from adapters.observability.status import Status
 from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.fetching.source import PictureLimits, PictureSource
 from adapters.prediction import predictor as predictor_module
-from adapters.prediction.predictor import MAX_FRAMES, TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
-from wholebody.estimation import NetworkError
+from adapters.prediction.frames import MAX_FRAMES
+from adapters.prediction.outcome import Failure, Slot
+from adapters.prediction.predictor import TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
+from wholebody.estimation import InferenceError
 from wholebody.person import Person
 
 Picture = NDArray[np.uint8]
@@ -130,7 +132,13 @@ def request(*pictures: str, label_config: str | None = CONFIG, drawn: Any = None
     return asking(({"image": at} for at in pictures), label_config, drawn)
 
 
+def failed(slots: Iterable[Slot]) -> dict[Any, str]:
+    """The reasons of the tasks that have no prediction."""
+    return {slot.task: slot.reason for slot in slots if isinstance(slot, Failure)}
+
+
 def reasons(status: Status) -> dict[Any, str]:
+    """Those that an operator sees."""
     return {failure["task"]: failure["reason"] for failure in status.as_dict()["last_failures"]}
 
 
@@ -209,15 +217,14 @@ class TestFailures:
         async with predicting() as (predictor, status):
             slots = await predictor.predict(request(picture(), bad, picture()))
 
-        assert slots[1] == []
         assert all(isinstance(slot, dict) and slot["result"] for slot in (slots[0], slots[2]))
-        assert reasons(status) == {2: reason}
+        assert failed(slots) == reasons(status) == {2: reason}
         tasks = status.as_dict()["tasks"]
         assert {"waiting": 0, "in_hand": 0, "succeeded": 2, "failed": 1}.items() <= tasks.items()
 
     @pytest.mark.parametrize(
         ("error", "reason"),
-        [(NetworkError("The body network failed."), "network"), (KeyError("x"), "internal")],
+        [(InferenceError("The body network failed."), "inference"), (KeyError("x"), "internal")],
     )
     async def test_a_failing_network_and_a_surprise_cost_one_slot_too(
         self, error: Exception, reason: str
@@ -231,8 +238,7 @@ class TestFailures:
             slots = await predictor.predict(request(picture(40), picture(50)))
 
         assert isinstance(slots[0], dict)
-        assert slots[1] == []
-        assert reasons(status) == {2: reason}
+        assert failed(slots) == reasons(status) == {2: reason}
 
     async def test_the_log_names_task_project_and_reason(self, caplog: pytest.LogCaptureFixture) -> None:
         async with predicting() as (predictor, _):
@@ -248,10 +254,10 @@ class TestFailures:
         async with predicting() as (predictor, status):
             slots = await predictor.predict(request(picture(), picture(), label_config="<View/>"))
 
-        assert slots == [[], []]
+        assert failed(slots) == reasons(status) == {1: "label_config", 2: "label_config"}
         (first, _) = status.as_dict()["last_failures"]
-        assert first["reason"] == "label_config"
         assert '<Image name="image" value="$image"/>' in first["detail"]
+        assert [slot.detail for slot in slots if isinstance(slot, Failure)] == [first["detail"]] * 2
 
     async def test_a_tag_that_a_task_does_not_fill_is_no_failure(
         self, caplog: pytest.LogCaptureFixture
@@ -271,8 +277,7 @@ class TestFailures:
         assert [region["to_name"] for region in one["result"]] == ["side"]
         assert "tag not filled task=1" in caplog.text
         assert "no picture under '$front'" in caplog.text
-        assert nothing == []
-        assert reasons(status) == {2: "no_picture"}, "a task need not fill every tag"
+        assert failed([nothing]) == reasons(status) == {2: "no_picture"}, "a task need not fill every tag"
 
 
 class TestTime:
@@ -292,8 +297,7 @@ class TestTime:
             slots = await predictor.predict(request(picture(40), picture(50)), time_budget_s=0.5)
 
         assert isinstance(slots[0], dict)
-        assert slots[1] == []
-        assert reasons(status) == {2: "time_budget"}
+        assert failed(slots) == reasons(status) == {2: "time_budget"}
         assert cancelled == [50], "nobody works on for it"
 
     async def test_a_caller_who_goes_away_takes_their_work_along(self) -> None:
@@ -500,8 +504,7 @@ class TestPrompts:
         async with predicting() as (predictor, status):
             slots = await predictor.predict(request(picture(), drawn=prompt))
 
-        assert slots == [[]]
-        assert reasons(status) == {1: reason}
+        assert failed(slots) == reasons(status) == {1: reason}
 
 
 FRAMES_CONFIG = label_config_template([Selection.BODY], frames=True)
@@ -581,7 +584,7 @@ class TestFrames:
         async def find(given: Picture, _: NDArray[np.float32] | None) -> list[Person]:
             seen.append(given.shape[1])
             if given.shape[1] == 50 and seen.count(50) == 1:
-                raise NetworkError("The body network failed.")
+                raise InferenceError("The body network failed.")
             return [person()]
 
         async with keeping() as cache, predicting(find, cache) as (predictor, status):
@@ -589,23 +592,22 @@ class TestFrames:
             (first,) = await predictor.predict(asked)
             (second,) = await predictor.predict(asked)
 
-        assert first == []
-        assert reasons(status) == {1: "network"}
+        assert failed([first]) == reasons(status) == {1: "inference"}
         assert isinstance(second, dict)
         assert {region.get("item_index") for region in second["result"]} == {0, 1, 2}
         assert sorted(seen) == [40, 50, 50, 60], "the others came from the cache"
 
     async def test_a_clip_without_any_usable_frame_fails(self) -> None:
         async with predicting() as (predictor, status):
-            assert await predictor.predict(clip(BROKEN, "")) == [[]]
+            slots = await predictor.predict(clip(BROKEN, ""))
 
-        assert reasons(status) == {1: "broken_picture"}
+        assert failed(slots) == reasons(status) == {1: "broken_picture"}
 
     async def test_a_refused_address_is_the_operators_to_mend_so_the_task_is_asked_again(self) -> None:
         async with predicting() as (predictor, status):
-            assert await predictor.predict(clip(picture(), UNREACHABLE)) == [[]]
+            slots = await predictor.predict(clip(picture(), UNREACHABLE))
 
-        assert reasons(status) == {1: "refused"}
+        assert failed(slots) == reasons(status) == {1: "refused"}
 
     async def test_what_is_done_in_time_is_kept_until_all_frames_are_done(self) -> None:
         async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
@@ -615,22 +617,24 @@ class TestFrames:
         asked = clip(*(picture(40 + n) for n in range(30)))
         async with keeping() as cache, predicting(find, cache) as (predictor, status):
             answers: list[Any] = []
-            while not answers or answers[-1] == []:
+            while not answers or isinstance(answers[-1], Failure):
                 answers += await predictor.predict(asked, time_budget_s=0.25)
                 assert len(answers) < 10, "it gets on each time"
 
         assert 2 <= len(answers) <= 4
         assert len({region["item_index"] for region in answers[-1]["result"]}) == 30
+        done = [answer.frames_done for answer in answers[:-1]]
+        assert 0 < done[0] < 30
+        assert done == sorted(set(done)), "it gets on each time"
         detail = status.as_dict()["last_failures"][0]["detail"]
-        assert "of its 30 frames are done and kept; ask again for the rest" in detail
+        assert f"{done[0]} of its 30 frames are done and kept; ask again for the rest" in detail
 
     async def test_too_many_frames_are_refused_with_what_to_do(self) -> None:
         async with predicting() as (predictor, status):
             slots = await predictor.predict(clip(*["data:x"] * (MAX_FRAMES + 1)))
 
-        assert slots == [[]]
         (failure,) = status.as_dict()["last_failures"]
-        assert failure["reason"] == "too_many_frames"
+        assert failed(slots) == {1: failure["reason"]} == {1: "too_many_frames"}
         assert "at most 1,000 are predicted: split the clip" in failure["detail"]
 
     async def test_what_is_drawn_on_a_frame_is_answered_on_this_frame(self) -> None:
@@ -676,7 +680,7 @@ async def test_thousands_of_tasks_leave_the_event_loop_its_breath() -> None:
         slots = await predictor.predict(request(*["ftp://nowhere"] * MAX_TASKS))
     watching.cancel()
 
-    assert slots == [[]] * MAX_TASKS
+    assert len(failed(slots)) == MAX_TASKS
     assert max(steps) < 0.3 * sum(steps)
 
 

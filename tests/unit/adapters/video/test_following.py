@@ -14,7 +14,7 @@ from adapters.video.isolated_clip import isolated_clip
 from adapters.video.pace import CLOSEST_S, FURTHEST_S, Pace
 from tests.support.clips import RATE, counting, encoded
 from wholebody.detection import Detections
-from wholebody.estimation import NetworkError
+from wholebody.estimation import InferenceError
 
 
 class Detector:
@@ -85,10 +85,10 @@ async def test_a_network_that_fails_ends_it_and_leaves_nothing_running() -> None
 
     async def fails(picture: NDArray[np.uint8]) -> Detections:
         await detector(picture)
-        raise NetworkError("no network")
+        raise InferenceError("no network")
 
     before = len(asyncio.all_tasks())
-    with pytest.raises(NetworkError):
+    with pytest.raises(InferenceError):
         await follow(clip(2), fails, 60)
 
     assert len(asyncio.all_tasks()) == before

@@ -19,6 +19,7 @@ from adapters.label_studio.schemas import PredictRequest
 from adapters.observability.status import Status
 from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.fetching.source import PictureSource
+from adapters.prediction.outcome import Failure
 from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import Settings
 from adapters.video.errors import VideoError
@@ -195,7 +196,8 @@ async def test_of_the_clips_of_one_request_those_beyond_the_first_are_left_for_t
         asyncio.get_running_loop().call_later(1.5, detector.free.set)
         slots = await predictor.predict(request, time_budget_s=2.5)
 
-    assert [bool(slot) for slot in slots] == [True] * CLIPS_IN_HAND + [False]
-    (failure,) = status.as_dict()["last_failures"]
-    assert failure["reason"] == "time_budget"
-    assert "other clips took the time" in failure["detail"]
+    *done, failure = slots
+    assert all(isinstance(slot, dict) for slot in done)
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.frames_done) == ("time_budget", None)
+    assert "other clips took the time" in failure.detail

@@ -8,10 +8,10 @@ from typing import Any
 import _bentoml_impl.server.app as bentoml_app
 import pytest
 
-from runners.bento.dispatch import PromptDispatcher
+from runners.bento.dispatch import PromptDispatcher, dispatch_at_once
 from runners.config import RunnerConfig
+from runners.devices.cpu_lanes import lanes_of
 from runners.serving.batch_sizes import FEWEST_CALLS
-from runners.serving.services import runner_services
 
 BATCH_S = 0.05
 
@@ -48,7 +48,7 @@ def bentomls_own_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def dispatcher_of(threads: int, most_calls: int = 32) -> Any:
     """The dispatcher that BentoML makes for a network on a machine with so many CPUs."""
-    runner_services(RunnerConfig("embedded", "cpu", threads, None))
+    dispatch_at_once(lanes_of(RunnerConfig("embedded", "cpu", threads, None)))
     made: Any = bentoml_app.CorkDispatcher
     return made(600_000, most_calls, fallback=refuse, get_batch_size=lambda _: 1)
 

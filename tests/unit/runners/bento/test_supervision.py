@@ -63,3 +63,21 @@ async def test_processes_that_are_gone_are_forgotten(arbiter: Any, worker: subpr
     ended.get_active_pids = list
     arbiter._forget_ended([ended, others])
     assert arbiter._missed == {2: 0}
+
+
+class TestNames:
+    def test_those_of_bentoml_are_accepted(self) -> None:
+        supervision.check_names(["service_pose", "service"], {"pose", "_bento_api_server"})
+
+    @pytest.mark.parametrize(
+        ("watchers", "sockets"),
+        [
+            (["service_pose", "entry"], {"pose", "_bento_api_server"}),
+            (["pose", "service"], {"pose", "_bento_api_server"}),
+            (["service_pose", "service"], {"runner_pose", "_bento_api_server"}),
+            (["service_pose", "service"], {"pose", "api_server"}),
+        ],
+    )
+    def test_others_end_the_start(self, watchers: list[str], sockets: set[str]) -> None:
+        with pytest.raises(RuntimeError, match="names its workers differently"):
+            supervision.check_names(watchers, sockets)

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pynvml
 import pytest
-from bentoml._internal.resource import NvidiaGpuResource
 
 from runners.devices.gpus import Claim, gpus_of
 
@@ -20,7 +20,9 @@ time.sleep(60)
 
 @pytest.fixture
 def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(NvidiaGpuResource, "from_system", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 4)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -51,9 +53,11 @@ class TestWhichThereAre:
         assert gpus_of("cuda") == expected
 
 
-def test_without_a_driver_there_is_the_one_that_will_not_load() -> None:
-    if NvidiaGpuResource.from_system():
-        pytest.skip("this machine has GPUs")
+def test_without_a_driver_there_is_the_one_that_will_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fails)
     assert gpus_of("cuda") == ("cuda",)
 
 

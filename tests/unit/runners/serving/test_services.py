@@ -14,7 +14,7 @@ from runners.serving import services
 from runners.serving.batching import Failed
 from runners.startup.choice import files_of
 from wholebody.detection import Detections
-from wholebody.estimation import NetworkError
+from wholebody.estimation import InferenceError
 
 PICTURE = np.zeros((40, 60, 3), np.uint8)
 NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
@@ -66,14 +66,14 @@ async def test_a_runner_that_is_gone_is_asked_once_more() -> None:
 )
 async def test_a_runner_that_stays_away_fails_the_task_and_nothing_else(second: Exception) -> None:
     runner = Runner(aiohttp.ServerDisconnectedError(), second)
-    with pytest.raises(NetworkError, match="runner of the person network does not answer"):
+    with pytest.raises(InferenceError, match="runner of the person network does not answer"):
         await detect(runner)
     assert runner.asked == 2
 
 
 async def test_a_runner_that_refuses_is_not_asked_again() -> None:
     runner = Runner(ServiceUnavailable("overloaded"))
-    with pytest.raises(NetworkError, match="does not answer"):
+    with pytest.raises(InferenceError, match="does not answer"):
         await detect(runner)
     assert runner.asked == 1
 
@@ -88,10 +88,10 @@ async def test_a_runner_that_never_answers_is_given_up_at_the_limit(monkeypatch:
     runner.to_async.person = silent
     monkeypatch.setattr(services, "CALL_LIMIT_S", 0.05)
     async with asyncio.timeout(5):
-        with pytest.raises(NetworkError, match="does not answer"):
+        with pytest.raises(InferenceError, match="does not answer"):
             await detect(runner)
 
 
 async def test_what_the_network_choked_on_is_told() -> None:
-    with pytest.raises(NetworkError, match="person network failed: ValueError: too small"):
+    with pytest.raises(InferenceError, match="person network failed: ValueError: too small"):
         await detect(Runner(Failed("ValueError: too small")))

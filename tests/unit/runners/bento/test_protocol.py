@@ -5,20 +5,22 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 import uvicorn
-from bentoml._internal.context import server_context
+from bentoml import server_context
 from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from adapters.http import protocol as server_protocol
-from adapters.http.protocol import ServerProtocol, use_server_protocol
+from adapters.http.malformed import malformed_response
 from adapters.observability.request_id import request_id
+from runners.bento import protocol
+from runners.bento.protocol import StrictProtocol, use_strict_protocol
 
 HEAD_LIMIT_S = 0.3
 
@@ -33,8 +35,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(server_protocol, "HEAD_LIMIT_S", HEAD_LIMIT_S)
-    config = uvicorn.Config(app, port=0, http=ServerProtocol, lifespan="off", log_config=None)
+    monkeypatch.setattr(protocol, "HEAD_LIMIT_S", HEAD_LIMIT_S)
+    http: Any = partial(StrictProtocol, refuse=malformed_response)
+    config = uvicorn.Config(app, port=0, http=http, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - Uvicorn tells it in no other way
@@ -164,7 +167,7 @@ async def test_what_was_no_request_is_logged_under_the_id_that_the_caller_was_to
     ids: list[str] = []
     caplog.handler.addFilter(lambda _: ids.append(request_id.get()) or True)
     before = counted(HTTPStatus.BAD_REQUEST)
-    with caplog.at_level(logging.INFO, logger="adapters.http.protocol"):
+    with caplog.at_level(logging.INFO, logger="adapters.http.malformed"):
         answer, _ = await until_closed(port, b"nonsense\r\n\r\n")
 
     said = assert_error(answer, HTTPStatus.BAD_REQUEST)
@@ -233,18 +236,16 @@ async def test_a_websocket_is_not_opened(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "protocol"),
-    [("entry_service", ServerProtocol), (None, ServerProtocol), ("service", HttpToolsProtocol)],
+    ("kind", "served_by"),
+    [("entry_service", StrictProtocol), (None, StrictProtocol), ("service", HttpToolsProtocol)],
 )
 async def test_callers_are_served_by_it_and_the_service_by_its_runners_with_the_fastest_one(
-    kind: Any, protocol: type, monkeypatch: pytest.MonkeyPatch
+    kind: Any, served_by: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from uvicorn.protocols.http import auto
-
-    monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
+    monkeypatch.setattr(uvicorn, "Config", uvicorn.Config)
     monkeypatch.setattr(server_context, "service_type", kind)
-    use_server_protocol()
+    use_strict_protocol(malformed_response)
     config = uvicorn.Config(app, log_config=None)
     config.load()
     made: Any = config.http_protocol_class
-    assert type(made(config, ServerState(), {})) is protocol
+    assert type(made(config, ServerState(), {})) is served_by

@@ -9,16 +9,16 @@ import pytest
 
 WORKER = """
 import time
-from runners.bento.orphans import end_with_supervisor
+from runners.bento.worker import end_with_supervisor
 end_with_supervisor()
 print("works", flush=True)
 time.sleep(60)
 """
 SUPERVISOR = f"""
-import subprocess, sys
-from runners.bento.orphans import announce_supervisor
-announce_supervisor()
-worker = subprocess.Popen([sys.executable, "-c", {WORKER!r}], stdout=subprocess.PIPE)
+import os, subprocess, sys
+from runners.bento.worker import worker_environment
+environment = {{**os.environ, **worker_environment("/tmp")}}
+worker = subprocess.Popen([sys.executable, "-c", {WORKER!r}], env=environment, stdout=subprocess.PIPE)
 worker.stdout.readline()
 print(worker.pid, flush=True)
 sys.stdin.read()

@@ -1,0 +1,44 @@
+"""What a task comes to: a prediction, or a failure with its reason."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.label_studio.regions.region import Prediction
+from adapters.observability.status import DETAIL_KEPT
+
+OUT_OF_TIME = "time_budget"
+"""Reason of a task that was not done in the time of one request. Finished frames are kept: a retry goes on."""
+
+
+class TaskError(Exception):
+    """A task cannot be predicted. `reason` is one of a few words, the message a sentence that says what to do."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task has no prediction.
+
+    Attributes:
+        task: The task's id; None if it has none.
+        reason: One of a fixed set of words, listed in docs/operation.md.
+        detail: A sentence that says what to do.
+        frames_done: Finished frames of a task that ran out of time; None for all other failures.
+    """
+
+    task: int | str | None
+    reason: str
+    detail: str
+    frames_done: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON values: the entry in the answer to `/predict`, and in reports."""
+        entry = {"task": self.task, "reason": self.reason, "detail": self.detail[:DETAIL_KEPT]}
+        return entry if self.frames_done is None else {**entry, "frames_done": self.frames_done}
+
+
+Slot = Prediction | Failure
+"""What a task gets. Label Studio is answered `[]` for a failure."""
