@@ -80,14 +80,6 @@ bench-memory: setup ## Measure the service's memory over 2,000 pictures (PHOTOS=
 	@$(UV) run --frozen --no-sync python -m benchmarks.memory --photos "$(PHOTOS)" \
 	  $(if $(STAND_INS),--stand-ins "$(STAND_INS)")
 
-BUNDLE_DEVICE ?= cuda
-
-.PHONY: bench-gpu
-bench-gpu: setup ## Pack the comparison for a machine that can fetch nothing (BUNDLE_DEVICE=cuda|cpu, BUNDLE_PYTHON=3.12, WHEELS=no)
-	@$(UV) run --frozen --no-sync python -m benchmarks.bundle --photos "$(PHOTOS)" --device $(BUNDLE_DEVICE) \
-	  --out build/bench-$(BUNDLE_DEVICE) $(if $(STAND_INS),--stand-ins "$(STAND_INS)") \
-	  $(if $(BUNDLE_PYTHON),--python $(BUNDLE_PYTHON)) $(if $(filter no,$(WHEELS)),--without-wheels)
-
 CLIP ?= $(firstword $(wildcard $(PHOTOS)/*.mp4))
 
 .PHONY: precision

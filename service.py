@@ -44,10 +44,9 @@ from adapters.settings import SettingsError, load_settings
 from adapters.wiring import label_studio_credentials, open_predictor, runner_config
 from runners.bento.install import check_in_use, install
 from runners.devices.cpu_lanes import lanes_of
-from runners.pipeline import model_version
+from runners.plan import resolve
 from runners.serving.services import assemble_runners, runner_services
 from runners.startup.apart import run_apart
-from runners.startup.choice import engines_in_use, networks_of
 
 try:
     settings = load_settings()
@@ -113,15 +112,14 @@ class Backend:
     async def open(self) -> None:
         """Open the connections that requests need."""
         check_in_use()
-        used = engines_in_use(config)
+        plan = resolve(config)
         networks = [
-            NetworkInUse(name, file.name, used[name].engine, used[name].precision)
-            for name, file in networks_of(config).items()
+            NetworkInUse(one.name, one.file.name, one.engine, one.precision) for one in plan.networks.values()
         ]
-        status.serving(model_version(config), networks)
+        status.serving(plan.version, networks)
         metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
-        detector, estimator = assemble_runners(networks_of(config), self.detector, self.pose)
+        detector, estimator = assemble_runners(plan.files, self.detector, self.pose)
         cache = open_prediction_cache(settings.prediction_cache_bytes, settings.redis_address)
         predictor = open_predictor(
             settings,

@@ -16,6 +16,7 @@ from adapters.pictures.fetching.guard import AddressPolicy
 from adapters.pictures.fetching.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
 from adapters.video.limits import CLIPS_IN_HAND
+from runners.config import EngineSetting, Mode, PrecisionSetting
 
 MEBIBYTE = 2**20
 
@@ -36,7 +37,7 @@ class Settings(BaseSettings):
         "`*.example.org`. Needed only without a password, for names with dots: IP addresses, `localhost`, names of "
         "one word and the machine's own are always allowed. Label Studio and other programs may use any name.",
     )
-    mode: Literal["embedded", "lightweight", "balanced", "performance"] = Field(
+    mode: Mode = Field(
         "embedded",
         description="Networks: `embedded` (weights from the Python package index only), `lightweight`, `balanced` or "
         "`performance` (RTMW, as in rtmlib).",
@@ -56,12 +57,11 @@ class Settings(BaseSettings):
         description="Device: `cpu`, `cuda` (all NVIDIA GPUs, with a worker of each network on each), `cuda:N` (one of "
         "them), `gpu`, `gpu:N` (OpenVINO's graphics processors) or `mps` (Apple).",
     )
-    backend_type: Literal["auto", "onnxruntime", "tensorrt", "openvino", "opencv"] = Field(
+    backend_type: EngineSetting = Field(
         "auto",
-        description="Inference engine. `auto` tries the installed engines once on each machine, and chooses the "
-        "fastest correct one for each network.",
+        description="Inference engine. `auto`: OpenVINO for networks in bf16 on the CPU, ONNX Runtime for the others.",
     )
-    precision: Literal["auto", "exact", "fast"] = Field(
+    precision: PrecisionSetting = Field(
         "auto",
         description="Precision: `exact` (32-bit floats), `auto` (for each network the fastest precision measured "
         "to keep its keypoints) or `fast` (the fastest available, less accurate).",

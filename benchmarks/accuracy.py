@@ -25,6 +25,7 @@ from adapters.pictures.overlay import draw_people
 from runners.config import RunnerConfig
 from runners.devices.cpus import usable_cpus
 from runners.pipeline import assemble_in_process
+from runners.plan import fetch
 from wholebody.faces import face_keypoints
 from wholebody.geometry import Picture
 from wholebody.person import Person
@@ -115,7 +116,7 @@ def cut_out(name: str, picture: Picture, person: Person) -> CutOut:
 
 async def find_and_draw(photos: Path, video: Path | None, out: Path) -> tuple[dict[str, Any], list[CutOut]]:
     """Find the people of all pictures, draw them, count their parts, and cut them out for Holistic."""
-    detector, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", usable_cpus(), None))
+    detector, estimator = assemble_in_process(fetch(RunnerConfig("embedded", "cpu", usable_cpus(), None)))
     counts: dict[str, Any] = {}
     cut_outs: list[CutOut] = []
     for name, picture in pictures(photos, video):

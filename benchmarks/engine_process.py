@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from adapters.settings import load_settings
 from adapters.wiring import runner_config
+from runners.config import NetworkName
 from runners.devices.cpu_lanes import lanes_of
-from runners.pipeline import LoadedNetwork, fetch_files, load
+from runners.pipeline import LoadedNetwork, load
+from runners.plan import fetch
 from runners.serving.batch_sizes import MAX_CROPS, largest_batch
 from runners.serving.batching import Failed, run_calls
-from runners.startup.choice import NetworkName
 from runners.startup.preparation import prepare_networks
 
 Crops = NDArray[np.uint8]
@@ -46,11 +47,11 @@ def _start(environment: dict[str, str], crops: dict[NetworkName, Crops]) -> None
     global _lanes  # noqa: PLW0603 - one for this process
     os.environ.update(environment)
     config = runner_config(load_settings())
-    fetch_files(config)
-    prepare_networks(config)  # as the service does, or nothing would have been decided yet
+    plan = fetch(config)
+    prepare_networks(plan)  # as the service does
     _lanes = lanes_of(config)
     for name, own in crops.items():
-        network = load(name, config, lanes=_lanes)
+        network = load(plan.networks[name], config, lanes=_lanes)
         size = largest_batch(name, config.device)
         starts = range(0, len(own), size)
         _batches.extend(

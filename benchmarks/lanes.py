@@ -22,8 +22,9 @@ from benchmarks.gpu_use import GpuUse, gpu_use
 from benchmarks.loads import ask_for_people, during
 from benchmarks.network_work import NetworkWork, read_network_work
 from benchmarks.rtmlib_solution import rtmlib_solution
-from runners.pipeline import assemble, fetch_files, load
-from runners.startup.choice import NetworkName, networks_of
+from runners.config import NetworkName
+from runners.pipeline import assemble, load
+from runners.plan import fetch
 from wholebody.pipeline import find_people
 
 REFERENCE = {"BACKEND_TYPE": "onnxruntime", "PRECISION": "exact"}
@@ -70,10 +71,10 @@ async def recorded_crops(environment: Mapping[str, str], files: Sequence[Path]) 
     seen: dict[NetworkName, list[Crops]] = {}
     with settings_of({**environment, **REFERENCE, "DEVICE": "cpu"}):
         config = runner_config(load_settings())
-    fetch_files(config)
+    plan = fetch(config)
 
     def recording(name: NetworkName) -> Any:
-        network = load(name, config)
+        network = load(plan.networks[name], config)
 
         async def run(crops: Crops) -> Any:
             seen.setdefault(name, []).append(crops)
@@ -81,7 +82,7 @@ async def recorded_crops(environment: Mapping[str, str], files: Sequence[Path]) 
 
         return run
 
-    detector, estimator = assemble(networks_of(config), recording)
+    detector, estimator = assemble(plan.files, recording)
     for file in files:
         await find_people(decode(file.read_bytes()), detector, estimator)
     return {name: np.concatenate(crops) for name, crops in seen.items()}

@@ -124,7 +124,6 @@ def backend(settings: Mapping[str, str] | None = None) -> Generator[Running]:
     """Start the service as users start it."""
     port = free_port()
     ours = {"BACKEND_PORT": str(port), "ALLOWED_IMAGE_HOSTS": "127.0.0.1", "LOG_LEVEL": "WARNING"}
-    # Not the installed command: where a bundle runs, the project is copied and not installed.
     command = [sys.executable, "-m", "adapters.cli", "serve"]
     with running(command, port, ours | dict(settings or {})) as server:
         yield server

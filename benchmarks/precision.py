@@ -11,7 +11,7 @@ needs, on the crops that the pictures as they are lead to, in turns, the fastest
 
 Written into the folder are `precision.md`, `precision.json`, and the worst person under `auto` and `fast` as the
 reference has them (left) and as they come out (right). What a network is found to bear belongs into
-`runners/startup/tolerance.py`; `mixture_search.py` looks for mixtures.
+`runners/choice.py`.
 """
 
 import argparse
@@ -41,20 +41,18 @@ from benchmarks.precision_table import (
     markdown,
     markdown_row,
 )
-from runners.config import RunnerConfig
+from runners.config import NetworkName, RunnerConfig
 from runners.devices.cpus import usable_cpus
-from runners.engines import is_installed, precisions
-from runners.pipeline import LoadedNetwork, assemble, fetch_files, load_as
-from runners.startup.choice import NetworkEngine, NetworkName, files_of, model_store
-from runners.startup.tolerance import mixture
-from runners.startup.trial import decide
+from runners.engines import engines_for, is_installed, precisions
+from runners.models.manifest import EMBEDDED
+from runners.pipeline import LoadedNetwork, assemble, load
+from runners.plan import NetworkPlan, PlannedNetwork, fetch, resolve
 from wholebody.estimation import Network
 from wholebody.geometry import Picture
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
 ROUNDS = 5
-NETWORKS = files_of("embedded")
 
 
 def _keypoints(*parts: Part) -> NDArray[np.bool_]:
@@ -80,13 +78,13 @@ class Pipeline:
 
     def __init__(self, config: RunnerConfig) -> None:
         self._config = config
-        self._loaded: dict[NetworkEngine, LoadedNetwork] = {}
-        self._known: dict[tuple[NetworkEngine, bytes], Sequence[Any]] = {}
+        self._loaded: dict[PlannedNetwork, LoadedNetwork] = {}
+        self._known: dict[tuple[PlannedNetwork, bytes], Sequence[Any]] = {}
 
-    def network(self, way: NetworkEngine) -> LoadedNetwork:
+    def network(self, way: PlannedNetwork) -> LoadedNetwork:
         """Return a network in an engine and precision."""
         if way not in self._loaded:
-            self._loaded[way] = load_as(way.network, self._config, way)
+            self._loaded[way] = load(way, self._config)
         return self._loaded[way]
 
     def people(
@@ -105,7 +103,7 @@ class Pipeline:
 
             return run
 
-        parts = assemble(NETWORKS, asked)
+        parts = assemble(EMBEDDED, asked)
         return [asyncio.run(find_people(picture, *parts)) for picture in looked_at]
 
 
@@ -124,30 +122,35 @@ def shown(photos: Path, video: Path | None) -> dict[str, list[Picture]]:
     }
 
 
-def ways_of(name: NetworkName, config: RunnerConfig) -> list[NetworkEngine]:
+def ways_of(network: PlannedNetwork, device: str) -> list[PlannedNetwork]:
     """Return all ways in which a network can run on this machine, the reference first."""
-    digest = model_store(config).digest(NETWORKS[name])
-    found = [
-        NetworkEngine(name, engine, precision)
-        for engine in ("onnxruntime", "openvino", "opencv")
+    return [
+        replace(network, engine=engine, precision=precision)
+        for engine in engines_for(device)
         if is_installed(engine)
-        for precision in precisions(engine, config.device)
+        for precision in precisions(engine, device)
+        if precision != "mixed" or network.name == "person"
     ]
-    return [way for way in found if way.precision != "mixed" or mixture(name, digest)]
 
 
-def lanes(config: RunnerConfig) -> list[Lane]:
+def lanes(plan: NetworkPlan) -> list[Lane]:
     """Return the rows of the table, the reference first."""
-    ways = {name: ways_of(name, config) for name in NETWORKS}
+    ways = {name: ways_of(one, plan.config.device) for name, one in plan.networks.items()}
     reference = {name: of_one[0] for name, of_one in ways.items()}
     rows = [
-        Lane("all", labelled(way), {name: replace(way, network=name) for name in NETWORKS})
-        for way in ways["hand"]  # has no mixture
+        Lane(
+            "all",
+            labelled(way),
+            {
+                name: replace(one, engine=way.engine, precision=way.precision)
+                for name, one in plan.networks.items()
+            },
+        )
+        for way in ways["hand"]  # is never mixed
     ]
     for setting in SETTINGS:
-        chosen = decide(replace(config, engine="auto", precision=setting))
-        ways_chosen = {name: NetworkEngine(name, one.engine, one.precision) for name, one in chosen.items()}
-        rows.append(Lane("all", setting, ways_chosen))
+        chosen = resolve(replace(plan.config, engine="auto", precision=setting))
+        rows.append(Lane("all", setting, chosen.networks))
     for name, of_one in ways.items():
         rows += [
             Lane(TITLES[name], labelled(way), {**reference, name: way}, name)
@@ -158,8 +161,8 @@ def lanes(config: RunnerConfig) -> list[Lane]:
 
 
 def milliseconds(
-    networks: Sequence[tuple[NetworkEngine, LoadedNetwork]], batches: Sequence[Crops]
-) -> dict[NetworkEngine, float]:
+    networks: Sequence[tuple[PlannedNetwork, LoadedNetwork]], batches: Sequence[Crops]
+) -> dict[PlannedNetwork, float]:
     """Return the time of the fastest run of each network over all batches; they take turns."""
     seconds = {way: float("inf") for way, _ in networks}
     for _ in range(ROUNDS):
@@ -172,11 +175,11 @@ def milliseconds(
 
 
 def measure(
-    config: RunnerConfig, looked_at: Mapping[str, list[Picture]], out: Path
+    plan: NetworkPlan, looked_at: Mapping[str, list[Picture]], out: Path
 ) -> tuple[list[Measured], Times]:
     """Measure all lanes, and the time of each network."""
-    pipeline = Pipeline(config)
-    rows = lanes(config)
+    pipeline = Pipeline(plan.config)
+    rows = lanes(plan)
     plain = looked_at["as they are"]
     everything = [picture for group in looked_at.values() for picture in group]
     reference = rows[0].ways
@@ -184,7 +187,7 @@ def measure(
     pipeline.people(reference, plain, given)
     took: Times = {}
     for name, batches in given.items():
-        networks = [(way, pipeline.network(way)) for way in ways_of(name, config)]
+        networks = [(way, pipeline.network(way)) for way in ways_of(plan.networks[name], plan.config.device)]
         took[name] = {way: ms / len(plain) for way, ms in milliseconds(networks, batches).items()}
     expected = pipeline.people(reference, everything)
     measured: list[Measured] = []
@@ -228,9 +231,8 @@ def main() -> None:
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    config = RunnerConfig("embedded", "cpu", usable_cpus(), None)
-    fetch_files(config)
-    measured, took = measure(config, shown(arguments.photos, arguments.video), out)
+    plan = fetch(RunnerConfig("embedded", "cpu", usable_cpus(), None))
+    measured, took = measure(plan, shown(arguments.photos, arguments.video), out)
     page = markdown(measured, took)
     report = {
         "lanes": [asdict(one) for one in measured],
@@ -238,7 +240,7 @@ def main() -> None:
             name: {labelled(way): ms for way, ms in ways.items()} for name, ways in took.items()
         },
     }
-    (out / "precision.json").write_text(json.dumps(report, indent=1) + "\n")
+    (out / "precision.json").write_text(json.dumps(report, indent=1, default=str) + "\n")
     (out / "precision.md").write_text(page)
     print(page)
 

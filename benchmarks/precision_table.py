@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.deviation import Deviation, Spread
-from runners.config import PrecisionSetting
-from runners.startup.choice import NetworkEngine, NetworkName
+from runners.config import NetworkName, PrecisionSetting
+from runners.plan import PlannedNetwork
 
 SETTINGS: tuple[PrecisionSetting, ...] = ("auto", "fast")
 TITLES: Mapping[NetworkName, str] = {
@@ -20,9 +20,9 @@ COLUMNS = (
     "shift, % of the diagonal | OKS | OKS of all 133 | AP | body | feet | face | left hand | right hand | ms a picture"
 )
 
-Ways = Mapping[NetworkName, NetworkEngine]
+Ways = Mapping[NetworkName, PlannedNetwork]
 """How each network runs."""
-Times = dict[NetworkName, dict[NetworkEngine, float]]
+Times = dict[NetworkName, dict[PlannedNetwork, float]]
 """Milliseconds that each network takes for a picture, run in each way."""
 
 
@@ -60,7 +60,7 @@ class Measured:
     all_pictures: Deviation
 
 
-def labelled(way: NetworkEngine) -> str:
+def labelled(way: PlannedNetwork) -> str:
     """Return the name of an engine and precision in tables."""
     return f"{way.engine} {way.precision}"
 

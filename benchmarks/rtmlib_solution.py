@@ -6,7 +6,7 @@ from rtmlib import BodyWithFeet, Wholebody
 
 from adapters.settings import load_settings
 from adapters.wiring import runner_config
-from runners.startup.choice import files_of, model_store
+from runners.plan import fetch
 
 
 def rtmlib_solution() -> Any:
@@ -16,15 +16,14 @@ def rtmlib_solution() -> Any:
         RuntimeError: It would compute on another device: ONNX Runtime goes over to the CPU with a line in the log.
     """
     config = runner_config(load_settings())
-    files = files_of(config.mode)
-    store = model_store(config)
-    detector, pose = (files[name] for name in ("person", "body"))
+    networks = fetch(config).networks
+    detector, pose = networks["person"], networks["body"]
     solution = BodyWithFeet if config.mode == "embedded" else Wholebody
     loaded = solution(
-        det=str(store.ensure(detector)),
-        det_input_size=detector.input_size,
-        pose=str(store.ensure(pose)),
-        pose_input_size=pose.input_size,
+        det=str(detector.path),
+        det_input_size=detector.file.input_size,
+        pose=str(pose.path),
+        pose_input_size=pose.file.input_size,
         backend="onnxruntime",
         device=config.device,
     )

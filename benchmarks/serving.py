@@ -32,6 +32,7 @@ from benchmarks.loads import (
 )
 from benchmarks.network_work import read_network_work
 from runners.pipeline import assemble_in_process
+from runners.plan import fetch
 from wholebody.pipeline import find_people
 
 TURNS = 4
@@ -50,7 +51,7 @@ async def watch_health(session: aiohttp.ClientSession, address: str, latencies: 
 async def measure(photos: Path, names: list[str], requests: int, callers: int) -> dict[str, object]:
     """Run the comparison."""
     settings = load_settings()
-    detector, estimator = assemble_in_process(runner_config(settings))
+    detector, estimator = assemble_in_process(fetch(runner_config(settings)))
     image = parse_label_config(LABEL_CONFIG).images[0]
     thresholds = Thresholds(0.0, settings.confidence_threshold)
 

@@ -14,5 +14,5 @@ def model_store() -> ModelStore:
     """The user's own model store with the embedded networks in it, fetched on first use."""
     root = os.environ.get("MODEL_CACHE_DIR")
     store = ModelStore(Path(root) if root else None)
-    store.ensure_all(EMBEDDED)
+    store.ensure_all(tuple(EMBEDDED.values()))
     return store

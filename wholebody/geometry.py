@@ -177,3 +177,12 @@ def bounding_rectangle(points: Points, angle: float = 0.0) -> tuple[Points, Poin
     turned = points @ to_region.T
     low, high = turned.min(axis=0), turned.max(axis=0)
     return to_region.T @ ((low + high) / 2), high - low
+
+
+def overlaps(some: Points, others: Points) -> NDArray[np.float64]:
+    """Return the intersection over union of each with each: boxes x1, y1, x2, y2, (n, 4) and (m, 4) to (n, m)."""
+    a, b = some[:, np.newaxis].astype(np.float64), others[np.newaxis].astype(np.float64)
+    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
+    shared = sides.prod(axis=-1)
+    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
+    return shared / np.maximum(areas - shared, 1e-9)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wholebody.assignment import best_pairs
+from wholebody.geometry import overlaps
 
 Box = NDArray[np.float32]
 
@@ -101,7 +102,7 @@ class Tracker:
         lost = [one for one in self._followed if time - one.sightings[-1].time > LOST_AFTER_S]
         self._over += lost
         self._followed = [one for one in self._followed if one not in lost]
-        crowded = (_overlaps(boxes, boxes) > _CROWDED).sum(axis=1) > 1
+        crowded = (overlaps(boxes, boxes) > _CROWDED).sum(axis=1) > 1
         sure = scores >= SURE_SCORE
         waiting = self._followed
         unmatched = list(range(len(boxes)))
@@ -143,7 +144,7 @@ def _matches(
     for i, one in enumerate(followed):
         margin = min(_MARGIN + _MARGIN_PER_S * (time - one.sightings[-1].time), _WIDEST_MARGIN)
         expected = _enlarged(one.expected(time)[np.newaxis], margin)
-        overlap = _overlaps(expected, _enlarged(boxes, margin))[0]
+        overlap = overlaps(expected, _enlarged(boxes, margin))[0]
         alike = 1 - _COLOURS_COUNT * (1 - colours @ one.colours)
         likeness[i] = np.where(overlap >= _LEAST_OVERLAP, overlap * alike, 0)
     return [(i, j) for i, j in best_pairs(likeness) if likeness[i, j] > 0]
@@ -156,12 +157,3 @@ def _centre(box: Box) -> NDArray[np.float64]:
 def _enlarged(boxes: NDArray[np.float32], margin: float) -> NDArray[np.float32]:
     more = margin * (boxes[:, 2:] - boxes[:, :2])
     return np.concatenate([boxes[:, :2] - more, boxes[:, 2:] + more], axis=1).astype(np.float32)
-
-
-def _overlaps(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Intersection over union of each with each: boxes (n, 4) and (m, 4) to (n, m)."""
-    a, b = some[:, np.newaxis].astype(np.float64), others[np.newaxis].astype(np.float64)
-    sides = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
-    shared = sides.prod(axis=-1)
-    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
-    return shared / np.maximum(areas - shared, 1e-9)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,18 +24,11 @@ from adapters.label_studio.client.connection import ConnectionFailedError, check
 from adapters.settings import Settings, SettingsError, load_settings
 from adapters.wiring import label_studio_credentials, runner_config
 from runners.devices.cpus import usable_cpus
-from runners.engines import require_engine
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
-from runners.models.own_networks import in_words
-from runners.pipeline import load, model_version
-from runners.startup.choice import (
-    engines_in_use,
-    model_store,
-    needs_trial,
-    networks_of,
-    own_networks_of,
-    recorded_choices,
-)
+from runners.models.own_networks import in_words, own_networks
+from runners.models.store import ModelStore
+from runners.pipeline import load
+from runners.plan import resolve
 
 HEALTH_LIMIT_S = 2
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
@@ -111,49 +105,42 @@ def _settings(settings: Settings) -> str:
 
 
 def _networks(settings: Settings) -> str:
-    config = runner_config(settings)
-    store = model_store(config)
+    # Which networks there are does not depend on where they run.
+    config = replace(runner_config(settings), device="cpu", engine="onnxruntime")
     try:
-        files = networks_of(config)
-        own = [f"{one}: {in_words(files[name])}" for name, one in own_networks_of(config).items()]
+        plan = resolve(config)
+        store = ModelStore(config.cache_dir, digests=config.digests)
+        own = own_networks(config.detector_model, config.pose_model)
+        wrong = [file.name for file in plan.files.values() if store.state(file) != "ok"]
     except ModelUnavailableError as error:
         raise _ProblemError(str(error)) from error
-    wrong = [file.name for file in files.values() if store.state(file) != "ok"]
     if wrong:
         raise _ProblemError(
             f"{len(wrong)} are missing or damaged in {store.root}: `rtmlib-backend models pull --mode "
             f"{settings.mode}` fetches them."
         )
-    return "; ".join([f"all are in {store.root}, {model_version(config)}", *own])
+    described_own = [f"{one}: {in_words(plan.files[one.task])}" for one in own]
+    return "; ".join([f"all are in {store.root}, {plan.version}", *described_own])
 
 
 def _device(settings: Settings) -> str:
     config = runner_config(settings)
     try:
-        if model_store(config).state(networks_of(config)["body"]) != "ok":
-            raise _ProblemError(
-                "it is tried with the networks, once they are there."
-            )  # `load` would fetch them
-        load("body", config)
+        body = resolve(config).networks["body"]
+        if ModelStore(config.cache_dir, digests=config.digests).state(body.file) != "ok":
+            raise _ProblemError("it is tried with the networks, once they are there.")
+        load(body, config)
     except (ProviderUnavailableError, ModelUnavailableError) as error:
         raise _ProblemError(str(error)) from error
     return f"the body network loads on {settings.device}"
 
 
 def _engines(settings: Settings) -> str:
-    config = runner_config(settings)
-    if settings.backend_type != "auto":
-        try:
-            require_engine(settings.backend_type, settings.device)
-        except ProviderUnavailableError as error:
-            raise _ProblemError(str(error)) from error
-    if needs_trial(config) and recorded_choices(config) is None:
-        return "not chosen yet: the first start tries them, which takes some seconds"
     try:
-        used = engines_in_use(config).values()
-    except ModelUnavailableError as error:
-        raise _ProblemError("they are chosen once the networks are there.") from error
-    return ", ".join(f"{one.network} {one.engine} {one.precision}" for one in used)
+        networks = resolve(runner_config(settings)).networks.values()
+    except (ModelUnavailableError, ProviderUnavailableError) as error:
+        raise _ProblemError(str(error)) from error
+    return ", ".join(f"{one.name} {one.engine} {one.precision}" for one in networks)
 
 
 def _port(settings: Settings) -> str:

@@ -12,7 +12,8 @@ from adapters.preannotation.run import Predict
 from adapters.prediction.outcome import Slot
 from adapters.settings import Settings
 from adapters.wiring import open_predictor, runner_config
-from runners.pipeline import assemble_in_process, fetch_files, model_version
+from runners.pipeline import assemble_in_process
+from runners.plan import fetch, resolve
 
 _TASK_LIMIT_S = 600.0
 """Nobody waits at a screen: a slow machine may take its time for a picture full of people."""
@@ -24,9 +25,7 @@ def fetched_model_version(settings: Settings) -> str:
     Raises:
         ModelUnavailableError: A network is not there and cannot be fetched.
     """
-    config = runner_config(settings)
-    fetch_files(config)
-    return model_version(config)
+    return fetch(runner_config(settings)).version
 
 
 @asynccontextmanager
@@ -42,7 +41,7 @@ async def predicting_in_process(settings: Settings, version: str, at_once: int) 
         ModelUnavailableError: A network is not there and cannot be fetched.
         ProviderUnavailableError: The device is not available.
     """
-    detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
+    detector, estimator = await asyncio.to_thread(assemble_in_process, resolve(runner_config(settings)))
     status = Status(settings.mode, settings.device, version)
     admission = Admission(at_once)
     async with open_predictor(

@@ -8,13 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from runners.config import RunnerConfig
 from runners.errors import ModelUnavailableError
 from runners.models.digests import write_digests
 from runners.models.manifest import MODES, ModelFile, ZipMember
-from runners.models.own_networks import OwnNetwork, described, fetch_own, in_words, own_file
+from runners.models.own_networks import OwnNetwork, described, fetch_own, in_words, own_file, own_networks
 from runners.models.store import FileState, ModelStore
-from runners.startup.choice import own_networks_of
 
 STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
 
@@ -57,8 +55,7 @@ def list_models(
     table.add_column("licence")
     table.add_column("source", overflow="fold")
     table.add_column("state")
-    rows = [(name, model) for name in _modes(mode) for model in MODES[name]]
-    for name, model in [*rows, *(("own", _own_file(own)) for own in _own(detector_model, pose_model))]:
+    for name, model in [*_rows(mode), *(("own", _own_file(own)) for own in _own(detector_model, pose_model))]:
         state = _state(store, model)
         size = f"{model.size / 1e6:.1f} MB" if model.size else ""
         row = (name, model.name, size, model.licence, _source(model), f"[{STYLES[state]}]{state}[/]")
@@ -153,10 +150,8 @@ def _source(model: ModelFile) -> str:
 
 
 def _own(detector_model: str | None, pose_model: str | None) -> list[OwnNetwork]:
-    # Whose networks they are depends on these two settings alone.
-    config = RunnerConfig("embedded", "cpu", 1, None, detector_model=detector_model, pose_model=pose_model)
     try:
-        return list(own_networks_of(config).values())
+        return own_networks(detector_model, pose_model)
     except ModelUnavailableError as error:
         raise _failure(str(error)) from error
 
@@ -168,17 +163,17 @@ def _own_file(own: OwnNetwork) -> ModelFile:
         raise _failure(str(error)) from error
 
 
-def _modes(mode: str | None) -> list[str]:
-    if mode is None:
-        return list(MODES)
-    if mode not in MODES:
+def _rows(mode: str | None) -> list[tuple[str, ModelFile]]:
+    """Each mode's networks, with the mode."""
+    found = [(name, file) for name, files in MODES.items() if mode in (None, name) for file in files.values()]
+    if not found:
         raise typer.BadParameter(f"{mode!r} is not one of {', '.join(MODES)}.", param_hint="--mode")
-    return [mode]
+    return found
 
 
 def _models(mode: str | None) -> list[ModelFile]:
     """The modes' networks, each once."""
-    return list(dict.fromkeys(model for name in _modes(mode) for model in MODES[name]))
+    return list(dict.fromkeys(model for _, model in _rows(mode)))
 
 
 def _state(store: ModelStore, model: ModelFile) -> FileState:

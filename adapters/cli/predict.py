@@ -23,7 +23,8 @@ from adapters.pictures.fetching.source import PictureSource
 from adapters.pictures.overlay import draw_people
 from adapters.settings import Settings, load_settings
 from adapters.wiring import runner_config
-from runners.pipeline import assemble_in_process, model_version
+from runners.pipeline import assemble_in_process
+from runners.plan import fetch
 from wholebody.person import Person
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES
@@ -119,8 +120,8 @@ def _parts(address: str) -> SplitResult:
 async def _predict_all(
     settings: Settings, names: Sequence[str], overlays: Sequence[Path | None], as_json: bool
 ) -> bool:
-    detector, estimator = await asyncio.to_thread(assemble_in_process, runner_config(settings))
-    version = model_version(runner_config(settings))
+    plan = await asyncio.to_thread(fetch, runner_config(settings))
+    detector, estimator = await asyncio.to_thread(assemble_in_process, plan)
     console = Console(stderr=True)
     all_good = True
     async with _source(settings, names) as source:
@@ -141,7 +142,7 @@ async def _predict_all(
                 console.print(f"{name}: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
                 continue
             found = Found(name, picture, await find_people(picture, detector, estimator))
-            typer.echo(_json(found, version)) if as_json else _print_table(
+            typer.echo(_json(found, plan.version)) if as_json else _print_table(
                 found, settings.confidence_threshold
             )
             if overlay is not None:

@@ -11,7 +11,7 @@ from platformdirs import user_cache_path
 from adapters.cli.port import why_taken
 from adapters.settings import SettingsError, load_settings
 from adapters.wiring import runner_config
-from runners.pipeline import fetch_files
+from runners.plan import fetch
 
 
 def serve() -> None:
@@ -24,7 +24,7 @@ def serve() -> None:
             "there."
         )
     # With a progress bar here, where somebody may be watching; the service itself would fetch them too.
-    fetch_files(runner_config(settings))
+    fetch(runner_config(settings))
     spec = importlib.util.find_spec("service")
     assert spec is not None
     assert spec.origin is not None

@@ -1,7 +1,8 @@
-"""How many CPUs this process may really use."""
+"""How many CPUs this process may really use, and what they compute in."""
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -16,6 +17,17 @@ def usable_cpus(cgroup_root: Path = _CGROUP, own_cgroup: Path = Path("/proc/self
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_quota(cgroup_root, own_cgroup)
     return max(1, cpus if quota is None else min(cpus, int(quota)))
+
+
+@cache
+def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether the CPU has instructions for bf16: Intel's and AMD's, as Linux lists them."""
+    try:
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+    except OSError:  # not Linux
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags)
 
 
 def _cgroup_quota(root: Path, own_cgroup: Path) -> float | None:

@@ -1,32 +1,55 @@
 """Engines: what runs a network's file. Each knows some devices and some precisions, and nothing of people.
 
-An engine is imported when it is first asked for: a process holds only the one that it uses.
+An engine is imported when it is first used: a process holds only those that it uses.
 """
 
+import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from runners.config import EngineName, PartPrecision, Precision
+from runners.devices.cpus import has_bf16
 from runners.errors import ProviderUnavailableError
 
 Array = NDArray[Any]
 
-EngineName = Literal["onnxruntime", "tensorrt", "openvino", "opencv"]
-Precision = Literal["f32", "tf32", "f16", "bf16", "mixed"]
-"""What a network is computed in. `mixed`: bf16, but for a part that does not bear it and is computed in f32."""
-PartPrecision = Literal["f32", "tf32", "f16", "bf16"]
-"""What all of a file is computed in."""
 
-PACKAGES: dict[EngineName, str] = {
-    "onnxruntime": "onnxruntime",
-    "tensorrt": "onnxruntime",
-    "openvino": "openvino",
-    "opencv": "cv2",
+@dataclass(frozen=True)
+class Engine:
+    """An engine.
+
+    Attributes:
+        package: The package that it needs, by the name that it is imported under.
+        graph: `module:class` of its `LoadedGraph`, whose constructor takes a file, a `PartPrecision` and a `Place`.
+        precisions: What it computes in on each kind of device, f32 first. On a CPU, bf16 and `mixed` need
+            instructions for bf16.
+    """
+
+    package: str
+    graph: str
+    precisions: Mapping[str, tuple[Precision, ...]]
+
+
+ENGINES: dict[EngineName, Engine] = {
+    "onnxruntime": Engine(
+        "onnxruntime",
+        "runners.engines.onnx_runtime:OnnxRuntimeGraph",
+        {"cpu": ("f32",), "cuda": ("f32", "tf32"), "mps": ("f32",)},
+    ),
+    "tensorrt": Engine("onnxruntime", "runners.engines.onnx_runtime:TensorRtGraph", {"cuda": ("f32", "f16")}),
+    "openvino": Engine(
+        "openvino",
+        "runners.engines.open_vino:OpenVinoGraph",
+        {"cpu": ("f32", "bf16", "mixed"), "gpu": ("f32", "f16")},
+    ),
+    "opencv": Engine("cv2", "runners.engines.opencv_dnn:OpenCvGraph", {"cpu": ("f32",)}),
 }
+"""Those first that need no other package."""
 
 
 @dataclass(frozen=True)
@@ -84,42 +107,20 @@ def load_graph(
         ProviderUnavailableError: The engine is not installed, or the device is not really in use.
     """
     require_engine(engine, place.device)
-    parts = [_load_file(file, engine, one, place) for file, one in zip(files, computed_in, strict=True)]
+    module, _, name = ENGINES[engine].graph.partition(":")
+    graph = getattr(importlib.import_module(module), name)
+    parts = [graph(file, one, place) for file, one in zip(files, computed_in, strict=True)]
     return parts[0] if len(parts) == 1 else _Chain(parts)
 
 
-def _load_file(file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> LoadedGraph:
-    match engine:
-        case "onnxruntime" | "tensorrt":
-            from runners.engines.onnx_runtime import OnnxRuntimeGraph  # noqa: PLC0415 - see the module's docstring
-
-            return OnnxRuntimeGraph(file, engine, precision, place)
-        case "openvino":
-            from runners.engines.open_vino import OpenVinoGraph  # noqa: PLC0415
-
-            return OpenVinoGraph(file, precision, place)
-        case "opencv":
-            from runners.engines.opencv_dnn import OpenCvGraph  # noqa: PLC0415
-
-            return OpenCvGraph(file, place)
-
-
 def engines_for(device: str) -> tuple[EngineName, ...]:
-    """Return the engines that can run on a device, those first that need no other package."""
-    match device.partition(":")[0]:
-        case "cpu":
-            return ("onnxruntime", "openvino", "opencv")
-        case "cuda":
-            return ("onnxruntime", "tensorrt")
-        case "gpu":
-            return ("openvino",)
-        case _:  # mps
-            return ("onnxruntime",)
+    """Return the engines that can run on a device."""
+    return tuple(name for name, engine in ENGINES.items() if _kind(device) in engine.precisions)
 
 
 def is_installed(engine: EngineName) -> bool:
-    """Tell whether the engine's package is there."""
-    return importlib.util.find_spec(PACKAGES[engine]) is not None
+    """Tell whether the engine's package is installed."""
+    return importlib.util.find_spec(ENGINES[engine].package) is not None
 
 
 def require_engine(engine: EngineName, device: str) -> None:
@@ -134,9 +135,10 @@ def require_engine(engine: EngineName, device: str) -> None:
             f"{' or '.join(engines_for(device))}, or set another DEVICE."
         )
     if not is_installed(engine):
+        package = ENGINES[engine].package
         raise ProviderUnavailableError(
-            f"BACKEND_TYPE={engine} needs the package {PACKAGES[engine]}, which is not installed: "
-            f"`pip install {PACKAGES[engine]}`, or set BACKEND_TYPE=auto."
+            f"BACKEND_TYPE={engine} needs the package {package}, which is not installed: "
+            f"`pip install {package}`, or set BACKEND_TYPE=auto."
         )
 
 
@@ -147,15 +149,11 @@ def precisions(engine: EngineName, device: str) -> tuple[Precision, ...]:
         ProviderUnavailableError: See `require_engine`.
     """
     require_engine(engine, device)
-    kind = device.partition(":")[0]
-    match engine:
-        case "onnxruntime":
-            return ("f32", "tf32") if kind == "cuda" else ("f32",)
-        case "tensorrt":
-            return ("f32", "f16")
-        case "openvino":
-            from runners.engines.open_vino import openvino_precisions  # noqa: PLC0415
+    found = ENGINES[engine].precisions[_kind(device)]
+    if _kind(device) == "cpu" and not has_bf16():
+        return tuple(one for one in found if one not in ("bf16", "mixed"))
+    return found
 
-            return openvino_precisions(device)
-        case "opencv":
-            return ("f32",)
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from runners.engines import Array, EngineName, PartPrecision, Place
+from runners.config import EngineName, PartPrecision
+from runners.engines import Array, Place
 from runners.errors import ProviderUnavailableError
 from runners.serving.batch_sizes import MAX_CROPS
 
@@ -39,7 +40,9 @@ class OnnxRuntimeGraph:
             with a line in the log.
     """
 
-    def __init__(self, file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> None:
+    _engine: EngineName = "onnxruntime"
+
+    def __init__(self, file: Path, precision: PartPrecision, place: Place) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         # Those of one lane, the caller's among them: another network, in another process, may have the other lane.
@@ -52,17 +55,17 @@ class OnnxRuntimeGraph:
             options.add_session_config_entry("session.use_env_allocators", "1")
             # Plans of where what lies, one for each size of a batch, keep a block of memory each.
             options.enable_mem_pattern = False
-        providers = _providers(file, engine, precision, place)
+        providers = _providers(file, self._engine, precision, place)
         wanted = providers[0][0]
         if wanted not in ort.get_available_providers():
-            raise ProviderUnavailableError(_not_active(engine, place.device, wanted))
+            raise ProviderUnavailableError(_not_active(self._engine, place.device, wanted))
         try:
             # Without its fallback, which goes over to the CPU when the device fails, at the start or in any later run.
             self._session = ort.InferenceSession(str(file), options, providers=providers, enable_fallback=0)
         except (ValueError, RuntimeError) as error:  # no such device, no driver; broken files raise others
-            raise ProviderUnavailableError(_not_active(engine, place.device, wanted)) from error
+            raise ProviderUnavailableError(_not_active(self._engine, place.device, wanted)) from error
         if wanted not in self._session.get_providers():
-            raise ProviderUnavailableError(_not_active(engine, place.device, wanted))
+            raise ProviderUnavailableError(_not_active(self._engine, place.device, wanted))
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
@@ -70,6 +73,12 @@ class OnnxRuntimeGraph:
         """See `LoadedGraph`."""
         given = zip(self._inputs, inputs, strict=True)
         return self._session.run(self._outputs, {name: np.ascontiguousarray(one) for name, one in given})
+
+
+class TensorRtGraph(OnnxRuntimeGraph):
+    """A network in TensorRT, which ONNX Runtime calls."""
+
+    _engine = "tensorrt"
 
 
 def _providers(file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> list[Any]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import openvino
 
-from runners.engines import Array, PartPrecision, Place, Precision
+from runners.config import PartPrecision
+from runners.engines import Array, Place
 from runners.errors import ProviderUnavailableError
 
 ov: Any = openvino  # ships with partial type information
@@ -17,18 +18,6 @@ ov: Any = openvino  # ships with partial type information
 @cache
 def _core() -> Any:
     return ov.Core()
-
-
-def openvino_precisions(device: str) -> tuple[Precision, ...]:
-    """Return what OpenVINO computes in on a device by instructions of its own, f32 first.
-
-    Raises:
-        ProviderUnavailableError: There is no such device.
-    """
-    capabilities: list[str] = _core().get_property(_device(device), "OPTIMIZATION_CAPABILITIES")
-    half: tuple[tuple[str, Precision], ...] = (("FP16", "f16"), ("BF16", "bf16"))
-    found: list[Precision] = [precision for name, precision in half if name in capabilities]
-    return ("f32", *found, *(("mixed",) if "bf16" in found else ()))
 
 
 class OpenVinoGraph:

@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from runners.config import PartPrecision
 from runners.engines import Array, Place
 
 dnn: Any = cv2.dnn  # ships with partial type information
@@ -14,7 +15,7 @@ dnn: Any = cv2.dnn  # ships with partial type information
 class OpenCvGraph:
     """A network in OpenCV; see `LoadedGraph`."""
 
-    def __init__(self, file: Path, place: Place) -> None:
+    def __init__(self, file: Path, _precision: PartPrecision, place: Place) -> None:
         cv2.setNumThreads(place.threads)  # for the whole process: there is no setting for one network
         self._network = dnn.readNetFromONNX(str(file))
         self._outputs = self._network.getUnconnectedOutLayersNames()

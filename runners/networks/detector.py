@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from runners.config import DetectorKind
 from runners.engines import LoadedGraph
-from runners.models.manifest import DetectorKind
+from runners.networks.boxes import overlapping_groups
 from runners.networks.normalisation import normalised, normalised_levels
 from wholebody.detection import Detections
 
@@ -110,13 +111,6 @@ def suppressed(
     """Keep of boxes that overlap the surest one, as ONNX's NonMaxSuppression does; surest first."""
     # A box below the threshold can suppress none above it: leaving it out first changes nothing.
     likely = np.flatnonzero(scores > PERSON_SCORE)
-    rest = likely[np.argsort(-scores[likely], kind="stable")]
-    kept: list[int] = []
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    while len(rest) and len(kept) < MAX_PEOPLE:
-        best, rest = rest[0], rest[1:]
-        kept.append(int(best))
-        extent = np.minimum(boxes[rest, 2:], boxes[best, 2:]) - np.maximum(boxes[rest, :2], boxes[best, :2])
-        shared = np.prod(np.clip(extent, 0, None), axis=1)
-        rest = rest[shared <= overlap * (areas[rest] + areas[best] - shared)]
+    groups = overlapping_groups(boxes[likely], scores[likely], overlap, MAX_PEOPLE)
+    kept = likely[[group[0] for group in groups]] if groups else likely[:0]
     return Detections(boxes[kept], scores[kept])

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runners.engines import LoadedGraph
+from runners.networks.boxes import overlapping_groups
 from wholebody.estimation import FaceDetections, FaceMesh, HandLandmarks
 from wholebody.faces import DETECTION_SCORE
-from wholebody.geometry import Points
 
 Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -88,8 +88,8 @@ class FaceDetector:
         boxes, scores, anchors = boxes[likely], scores[likely], self._anchors[likely]
         points = boxes[:, 4:].reshape(-1, FACE_POINTS, 2) + anchors[:, np.newaxis]
         low = boxes[:, :2] + anchors - boxes[:, 2:4] / 2
-        high = low + boxes[:, 2:4]
-        groups = _overlapping(low, high, scores)
+        corners = np.concatenate([low, low + boxes[:, 2:4]], axis=1)
+        groups = overlapping_groups(corners, scores, OVERLAP)
         if not groups:
             return FaceDetections(np.zeros((0, FACE_POINTS, 2), np.float32), np.zeros(0, np.float32))
         # MediaPipe's weighted suppression: a face is the mean of its boxes, weighted by their scores.
@@ -97,19 +97,3 @@ class FaceDetector:
         return FaceDetections(
             np.stack(merged).astype(np.float32), np.array([scores[group[0]] for group in groups], np.float32)
         )
-
-
-def _overlapping(low: Points, high: Points, scores: Floats) -> list[NDArray[np.intp]]:
-    """Group boxes that overlap: indices of each group, best box first, best group first."""
-    areas = np.prod(high - low, axis=1)
-    rest = np.argsort(-scores)
-    groups: list[NDArray[np.intp]] = []
-    while len(rest):
-        best = rest[0]
-        extent = np.minimum(high[rest], high[best]) - np.maximum(low[rest], low[best])
-        shared = np.prod(np.clip(extent, 0, None), axis=1)
-        same = shared / np.maximum(areas[rest] + areas[best] - shared, 1e-9) > OVERLAP
-        same[0] = True
-        groups.append(rest[same])
-        rest = rest[~same]
-    return groups

@@ -17,12 +17,13 @@ import bentoml
 from bentoml.validators import ContentType
 
 from runners.bento.install import check_in_use
-from runners.config import RunnerConfig
+from runners.config import NetworkName, RunnerConfig
 from runners.devices.cpu_lanes import lanes_of
 from runners.devices.gpus import gpus_of
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 from runners.models.manifest import ModelFile
-from runners.pipeline import NetworkName, assemble, fetch_files
+from runners.pipeline import assemble
+from runners.plan import fetch
 from runners.serving.batch_sizes import calls_at_once
 from runners.serving.batching import Answer, Crops, Failed
 from runners.serving.worker import Worker
@@ -63,7 +64,7 @@ _batchable = partial(
 def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     """Return the BentoML services of the detector runner and the pose runner.
 
-    Before any worker starts, missing files are fetched, and the engines tried, once; each worker then loads its
+    Before any worker starts, missing files are fetched, and networks prepared, once; each worker then loads its
     networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
     """
     lanes = lanes_of(config)
@@ -75,8 +76,7 @@ def runner_services(config: RunnerConfig) -> tuple[Any, Any]:
     @cache
     def prepare() -> None:
         try:
-            fetch_files(config)
-            prepare_networks(config)
+            prepare_networks(fetch(config))
         except (ModelUnavailableError, ProviderUnavailableError) as error:
             sys.exit(str(error))
 
@@ -141,7 +141,7 @@ def assemble_runners(
     """Put networks together, each behind its runner.
 
     Args:
-        files: Which networks; see `networks_of`.
+        files: What each network is.
         detector: The detector runner as the entry service sees it (`bentoml.depends`).
         pose: The pose runner, likewise.
     """

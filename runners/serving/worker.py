@@ -1,5 +1,6 @@
 """What a worker process of a runner does: it loads networks, and runs them in batches on the calls that it gets."""
 
+import ctypes
 import os
 import pickle
 import time
@@ -7,20 +8,20 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from prometheus_client import Histogram
 
 from runners.bento.worker import server_folder
-from runners.config import RunnerConfig
+from runners.config import NetworkName, RunnerConfig
 from runners.devices.cpu_lanes import CpuLanes, lanes_of
-from runners.devices.free_memory import give_back_memory
 from runners.devices.gpus import Claim, gpus_of
-from runners.pipeline import LoadedNetwork, NetworkName, load
+from runners.pipeline import LoadedNetwork, load
+from runners.plan import PlannedNetwork, fetch
 from runners.serving.batch_sizes import MAX_CROPS, batch_sizes, largest_batch
 from runners.serving.batching import Crops, run_calls
-from runners.startup.choice import networks_of
 
 BATCH_LIMIT_S = 60
 """A network that takes longer for a batch hangs, and its process is replaced: one of 16 crops takes 1 to 10 s."""
@@ -71,7 +72,7 @@ class Worker:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
         )
         os.nice(NICENESS)  # and the threads of the networks inherit it
-        files = networks_of(config)
+        networks = fetch(config).networks
         self._device = config.device
         self._lanes = lanes_of(config)
         self._cpus = CpuLanes(server_folder(), self._lanes) if config.device == "cpu" else None
@@ -80,10 +81,10 @@ class Worker:
         gpus = gpus_of(config.device)
         self._claim = Claim(gpus, server_folder(), purpose=names[0]) if len(gpus) > 1 else None
         for name in names:
-            if name not in files:
+            if name not in networks:
                 continue  # in some modes one network finds all keypoints
-            loaded = self._load(name, config)
-            width, height = files[name].input_size
+            loaded = self._load(networks[name], config)
+            width, height = networks[name].file.input_size
             for size in batch_sizes(largest_batch(name, config.device)):
                 self._set_up(loaded, np.zeros((size, height, width, 3), np.uint8))
             self._networks[name] = self._watched(
@@ -108,9 +109,9 @@ class Worker:
         """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
         return all(time.monotonic() - began < BATCH_LIMIT_S for began in list(self._under_way.values()))
 
-    def _load(self, name: NetworkName, config: RunnerConfig) -> _Loaded:
-        alone = load(name, config, self._claim and self._claim.device)
-        return _Loaded(alone, alone if self._lanes == 1 else load(name, config, lanes=self._lanes))
+    def _load(self, network: PlannedNetwork, config: RunnerConfig) -> _Loaded:
+        alone = load(network, config, self._claim and self._claim.device)
+        return _Loaded(alone, alone if self._lanes == 1 else load(network, config, lanes=self._lanes))
 
     def _set_up(self, network: _Loaded, crops: Crops) -> None:
         """Run a network once in each way, which sets up its buffers."""
@@ -137,3 +138,15 @@ class Worker:
                     del self._under_way[batch]
 
         return run
+
+
+def give_back_memory() -> None:
+    """Give free memory back to the system, where the C library can: glibc keeps what lies between what is in use."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Any:
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)

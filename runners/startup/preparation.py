@@ -1,28 +1,19 @@
-"""What is done once before any worker starts: networks are prepared, tried on the device, and the engines chosen.
+"""What is done once before any worker starts: networks are prepared, and the device is tried.
 
 It happens in a process of its own, which gives back the memory that it takes, on a GPU as well.
 """
 
 import logging
 import warnings
-from collections.abc import Mapping
 
-from runners.config import RunnerConfig
+import numpy as np
+
+from runners.choice import cost
 from runners.errors import ProviderUnavailableError
-from runners.pipeline import are_prepared, load
+from runners.graphs.prepared import find_network_files
+from runners.pipeline import load
+from runners.plan import NetworkPlan, PlannedNetwork
 from runners.startup.apart import CrashedError, run_apart
-from runners.startup.choice import (
-    NetworkEngine,
-    NetworkName,
-    engines_in_use,
-    model_store,
-    needs_trial,
-    networks_of,
-    record_choices,
-    recorded_choices,
-)
-from runners.startup.tolerance import cost
-from runners.startup.trial import decide
 
 logger = logging.getLogger(__name__)
 
@@ -32,50 +23,28 @@ COMPILING_LIMIT_S = 1200
 """TensorRT compiles each network for minutes, once."""
 
 
-def prepare_networks(config: RunnerConfig) -> Mapping[NetworkName, NetworkEngine]:
+def prepare_networks(plan: NetworkPlan) -> None:
     """Have the networks ready for the workers, which then only load them.
 
-    Returns:
-        How each network runs.
-
     Raises:
-        ModelUnavailableError: A file is not there and cannot be fetched, or nothing can be written anywhere.
+        ModelStoreError: Prepared networks can be written nowhere.
         ProviderUnavailableError: The device or the engine cannot be used.
     """
-    if config.device != "cpu" or not _is_ready(config):
-        _in_a_process(config)
-    chosen = engines_in_use(config)
-    logger.info("Engines: %s", "; ".join(described(choice) for choice in chosen.values()))
-    if config.precision == "fast":
-        files = networks_of(config)
-        store = model_store(config)
-        costs = {name: cost(store.digest(files[name]), choice.precision) for name, choice in chosen.items()}
-        logger.warning("PRECISION=fast: %s", "; ".join(f"{name}: {said}" for name, said in costs.items()))
-    return chosen
+    networks = plan.networks.values()
+    if plan.config.device != "cpu" or not all(find_network_files(one) for one in networks):
+        _in_a_process(plan)
+    engines = "; ".join(f"{one.name} in {one.engine} {one.precision}" for one in networks)
+    logger.info("Engines: %s", engines)
+    if plan.config.precision == "fast":
+        costs = "; ".join(f"{one.name}: {cost(one.digest, one.precision)}" for one in networks)
+        logger.warning("PRECISION=fast: %s", costs)
 
 
-def described(choice: NetworkEngine) -> str:
-    """Return how a network runs, and why, for a log line."""
-    reason = f" ({choice.reason})" if choice.reason else ""
-    return f"{choice.network} in {choice.engine} {choice.precision}{reason}"
-
-
-def _is_ready(config: RunnerConfig) -> bool:
-    return not _must_try(config) and are_prepared(config)
-
-
-def _must_try(config: RunnerConfig) -> bool:
-    if not needs_trial(config):
-        return False
-    recorded = recorded_choices(config)
-    return recorded is None or not all(choice.tried for choice in recorded.values())
-
-
-def _in_a_process(config: RunnerConfig) -> None:
-    limit_s = COMPILING_LIMIT_S if config.engine == "tensorrt" else ANSWER_LIMIT_S
-    asked = f"DEVICE={config.device} with BACKEND_TYPE={config.engine}"
+def _in_a_process(plan: NetworkPlan) -> None:
+    limit_s = COMPILING_LIMIT_S if plan.config.engine == "tensorrt" else ANSWER_LIMIT_S
+    asked = f"DEVICE={plan.config.device} with BACKEND_TYPE={plan.config.engine}"
     try:
-        run_apart(_prepare, config, limit_s=limit_s)
+        run_apart(_prepare, plan, limit_s=limit_s)
     except TimeoutError as error:
         raise ProviderUnavailableError(f"{asked} does not answer within {limit_s} s.") from error
     except CrashedError as error:
@@ -84,9 +53,20 @@ def _in_a_process(config: RunnerConfig) -> None:
         ) from error
 
 
-def _prepare(config: RunnerConfig) -> None:
+def _prepare(plan: NetworkPlan) -> None:
     warnings.simplefilter("ignore")  # the error that follows says the same, and what to do
-    if _must_try(config):
-        record_choices(config, decide(config))
-    for name in engines_in_use(config):
-        load(name, config)
+    for network in plan.networks.values():
+        _try(network, plan)
+
+
+def _try(network: PlannedNetwork, plan: NetworkPlan) -> None:
+    """Load a network, and run it once: some devices load what they cannot run."""
+    loaded = load(network, plan.config)
+    width, height = network.file.input_size
+    try:
+        loaded(np.zeros((1, height, width, 3), np.uint8))
+    except Exception as error:  # whatever a runtime raises
+        raise ProviderUnavailableError(
+            f"The {network.name} network does not run in {network.engine} {network.precision} "
+            f"({str(error).strip().splitlines()[0]}): set BACKEND_TYPE=auto."
+        ) from error

@@ -198,7 +198,7 @@ class TestTheDiskOfTheNetworks:
     def test_a_read_only_one_with_the_networks_is_enough(
         self, start_server: StartServer, model_store: ModelStore, disk: Path, new_figure: Callable[[], str]
     ) -> None:
-        for model in EMBEDDED:
+        for model in EMBEDDED.values():
             shutil.copy(model_store.path(model), disk)
         read_only(disk)
         server = start_server(MODEL_CACHE_DIR=str(disk), ALLOWED_IMAGE_HOSTS="127.0.0.1")
@@ -219,12 +219,12 @@ class TestTheFileOfANetwork:
     ) -> None:
         store = ModelStore(tmp_path / "models")
         store.root.mkdir()
-        for model in EMBEDDED:
+        for model in EMBEDDED.values():
             shutil.copy(model_store.path(model), store.root)
         # Where another copy is at hand, as in a house with rtmlib; else it comes from the package index.
         elsewhere = tmp_path / "torch" / "hub" / "checkpoints"
         elsewhere.mkdir(parents=True)
-        shutil.copy(store.path(EMBEDDED[1]), elsewhere)
+        shutil.copy(store.path(EMBEDDED["body"]), elsewhere)
         server = start_server(
             MODEL_CACHE_DIR=str(store.root),
             ALLOWED_IMAGE_HOSTS="127.0.0.1",
@@ -232,7 +232,7 @@ class TestTheFileOfANetwork:
         )
         try:
             before = server.predict(new_figure())
-            body, hand = EMBEDDED[1], EMBEDDED[2]
+            body, hand = EMBEDDED["body"], EMBEDDED["hand"]
             shutil.copy(store.path(hand), store.path(body))  # a network, but another one
             assert server.predict(new_figure())[0]["result"], "what is loaded goes on"
             server.worker("pose_runner").kill()
@@ -252,9 +252,9 @@ class TestTheFileOfANetwork:
     ) -> None:
         store = ModelStore(tmp_path / "models")
         store.root.mkdir()
-        for model in EMBEDDED:
+        for model in EMBEDDED.values():
             shutil.copy(model_store.path(model), store.root)
-        cut_off = store.path(EMBEDDED[0])
+        cut_off = store.path(EMBEDDED["person"])
         cut_off.write_bytes(cut_off.read_bytes()[:-1000])
         nowhere = f"http://127.0.0.1:{free_port()}/simple"
 

@@ -70,9 +70,7 @@ def stand_in() -> onnx.ModelProto:
 def test_it_is_prepared_for_any_batch_and_finds_its_people(stand_in: onnx.ModelProto, tmp_path: Path) -> None:
     prepared = prepare_yolox(add_candidates(stand_in))
     onnx.save(prepared, tmp_path / "prepared.onnx")
-    detect = PreparedDetector(
-        OnnxRuntimeGraph(tmp_path / "prepared.onnx", "onnxruntime", "f32", Place("cpu", 1))
-    )
+    detect = PreparedDetector(OnnxRuntimeGraph(tmp_path / "prepared.onnx", "f32", Place("cpu", 1)))
 
     found = detect(np.full((3, SIDE, SIDE, 3), 128, np.uint8))
 
@@ -92,6 +90,6 @@ def test_it_can_be_cut_before_the_last_convolutions(stand_in: onnx.ModelProto) -
 
 def test_who_runs_the_file_as_it_is_gets_the_same_answer(stand_in: onnx.ModelProto, tmp_path: Path) -> None:
     onnx.save(add_candidates(stand_in), tmp_path / "published.onnx")
-    graph = OnnxRuntimeGraph(tmp_path / "published.onnx", "onnxruntime", "f32", Place("cpu", 1))
+    graph = OnnxRuntimeGraph(tmp_path / "published.onnx", "f32", Place("cpu", 1))
     (dets,) = graph.run(np.zeros((1, 3, SIDE, SIDE), np.float32))
     np.testing.assert_allclose(dets, PEOPLE)

@@ -1,7 +1,5 @@
-"""Which networks a mode has, how they are put together, and the version that predictions carry."""
+"""Which networks a mode has, and how they are put together."""
 
-import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import runners.pipeline
-import runners.startup.choice
 from adapters.http.example import draw_figure
-from runners.config import RunnerConfig
-from runners.errors import ModelStoreError
-from runners.models.manifest import EMBEDDED, MODES, RTMW_L, YOLOX_M
+from runners.config import Mode, RunnerConfig
+from runners.models.manifest import EMBEDDED, MODES
 from runners.models.store import ModelStore
-from runners.pipeline import assemble, assemble_in_process, model_version
-from runners.startup.choice import files_of
+from runners.pipeline import assemble, assemble_in_process
+from runners.plan import NetworkPlan, fetch
 from wholebody.detection import LetterboxDetector
 from wholebody.estimation import PartsEstimator, WholeBodyEstimator
 from wholebody.pipeline import find_people
@@ -28,8 +23,8 @@ PHOTOS = Path(__file__).parents[3].parent / "shared" / "photos"
 CLIP, MATCH = PHOTOS / "sign_1031.mp4", PHOTOS / "football_demo.jpg"
 
 
-def config(mode: str = "embedded", cache_dir: Path | None = None) -> RunnerConfig:
-    return RunnerConfig(mode, "cpu", 1, cache_dir)
+def plan(model_store: ModelStore) -> NetworkPlan:
+    return fetch(RunnerConfig("embedded", "cpu", 1, model_store.root))
 
 
 def named(name: str) -> Any:
@@ -38,19 +33,14 @@ def named(name: str) -> Any:
 
 
 class TestNetworksOfAMode:
-    def test_the_embedded_mode_has_one_for_each_part(self) -> None:
-        assert files_of("embedded") == dict(
-            zip(("person", "body", "hand", "face", "face_mesh"), EMBEDDED, strict=True)
-        )
-
     @pytest.mark.parametrize("mode", sorted(set(MODES) - {"embedded"}))
-    def test_the_other_modes_have_a_detector_and_one_network_for_all_keypoints(self, mode: str) -> None:
-        files = files_of(mode)
+    def test_the_other_modes_have_a_detector_and_one_network_for_all_keypoints(self, mode: Mode) -> None:
+        files = MODES[mode]
         assert list(files) == ["person", "body"]
         assert (files["person"].keypoints, files["body"].keypoints) == (0, 133)
 
     def test_the_embedded_ones_become_a_parts_estimator(self) -> None:
-        detector, estimator = assemble(files_of("embedded"), named)
+        detector, estimator = assemble(EMBEDDED, named)
         assert detector == LetterboxDetector(named("person"), (416, 416))
         assert estimator == PartsEstimator(
             body=named("body"),
@@ -72,51 +62,17 @@ class TestNetworksOfAMode:
         ],
     )
     def test_the_others_become_a_whole_body_estimator(
-        self, mode: str, detector_size: tuple[int, int], body_size: tuple[int, int]
+        self, mode: Mode, detector_size: tuple[int, int], body_size: tuple[int, int]
     ) -> None:
-        detector, estimator = assemble(files_of(mode), named)
+        detector, estimator = assemble(MODES[mode], named)
         assert detector == LetterboxDetector(named("person"), detector_size)
         assert estimator == WholeBodyEstimator(named("body"), body_size)
-
-
-class TestModelVersion:
-    def test_it_names_the_mode_and_stays_the_same(self) -> None:
-        version = model_version(config())
-        assert re.fullmatch(r"rtmlib-embedded-[0-9a-f]{8}", version)
-        assert model_version(config()) == version
-
-    def test_it_does_not_depend_on_device_or_threads(self) -> None:
-        assert model_version(replace(config(), device="cuda", threads=9)) == model_version(config())
-
-    def test_it_changes_with_the_pipeline(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        before = model_version(config())
-        monkeypatch.setattr(runners.pipeline, "PIPELINE_VERSION", 2_000)
-        assert model_version(config()) != before
-
-    def test_it_changes_with_the_precision_that_was_set_and_not_with_what_runs_the_networks(self) -> None:
-        reference = config()
-        versions = {model_version(replace(reference, precision=one)) for one in ("auto", "exact", "fast")}
-        assert len(versions) == 3
-        assert model_version(replace(reference, engine="openvino")) == model_version(reference)
-
-    @pytest.mark.parametrize("changed", range(len(EMBEDDED)), ids=[file.name for file in EMBEDDED])
-    def test_it_changes_with_each_network(self, monkeypatch: pytest.MonkeyPatch, changed: int) -> None:
-        before = model_version(config())
-        other = list(EMBEDDED)
-        other[changed] = replace(other[changed], sha256="0" * 64)
-        monkeypatch.setattr(runners.startup.choice, "MODES", {"embedded": tuple(other)})
-        assert model_version(config()) != before
-
-    def test_without_a_digest_there_is_none_yet(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelStoreError, match=RTMW_L.filename):
-            model_version(config("balanced", tmp_path))
-        assert YOLOX_M.sha256 is not None
 
 
 @pytest.mark.models
 class TestInThisProcess:
     async def test_the_real_networks_find_nobody_in_a_plain_picture(self, model_store: ModelStore) -> None:
-        detector, estimator = assemble_in_process(config(cache_dir=model_store.root))
+        detector, estimator = assemble_in_process(plan(model_store))
         plain = np.full((120, 160, 3), 128, np.uint8)
         assert await find_people(plain, detector, estimator) == []
 
@@ -126,7 +82,7 @@ class TestInThisProcess:
         figure = draw_figure()
         people = await find_people(
             np.ascontiguousarray(np.asarray(figure)[..., ::-1]),
-            *assemble_in_process(config(cache_dir=model_store.root)),
+            *assemble_in_process(plan(model_store)),
         )
         (person,) = people
         at = {keypoint.name: person.keypoints[keypoint.index] for keypoint in KEYPOINTS}
@@ -157,7 +113,7 @@ class TestInThisProcess:
     async def test_in_each_frame_of_a_clip_the_signing_hand_is_found_and_no_second_one(
         self, model_store: ModelStore
     ) -> None:
-        networks = assemble_in_process(config(cache_dir=model_store.root))
+        networks = assemble_in_process(plan(model_store))
         video, frames = cv2.VideoCapture(str(CLIP)), 0
         while (read := video.read())[0]:
             (person,) = await find_people(np.asarray(read[1], np.uint8), *networks)
@@ -172,7 +128,7 @@ class TestInThisProcess:
     async def test_five_of_the_six_near_hands_of_a_football_match_are_found_and_no_others(
         self, model_store: ModelStore
     ) -> None:
-        networks = assemble_in_process(config(cache_dir=model_store.root))
+        networks = assemble_in_process(plan(model_store))
         people = await find_people(np.asarray(cv2.imread(str(MATCH)), np.uint8), *networks)
         largest_first = sorted(
             people, key=lambda person: float(np.prod(person.box[2:] - person.box[:2])), reverse=True
@@ -185,7 +141,7 @@ class TestInThisProcess:
         assert not any(hands[3:])
 
     async def test_and_answer_for_every_drawn_box_however_odd(self, model_store: ModelStore) -> None:
-        detector, estimator = assemble_in_process(config(cache_dir=model_store.root))
+        detector, estimator = assemble_in_process(plan(model_store))
         noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
         boxes: NDArray[np.float32] = np.array(
             [

@@ -17,9 +17,10 @@ from rtmlib import BodyWithFeet
 
 from adapters.http.example import draw_figure
 from runners.config import RunnerConfig
+from runners.models.manifest import EMBEDDED
 from runners.models.store import ModelStore
 from runners.pipeline import assemble_in_process
-from runners.startup.choice import files_of
+from runners.plan import fetch
 from wholebody.detection import PersonDetector
 from wholebody.estimation import HALPE_BODY_AND_FEET, PoseEstimator
 from wholebody.geometry import Picture
@@ -36,12 +37,12 @@ OurNetworks = tuple[PersonDetector, PoseEstimator]
 
 @pytest.fixture(scope="module")
 def ours(model_store: ModelStore) -> OurNetworks:
-    return assemble_in_process(RunnerConfig("embedded", "cpu", 2, model_store.root))
+    return assemble_in_process(fetch(RunnerConfig("embedded", "cpu", 2, model_store.root)))
 
 
 @pytest.fixture(scope="module")
 def rtmlib(model_store: ModelStore) -> BodyWithFeet:
-    files = files_of("embedded")
+    files = EMBEDDED
     return BodyWithFeet(
         det=str(model_store.path(files["person"])),
         det_input_size=(416, 416),

@@ -21,6 +21,7 @@ from adapters.prediction.people_in_pictures import FetchedPicture, FindPart, Peo
 from runners.config import RunnerConfig
 from runners.models.store import ModelStore
 from runners.pipeline import assemble_in_process
+from runners.plan import fetch
 from wholebody.estimation import (
     FaceDetections,
     FaceMesh,
@@ -263,7 +264,7 @@ class TestWithTheEmbeddedNetworks:
     async def test_hands_and_faces_that_are_hidden_are_found_again_where_they_are_clicked(
         self, model_store: ModelStore
     ) -> None:
-        detector, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", 1, model_store.root))
+        detector, estimator = assemble_in_process(fetch(RunnerConfig("embedded", "cpu", 1, model_store.root)))
         picture = np.asarray(cv2.imread(str(MATCH)), np.uint8)
         compared = dict.fromkeys((Part.FACE, Part.LEFT_HAND, Part.RIGHT_HAND), 0)
         for whom in await find_people(picture, detector, estimator):
@@ -282,12 +283,12 @@ class TestWithTheEmbeddedNetworks:
 
     @pytest.mark.parametrize("part", [Part.LEFT_HAND, Part.FACE])
     async def test_nothing_is_found_in_a_plain_surface(self, model_store: ModelStore, part: Part) -> None:
-        _, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", 1, model_store.root))
+        _, estimator = assemble_in_process(fetch(RunnerConfig("embedded", "cpu", 1, model_store.root)))
         plain = np.full((120, 160, 3), 128, np.uint8)
         assert await estimator.part_at(plain, None, part, (80, 60), None) is None
 
     async def test_a_gloved_hand_that_the_pipeline_misses_is_found(self, model_store: ModelStore) -> None:
-        detector, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", 1, model_store.root))
+        detector, estimator = assemble_in_process(fetch(RunnerConfig("embedded", "cpu", 1, model_store.root)))
         picture = np.asarray(cv2.imread(str(RIDER)), np.uint8)
         (rider,) = await find_people(picture, detector, estimator)
         assert rider.scores[list(PART_RANGES[Part.RIGHT_HAND])].max() == 0

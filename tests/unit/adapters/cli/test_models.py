@@ -22,9 +22,12 @@ def test_list_shows_every_network_and_its_state(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0
     rows = {
-        model.name: line for model in EMBEDDED for line in result.output.splitlines() if model.name in line
+        model.name: line
+        for model in EMBEDDED.values()
+        for line in result.output.splitlines()
+        if model.name in line
     }
-    assert list(rows) == [model.name for model in EMBEDDED]
+    assert list(rows) == [model.name for model in EMBEDDED.values()]
     assert [cell.strip() for cell in rows.pop(YOLOX_TINY.name).split("│")[1:-1]] == [
         "embedded",
         YOLOX_TINY.name,
@@ -71,7 +74,9 @@ def test_list_shows_the_networks_of_every_mode_and_where_they_come_from(tmp_path
     rows = [
         [cell.strip() for cell in line.split("│")[1:-1]] for line in result.output.splitlines() if "│" in line
     ]
-    assert [(row[0], row[1]) for row in rows] == [(m, model.name) for m in MODES for model in MODES[m]]
+    assert [(row[0], row[1]) for row in rows] == [
+        (m, model.name) for m in MODES for model in MODES[m].values()
+    ]
     assert {row[4] for row in rows if row[0] == "balanced"} == {"download.openmmlab.com or huggingface.co"}
 
 

@@ -38,9 +38,10 @@ async def test_the_networks_take_it_for_one_person_from_head_to_foot(model_store
     import numpy as np
 
     from runners.pipeline import assemble_in_process
+    from runners.plan import fetch
     from wholebody.pipeline import find_people
 
-    detector, estimator = assemble_in_process(RunnerConfig("embedded", "cpu", 2, model_store.root))
+    detector, estimator = assemble_in_process(fetch(RunnerConfig("embedded", "cpu", 2, model_store.root)))
     picture = np.ascontiguousarray(np.array(draw_figure())[:, :, ::-1])
 
     (person,) = await find_people(picture, detector, estimator, None)

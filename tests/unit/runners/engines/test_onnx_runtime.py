@@ -37,7 +37,7 @@ def network(tmp_path: Path) -> Path:
 
 
 def loaded(file: Path, device: str, threads: int = 1) -> OnnxRuntimeGraph:
-    return OnnxRuntimeGraph(file, "onnxruntime", "f32", Place(device, threads))
+    return OnnxRuntimeGraph(file, "f32", Place(device, threads))
 
 
 def test_outputs_come_in_the_order_of_the_file(network: Path) -> None:
@@ -157,7 +157,7 @@ def test_networks_in_different_lanes_have_no_more_threads_together_than_there_ar
         return sessions(file, options, **settings)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", recorded)
-    OnnxRuntimeGraph(network, "onnxruntime", "f32", Place("cpu", threads, lanes=lanes))
+    OnnxRuntimeGraph(network, "f32", Place("cpu", threads, lanes=lanes))
     assert made[0].intra_op_num_threads == own
     assert lanes * made[0].intra_op_num_threads <= threads
 

@@ -8,13 +8,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runners.engines import EngineName, Place, is_installed, load_graph
+from runners.config import EngineName
+from runners.engines import Place, is_installed, load_graph
 from runners.graphs.cutting import cut
 from runners.graphs.editing import UnexpectedGraphError
 from runners.graphs.simcc import prepare_simcc
+from runners.models.manifest import EMBEDDED
 from runners.models.store import ModelStore
 from runners.networks.simcc import SimccPose
-from runners.startup.choice import files_of
 
 PLACE = Place("cpu", 2)
 STAND_INS = Path(__file__).parents[4].parent / "shared" / "bench"
@@ -125,7 +126,7 @@ class TestCutting:
 
 @pytest.mark.models
 def test_the_real_network_s_keypoints_stay_the_same(tmp_path: Path, model_store: ModelStore) -> None:
-    file = model_store.path(files_of("embedded")["body"])
+    file = model_store.path(EMBEDDED["body"])
     published, prepared = poses(tmp_path, onnx.load(str(file)))
     assert np.allclose(published(crops(3, 192, 256)), prepared(crops(3, 192, 256)), atol=1e-4)
 

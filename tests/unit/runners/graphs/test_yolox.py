@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from runners.engines import Place, load_graph
 from runners.graphs.editing import UnexpectedGraphError
 from runners.graphs.yolox import prepare_yolox
+from runners.models.manifest import EMBEDDED
 from runners.models.store import ModelStore
 from runners.networks.detector import Detector, PreparedDetector, published_detector
-from runners.startup.choice import files_of
 from wholebody.geometry import letterbox
 
 PLACE = Place("cpu", 2)
@@ -179,7 +179,7 @@ def test_an_input_of_another_form_is_refused() -> None:
 def test_the_real_detector_finds_the_same_people_on_photographs(
     tmp_path: Path, model_store: ModelStore
 ) -> None:
-    file = model_store.path(files_of("embedded")["person"])
+    file = model_store.path(EMBEDDED["person"])
     published, prepared = detectors(tmp_path, onnx.load(str(file)))
     photographs = [np.asarray(cv2.imread(str(photo)), np.uint8) for photo in sorted(PHOTOS.glob("*.jpg"))]
     pictures = np.stack([letterbox(photograph, (416, 416))[0] for photograph in photographs])

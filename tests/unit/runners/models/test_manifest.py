@@ -7,6 +7,7 @@ import pytest
 from rtmlib import Wholebody
 from rtmlib.tools.file import get_mirror_url
 
+from runners.config import Mode
 from runners.models.manifest import (
     EMBEDDED,
     MODES,
@@ -18,7 +19,7 @@ from runners.models.manifest import (
     ZipMember,
 )
 
-MODELS = list(dict.fromkeys(model for models in MODES.values() for model in models))
+MODELS = list(dict.fromkeys(model for models in MODES.values() for model in models.values()))
 
 
 # OpenMMLab publishes no digests, and nobody else's could be checked.
@@ -54,9 +55,9 @@ def test_each_archive_has_its_home_and_a_mirror() -> None:
 
 
 @pytest.mark.parametrize("mode", ["lightweight", "balanced", "performance"])
-def test_the_modes_of_the_zoo_are_rtmlibs(mode: str) -> None:
+def test_the_modes_of_the_zoo_are_rtmlibs(mode: Mode) -> None:
     theirs = Wholebody.MODE[mode]
-    detector, pose = MODES[mode]
+    detector, pose = MODES[mode].values()
     assert (detector.source.urls[0], detector.input_size) == (theirs["det"], theirs["det_input_size"])
     assert (pose.source.urls[0], pose.input_size) == (theirs["pose"], theirs["pose_input_size"])
     assert (detector.keypoints, pose.keypoints) == (0, 133)
@@ -75,12 +76,12 @@ def test_one_file_name_means_one_file() -> None:
 
 
 def test_a_network_is_converted_exactly_when_it_is_a_tflite_file() -> None:
-    for model in EMBEDDED:
+    for model in EMBEDDED.values():
         assert (model.source.tflite_outputs is not None) == model.source.member.endswith(".tflite")
 
 
 def test_the_embedded_mode_has_a_network_for_every_part() -> None:
-    assert [model.task for model in EMBEDDED] == [
+    assert [model.task for model in EMBEDDED.values()] == [
         "person detection",
         "body and feet keypoints",
         "hand keypoints",

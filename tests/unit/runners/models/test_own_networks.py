@@ -24,11 +24,11 @@ from runners.config import RunnerConfig
 from runners.errors import ModelUnavailableError, OwnNetworkError
 from runners.models.inspection import Description, UnfitNetworkError, inspect_network
 from runners.models.manifest import RTMPOSE_S_HALPE26, YOLOX_TINY
-from runners.models.own_networks import OwnTask, own_network
+from runners.models.own_networks import OwnTask, own_network, own_networks
 from runners.models.store import ModelStore
 from runners.networks.detector import published_detector
-from runners.pipeline import assemble_in_process, fetch_files, load, model_version
-from runners.startup.choice import candidates, networks_of, own_networks_of
+from runners.pipeline import assemble_in_process, load
+from runners.plan import fetch
 from tests.support.archive_server import ArchiveServer, make_archive
 from wholebody.estimation import PartsEstimator, WholeBodyEstimator
 from wholebody.figure import draw_figure
@@ -322,31 +322,29 @@ class TestFilesThatAreNoNetworks:
 class TestFromTheSettingToTheNetwork:
     def test_what_is_not_named_comes_from_the_mode(self, own_store: Path, tmp_path: Path) -> None:
         own = config(own_store, pose_model=simcc(tmp_path / "pose.onnx", 17))
-        fetch_files(own)
-        assert list(networks_of(own)) == ["person", "body", "hand", "face", "face_mesh"]
-        assert networks_of(own)["person"] == YOLOX_TINY
-        assert isinstance(assemble_in_process(own)[1], PartsEstimator)
+        plan = fetch(own)
+        assert list(plan.files) == ["person", "body", "hand", "face", "face_mesh"]
+        assert plan.files["person"] == YOLOX_TINY
+        assert isinstance(assemble_in_process(plan)[1], PartsEstimator)
 
     def test_one_for_all_keypoints_needs_no_others(self, own_store: Path, tmp_path: Path) -> None:
         own = config(own_store, pose_model=simcc(tmp_path / "pose.onnx", 133))
-        fetch_files(own)
-        assert list(networks_of(own)) == ["person", "body"]
-        assert isinstance(assemble_in_process(own)[1], WholeBodyEstimator)
+        plan = fetch(own)
+        assert list(plan.files) == ["person", "body"]
+        assert isinstance(assemble_in_process(plan)[1], WholeBodyEstimator)
 
     def test_one_for_the_body_goes_with_networks_for_hands_and_face_in_any_mode(
         self, own_store: Path, tmp_path: Path
     ) -> None:
         pose, detector = simcc(tmp_path / "pose.onnx", 26), raw_yolox(tmp_path / "yolox.onnx")
         own = replace(config(own_store, pose_model=pose, detector_model=detector), mode="balanced")
-        fetch_files(own)
-        assert {"hand", "face", "face_mesh"} < set(networks_of(own))
+        assert {"hand", "face", "face_mesh"} < set(fetch(own).files)
 
     def test_the_version_changes_with_the_file(self, own_store: Path, tmp_path: Path) -> None:
         versions: set[str] = set()
         for seed in (1, 2):
             own = config(own_store, pose_model=simcc(tmp_path / "pose.onnx", 17, seed=seed))
-            fetch_files(own)
-            versions.add(model_version(own))
+            versions.add(fetch(own).version)
         assert len(versions) == 2
         assert all(re.fullmatch("rtmlib-own-[0-9a-f]{8}", version) for version in versions)
 
@@ -354,10 +352,9 @@ class TestFromTheSettingToTheNetwork:
         self, own_store: Path, model_store: ModelStore
     ) -> None:
         own = config(own_store, pose_model=model_store.path(RTMPOSE_S_HALPE26))
-        fetch_files(own)
         crops = np.random.default_rng(0).integers(0, 256, (2, 256, 192, 3), np.uint8)
-        same = load("body", config(own_store))(crops)
-        assert np.array_equal(np.stack(load("body", own)(crops)), np.stack(same))
+        ours, same = (load(fetch(one).networks["body"], one)(crops) for one in (own, config(own_store)))
+        assert np.array_equal(np.stack(ours), np.stack(same))
 
     def test_a_network_that_takes_one_crop_at_a_time_gives_the_same_for_several(
         self, own_store: Path, tmp_path: Path
@@ -366,8 +363,7 @@ class TestFromTheSettingToTheNetwork:
         answers: list[NDArray[np.float32]] = []
         for batch in ("batch", 1):
             own = config(own_store, pose_model=simcc(tmp_path / f"pose_{batch}.onnx", 17, batch=batch))
-            fetch_files(own)
-            answers.append(np.stack(load("body", own)(crops)))
+            answers.append(np.stack(load(fetch(own).networks["body"], own)(crops)))
         assert np.allclose(*answers, atol=1e-4)
 
     async def test_feet_that_a_network_does_not_know_have_no_score(
@@ -389,11 +385,10 @@ class TestFromTheSettingToTheNetwork:
         file = own_store.parent / "coco17.onnx"
         onnx.save(model, file)
         own = config(own_store, pose_model=file)
-        fetch_files(own)
         figure = np.ascontiguousarray(np.asarray(draw_figure())[..., ::-1])
         box = np.array([[0, 0, figure.shape[1], figure.shape[0]]], np.float32)
-        seventeen = await assemble_in_process(own)[1].estimate(figure, box)
-        embedded = await assemble_in_process(config(own_store))[1].estimate(figure, box)
+        seventeen = await assemble_in_process(fetch(own))[1].estimate(figure, box)
+        embedded = await assemble_in_process(fetch(config(own_store)))[1].estimate(figure, box)
         assert np.allclose(seventeen.keypoints[:, :FEET_START], embedded.keypoints[:, :FEET_START])
         assert (seventeen.scores[:, FEET_START:FACE_START] == 0).all()
         assert (embedded.scores[:, FEET_START:FACE_START] > 0).any()
@@ -405,15 +400,14 @@ class TestFromTheSettingToTheNetwork:
         own = replace(
             config(own_store, detector_model=own_store.parent / "other.onnx"), engine="auto", precision="auto"
         )
-        fetch_files(own)
-        assert {way.precision for way in candidates("person", own)} == {"f32"}
+        assert fetch(own).networks["person"].precision == "f32"
 
     def test_a_refused_file_stops_with_setting_and_reason(self, own_store: Path, tmp_path: Path) -> None:
         own = config(own_store, pose_model=simcc(tmp_path / "hand.onnx", 21))
         with pytest.raises(
             OwnNetworkError, match=r"POSE_MODEL=.*hand\.onnx cannot be used: it finds 21 keypoints"
         ):
-            fetch_files(own)
+            fetch(own)
         assert not list(own_store.glob("hand.*"))
 
     @pytest.mark.parametrize("name", ["absent.onnx", "."])
@@ -421,12 +415,12 @@ class TestFromTheSettingToTheNetwork:
         with pytest.raises(
             OwnNetworkError, match=r"DETECTOR_MODEL=.*(cannot be read: No such file|not a file)"
         ):
-            fetch_files(config(own_store, detector_model=tmp_path / name))
+            fetch(config(own_store, detector_model=tmp_path / name))
 
     def test_a_file_with_another_digest(self, own_store: Path, tmp_path: Path) -> None:
         file = simcc(tmp_path / "pose.onnx", 17)
         with pytest.raises(OwnNetworkError, match=f"instead of {'0' * 64}, which POSE_MODEL demands"):
-            fetch_files(config(own_store, pose_model=f"{file}#sha256={'0' * 64}"))
+            fetch(config(own_store, pose_model=f"{file}#sha256={'0' * 64}"))
 
     def test_an_archive_as_openmmlab_makes_them(self, own_store: Path, tmp_path: Path) -> None:
         network = simcc(tmp_path / "pose.onnx", 17).read_bytes()
@@ -434,14 +428,13 @@ class TestFromTheSettingToTheNetwork:
         own = config(
             own_store, pose_model=f"{tmp_path / 'rtmpose.zip'}#sha256={hashlib.sha256(network).hexdigest()}"
         )
-        fetch_files(own)
-        assert networks_of(own)["body"].keypoints == 17
+        assert fetch(own).files["body"].keypoints == 17
 
     def test_an_archive_without_a_network(self, own_store: Path, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "weights.pth", "w") as archive:
             archive.writestr("archive/data.pkl", b"")
         with pytest.raises(ModelUnavailableError, match=r"holds 0 files named end2end\.onnx"):
-            fetch_files(config(own_store, pose_model=tmp_path / "weights.pth"))
+            fetch(config(own_store, pose_model=tmp_path / "weights.pth"))
 
 
 class TestFromTheWeb:
@@ -460,25 +453,25 @@ class TestFromTheWeb:
         site = server.add("/rtmpose-t_17.onnx", packed(network))
         own = config(own_store, pose_model=site.url)
         for _ in range(2):
-            fetch_files(own)
+            fetch(own)
         assert len(site.requests) == 1
-        assert networks_of(own)["body"].name.startswith("rtmpose-t_17.")
+        assert fetch(own).files["body"].name.startswith("rtmpose-t_17.")
 
     def test_another_file_at_the_same_address_is_not_trusted(
         self, server: ArchiveServer, own_store: Path, tmp_path: Path
     ) -> None:
         site = server.add("/pose.onnx", simcc(tmp_path / "pose.onnx", 17).read_bytes())
         own = config(own_store, pose_model=site.url)
-        fetch_files(own)
+        fetch(own)
         next(own_store.glob("pose.*.onnx")).unlink()
         site.content = simcc(tmp_path / "pose.onnx", 17, seed=2).read_bytes()
         with pytest.raises(ModelUnavailableError, match=r"recorded in .* when the file was first seen"):
-            fetch_files(own)
+            fetch(own)
 
     def test_without_a_network_the_start_stops_with_what_to_do(self, own_store: Path) -> None:
         own = config(own_store, detector_model="http://127.0.0.1:9/det.onnx?signature=secret")
         with pytest.raises(ModelUnavailableError) as caught:
-            fetch_files(own)
+            fetch(own)
         assert re.fullmatch(
             r"The model store lacks det\.[0-9a-f]{12}\.onnx \(from http://127\.0\.0\.1:9/det\.onnx\): .*; correct this "
             rf"and try again, or copy the files to {re.escape(str(own_store))} under these names.*",
@@ -513,8 +506,7 @@ class TestYoloxOfItsAuthors:
 class TestRtmdetOnPhotographs:
     def test_boxes_are_those_of_rtmlib(self, own_store: Path) -> None:
         own = config(own_store, detector_model=RTMDET)
-        fetch_files(own)
-        detector, _ = assemble_in_process(own)
+        detector, _ = assemble_in_process(fetch(own))
         reference = rtmlib.RTMDet(str(RTMDET), (320, 320), backend="onnxruntime")
         people = 0
         for photo in PHOTOS:
@@ -554,5 +546,5 @@ class TestCommands:
         assert (result.exit_code, "POSE_MODEL is neither" in result.output) == (1, True)
 
 
-def test_nothing_is_one_s_own_without_the_settings(tmp_path: Path) -> None:
-    assert own_networks_of(config(tmp_path)) == {}
+def test_nothing_is_one_s_own_without_the_settings() -> None:
+    assert own_networks(None, None) == []

@@ -74,7 +74,7 @@ def test_a_complete_store_is_used_without_the_conversions_packages(model_store: 
     code = (
         "import sys; from pathlib import Path; from runners.models.manifest import EMBEDDED;"
         "from runners.models.store import ModelStore;"
-        f"ModelStore(Path({str(model_store.root)!r})).ensure_all(EMBEDDED);"
+        f"ModelStore(Path({str(model_store.root)!r})).ensure_all(tuple(EMBEDDED.values()));"
         "sys.exit(str({'onnx', 'tflite'} & sys.modules.keys()) if {'onnx', 'tflite'} & sys.modules.keys() else 0)"
     )
     done = subprocess.run(

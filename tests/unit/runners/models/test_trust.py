@@ -300,7 +300,7 @@ def test_a_folder_in_the_place_of_rtmlibs_file_is_left_alone(
 def test_rtmlibs_own_rule_says_where_its_files_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from rtmlib.tools import file as rtmlib_file_module
 
-    from runners.models.rtmlib_cache import rtmlib_file
+    from runners.models.store import rtmlib_file
 
     for torch, cache in [("~/torch", None), (None, str(tmp_path)), (None, None), (str(tmp_path), "/other")]:
         for name, value in (("TORCH_HOME", torch), ("XDG_CACHE_HOME", cache)):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from bentoml.exceptions import ServiceUnavailable
 
+from runners.models.manifest import EMBEDDED
 from runners.serving import services
 from runners.serving.batching import Failed
-from runners.startup.choice import files_of
 from wholebody.detection import Detections
 from wholebody.estimation import InferenceError
 
@@ -43,7 +43,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def detect(runner: Runner) -> Detections:
-    detector, _ = services.assemble_runners(files_of("embedded"), runner, Runner())
+    detector, _ = services.assemble_runners(EMBEDDED, runner, Runner())
     return await detector.detect(PICTURE)
 
 

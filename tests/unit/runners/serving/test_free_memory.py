@@ -5,7 +5,7 @@ import ctypes
 import psutil
 import pytest
 
-from runners.devices.free_memory import give_back_memory
+from runners.serving.worker import give_back_memory
 
 BLOCK, BLOCKS = 50_000, 4_000  # small enough for the heap, 200 MB together
 MEBIBYTE = 2**20
