@@ -9,8 +9,8 @@ from adapters.settings import Settings
 
 _HEAD = """# Configuration
 
-Settings are environment variables. A wrong value stops the start with one sentence that names the setting. An empty
-value counts as not set. `make docs` writes this page from the settings class.
+Settings are environment variables. A wrong value stops the start with one sentence that names the setting; an empty
+one counts as not set. This page is made from the settings class (`make docs`).
 
 | variable | default | meaning |
 | --- | --- | --- |
