@@ -34,99 +34,94 @@ class Settings(BaseSettings):
     backend_port: int = Field(9090, ge=1, le=65535, description="Port of the service.")
     backend_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated names by which browsers reach this service, such as `pose.example.org` or "
-        "`*.example.org`. Needed for names with dots and without a password only: IP addresses, `localhost`, names of "
-        "one word and the machine's own are known. Label Studio and other programs may use any name.",
+        description="Comma-separated names under which browsers reach this service, such as `pose.example.org` or "
+        "`*.example.org`. Needed only without a password, for names with dots: IP addresses, `localhost`, names of "
+        "one word and the machine's own are always allowed. Label Studio and other programs may use any name.",
     )
     mode: Mode = Field(
         "embedded",
-        description="Which networks find the keypoints: `embedded` (weights from the Python package index alone), "
-        "`lightweight`, `balanced` or `performance` (RTMW, as in rtmlib).",
+        description="Networks: `embedded` (weights from the Python package index only), `lightweight`, `balanced` or "
+        "`performance` (RTMW, as in rtmlib).",
     )
     detector_model: str | None = Field(
         None,
-        description="Your own person detector instead of the mode's: path or http(s) address of a YOLOX or RTMDet in "
-        "ONNX, or of a zip archive with an `end2end.onnx` in it; `#sha256=<hex>` behind it pins the network.",
+        description="Person detector instead of the mode's: path or http(s) address of a YOLOX or RTMDet in ONNX, or "
+        "of a zip archive with an `end2end.onnx`. A suffix `#sha256=<hex>` pins the network.",
     )
     pose_model: str | None = Field(
         None,
-        description="Your own pose network instead of the mode's, named in the same way: RTMPose, DWPose or RTMW with "
-        "17 (COCO), 26 (Halpe) or 133 (COCO-WholeBody) keypoints.",
+        description="Pose network instead of the mode's, in the same form: RTMPose, DWPose or RTMW with 17 (COCO), "
+        "26 (Halpe) or 133 (COCO-WholeBody) keypoints.",
     )
     device: str = Field(
         "cpu",
-        description="What the networks run on: `cpu`, `cuda` (all NVIDIA GPUs, with a worker of each network on each), "
-        "`cuda:N` (one of them), `gpu`, `gpu:N` (OpenVINO's graphics processors) or `mps` (Apple).",
+        description="Device: `cpu`, `cuda` (all NVIDIA GPUs, with a worker of each network on each), `cuda:N` (one of "
+        "them), `gpu`, `gpu:N` (OpenVINO's graphics processors) or `mps` (Apple).",
     )
     backend_type: EngineSetting = Field(
         "auto",
-        description="Inference engine. `auto`: OpenVINO for what runs in bf16 on the CPU, ONNX Runtime for the "
-        "rest.",
+        description="Inference engine. `auto`: OpenVINO for networks in bf16 on the CPU, ONNX Runtime for the others.",
     )
     precision: PrecisionSetting = Field(
         "auto",
-        description="What the networks are computed in: `exact` (32-bit floats), `auto` (for each network the fastest "
-        "precision that is known to keep its keypoints) or `fast` (the fastest there is, at the cost of accuracy).",
+        description="Precision: `exact` (32-bit floats), `auto` (for each network the fastest precision measured "
+        "to keep its keypoints) or `fast` (the fastest available, less accurate).",
     )
     confidence_threshold: float = Field(
         0.3,
         ge=0,
         le=1,
-        description="Lowest score of a keypoint that is sent to Label Studio, unless the label config says otherwise.",
+        description="Lowest score of a returned keypoint, unless the label config sets another.",
     )
     model_cache_dir: Path | None = Field(
-        None, description="Folder for the networks' files; by default the platform's cache folder."
+        None, description="Folder of the model files; by default the platform's cache folder."
     )
     model_digests: Path | None = Field(
         None,
-        description="File of digests that the networks must have (`rtmlib-backend models pin` writes it); by default "
-        "those that this project knows, and for the others what was seen first.",
+        description="File of the required digests of the networks, written by `rtmlib-backend models pin`. By default "
+        "this project's digests; for other networks, that of the first download.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level of log lines."
+        "INFO", description="Lowest level of log lines."
     )
     log_format: LogFormat = Field(
         "auto",
-        description="How log lines look: one JSON object a line, or text; `auto` is text on a terminal and JSON "
-        "anywhere else.",
+        description="Format of log lines: one JSON object per line, or text. `auto` is text on a terminal, else JSON.",
     )
-    debug: bool = Field(False, description="Log everything, whatever LOG_LEVEL says.")
+    debug: bool = Field(False, description="Log everything, whatever LOG_LEVEL is.")
     label_studio_url: str | None = Field(
         None, description="Address of Label Studio as this service reaches it, for uploaded pictures."
     )
     label_studio_api_token: SecretStr | None = Field(
         None,
-        description="Personal access token (or legacy token) of a Label Studio user who may see the pictures.",
+        description="Personal access token (or legacy token) of a Label Studio user with access to the pictures.",
     )
     basic_auth_user: str | None = Field(None, description="User name that Label Studio must send.")
     basic_auth_pass: SecretStr | None = Field(None, description="Password that Label Studio must send.")
     allowed_image_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated hosts on private networks that pictures may come from: `host`, `host:port`, "
-        "`*.example.org` or `10.0.0.0/8`. Public addresses and LABEL_STUDIO_URL are always allowed.",
+        description="Comma-separated picture hosts on private networks: `host`, `host:port`, `*.example.org` or "
+        "`10.0.0.0/8`. Public addresses and LABEL_STUDIO_URL are always allowed.",
     )
     local_files_document_root: DirectoryPath | None = Field(
-        None, description="Label Studio's folder of local files, if it is mounted here as well."
+        None, description="Label Studio's folder of local files, if it is mounted here too."
     )
-    max_image_bytes: int = Field(
-        PictureLimits.max_bytes, ge=1, description="Largest file of a picture, in bytes."
-    )
+    max_image_bytes: int = Field(PictureLimits.max_bytes, ge=1, description="Largest picture file, in bytes.")
     max_image_pixels: int = Field(
         PictureLimits.max_pixels,
         ge=1,
-        description="Largest picture, in pixels (width × height). Decoding one may take 4 bytes of memory for each of "
-        "them, and 400 MB at least: kinds that take more, as transparent or progressive ones, may be smaller.",
+        description="Largest picture, in pixels (width × height). Decoding may take 4 bytes of memory per pixel, at "
+        "least 400 MB. Formats that need more, such as transparent or progressive ones, have a lower limit.",
     )
     max_video_bytes: int = Field(
         100 * MEBIBYTE,
         ge=1,
-        description="Largest file of a clip, in bytes; two are held in memory at a time.",
+        description="Largest clip file, in bytes. Two are in memory at a time.",
     )
     max_request_bytes: int = Field(
         64 * MEBIBYTE,
         ge=1024,
-        description="Largest body of a prediction request, in bytes; larger ones are answered with 413. Those of "
-        "other routes may have 8 MiB.",
+        description="Largest body of a prediction request, in bytes; larger ones get 413. Other routes accept 8 MiB.",
     )
     time_budget_seconds: float = Field(
         TIME_LIMITS.budget_s,
@@ -138,18 +133,18 @@ class Settings(BaseSettings):
     prediction_cache_bytes: int = Field(
         64 * MEBIBYTE,
         ge=0,
-        description="Memory for people that were found, so that the same picture is not computed twice; 0 keeps none.",
+        description="Memory of the prediction cache, in bytes; 0 switches it off.",
     )
     cors_allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated origins (`https://tools.example.org`) whose pages may ask this service from a "
-        "browser. None by default; Label Studio asks from its server and needs none.",
+        description="Comma-separated origins (`https://tools.example.org`) whose pages may send requests from a "
+        "browser. Label Studio sends its requests from its server and needs none.",
     )
     redis_url: SecretStr | None = Field(
         None,
-        description="A Redis that several servers share such people in: `redis://host:6379/0`, "
+        description="Redis for a prediction cache that several servers share: `redis://host:6379/0`, "
         "`rediss://user:password@host:6379/0?ssl_ca_certs=/path` (TLS) or `unix:///path/to/redis.sock`. "
-        "One Redis or a proxy, not the nodes of a cluster. One that fails is done without.",
+        "One Redis or a proxy, not the nodes of a cluster. Without an answer, predictions are computed.",
     )
 
     @field_validator("log_level", mode="before")

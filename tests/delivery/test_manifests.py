@@ -37,7 +37,7 @@ COMBINATIONS = [
 NAMESPACE = {"staging": "rtmlib-staging", "production": "rtmlib"}
 # Made by cert-manager, and by the operator (deploy.sh checks it): not in the manifests.
 KEEP_ALIVE_S = 5
-# Measured after load with 8 callers and networks of the size of MODE=balanced (docs/deployment.md, "Scaling"), and a
+# Measured after load with 8 callers and networks of the size of MODE=balanced (docs/measurements.md, "A pod"), and a
 # prediction cache that is full: one entry worker has one.
 STEADY_MEMORY = 1851 * 2**20 + Settings.model_fields["prediction_cache_bytes"].default
 SECRETS_FROM_OUTSIDE = {"rtmlib-ml-backend-tls", "rtmlib-ml-backend-secrets"}

@@ -22,6 +22,7 @@ from tests.service.server import Server, command, environment, free_port
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
 
+@pytest.mark.promise("endless-inference-ended")
 class TestANetworkThatNeverReturns:
     def test_its_process_is_replaced_and_the_picture_is_answered(
         self,
@@ -71,6 +72,7 @@ class TestLabelStudio:
     def failures(server: Server, number: int) -> list[dict[str, Any]]:
         return server.ask("GET", "/status").json["last_failures"][-number:]
 
+    @pytest.mark.promise("refusals-explained-once")
     @pytest.mark.parametrize(
         ("status", "reason", "said"),
         [(401, "unauthorized", "refuses the legacy token"), (500, "server_error", "answered 500")],
@@ -93,6 +95,7 @@ class TestLabelStudio:
             assert failure["reason"] == reason
             assert said in failure["detail"]
 
+    @pytest.mark.promise("silent-picture-server")
     def test_one_that_never_answers_costs_its_pictures_and_not_the_others(
         self, labelling: Server, label_studio: PictureServer, tmp_path: Path
     ) -> None:
@@ -109,6 +112,7 @@ class TestLabelStudio:
         assert failure["reason"] == "timeout"
         assert "did not deliver the picture in time" in failure["detail"]
 
+    @pytest.mark.promise("dead-picture-server")
     def test_one_that_is_down_is_named_at_once(self, start_server: StartServer) -> None:
         server = start_server(
             LABEL_STUDIO_URL=f"http://127.0.0.1:{free_port()}", LABEL_STUDIO_API_TOKEN=TOKEN
@@ -169,6 +173,7 @@ def start_and_fail(folder: Path, **settings: str) -> str:
 
 
 class TestTheDiskOfTheNetworks:
+    @pytest.mark.promise("full-disk")
     def test_a_full_one_stops_the_start_with_one_sentence(self, disk: Path, tmp_path: Path) -> None:
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(bytes(free - 2**20))
@@ -180,6 +185,7 @@ class TestTheDiskOfTheNetworks:
         assert "The model store lacks" in lines[0]
         assert "are needed in" in lines[0]
 
+    @pytest.mark.promise("read-only-disk-without-models")
     def test_a_read_only_one_without_the_networks_stops_the_start_with_one_sentence(
         self, disk: Path, tmp_path: Path
     ) -> None:
@@ -188,6 +194,7 @@ class TestTheDiskOfTheNetworks:
         assert "The model store lacks" in line
         assert "Read-only file system" in line
 
+    @pytest.mark.promise("read-only-disk-with-models")
     def test_a_read_only_one_with_the_networks_is_enough(
         self, start_server: StartServer, model_store: ModelStore, disk: Path, new_figure: Callable[[], str]
     ) -> None:
@@ -202,6 +209,7 @@ class TestTheDiskOfTheNetworks:
 
 
 class TestTheFileOfANetwork:
+    @pytest.mark.promise("swapped-model-file")
     def test_one_that_is_swapped_while_the_service_runs_is_never_loaded(
         self,
         start_server: StartServer,
@@ -238,6 +246,7 @@ class TestTheFileOfANetwork:
         finally:
             server.stop()
 
+    @pytest.mark.promise("truncated-model-file")
     def test_one_that_was_cut_off_and_cannot_be_had_again_stops_the_start_with_one_sentence(
         self, model_store: ModelStore, tmp_path: Path
     ) -> None:

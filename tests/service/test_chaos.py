@@ -192,6 +192,7 @@ def timed(server: Server, picture: str) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.promise("chaos-answered")
 def test_every_request_gets_the_answer_that_it_deserves(storm: dict[str, Any]) -> None:
     wrong = {
         (name, status): count
@@ -202,15 +203,18 @@ def test_every_request_gets_the_answer_that_it_deserves(storm: dict[str, Any]) -
     assert storm["outcomes"]["a picture", 200]
 
 
+@pytest.mark.promise("chaos-good-request")
 def test_a_good_one_right_afterwards_is_answered_within_a_second(storm: dict[str, Any]) -> None:
     # Some pictures of the last requests may still be in the networks; a busy machine needs longer for any.
     assert storm["after"] < max(1, 8 * storm["before"])
 
 
+@pytest.mark.promise("chaos-no-lost-process")
 def test_no_process_was_lost_and_none_was_left(storm: dict[str, Any]) -> None:
     assert {process.pid for process in storm["server"].processes()} == storm["pids"]
 
 
+@pytest.mark.promise("chaos-no-lost-process")
 def test_nothing_was_unforeseen(storm: dict[str, Any]) -> None:
     assert "Traceback" not in storm["server"].log()
     assert storm["server"].metric("rtmlib_tasks_total", reason="internal") == 0

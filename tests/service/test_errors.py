@@ -30,6 +30,7 @@ def assert_error(answer: Answer, status: HTTPStatus) -> str:
 
 @pytest.mark.parametrize("route", ["/predict", "/setup", "/webhook", "/train"])
 class TestBodiesOfEveryRoute:
+    @pytest.mark.promise("json-limits")
     @pytest.mark.parametrize(
         ("body", "said"),
         [
@@ -63,6 +64,7 @@ class TestBodiesOfEveryRoute:
 
         assert "Content-Type: application/json" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
+    @pytest.mark.promise("no-unpacking-no-pickles")
     def test_a_pickle_is_never_loaded(self, server: Server, route: str) -> None:
         headers = {"Content-Type": "application/vnd.bentoml+pickle"}
         answer = server.ask("POST", route, b"cos\nabort\n(tR.", headers=headers)
@@ -70,6 +72,7 @@ class TestBodiesOfEveryRoute:
         assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         assert server.is_ready()
 
+    @pytest.mark.promise("no-unpacking-no-pickles")
     def test_a_packed_body_is_never_unpacked(self, server: Server, route: str) -> None:
         bomb = gzip.compress(b" " * 50_000_000)
         answer = server.ask("POST", route, bomb, headers={"Content-Encoding": "gzip"})
@@ -119,6 +122,7 @@ def test_no_tasks_are_no_slots(server: Server) -> None:
 
 
 class TestLabelConfigs:
+    @pytest.mark.promise("label-config-parsed-safely")
     @pytest.mark.parametrize(
         "label_config",
         [
@@ -179,6 +183,7 @@ def test_odd_numbers_in_what_was_drawn_fail_their_task(server: Server, figure: s
     assert (failure["task"], failure["reason"]) == (None, "prompt")
 
 
+@pytest.mark.promise("json-limits")
 def test_a_body_of_millions_of_small_objects_is_refused_at_once_and_costs_no_memory(server: Server) -> None:
     """Read, 64 MiB of them take several GB."""
     (entry,) = (process for process in server.processes() if "rtmlib-ml-backend" in process.cmdline())
@@ -193,6 +198,7 @@ def test_a_body_of_millions_of_small_objects_is_refused_at_once_and_costs_no_mem
     assert entry.memory_info().rss - before < 100 * 2**20
 
 
+@pytest.mark.promise("known-routes-only")
 @pytest.mark.parametrize("path", ["/predict/", "/healthz", "/static_content/index.css", "/%2e%2e/service.py"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_else_bentoml_would_answer_is_no_route(server: Server, path: str, method: str) -> None:
@@ -206,6 +212,8 @@ def test_bentomls_own_client_finds_its_description(server: Server) -> None:
     assert server.ask("GET", "/schema.json").json["routes"]
 
 
+@pytest.mark.promise("ambiguous-requests-refused")
+@pytest.mark.promise("one-error-shape")
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -234,6 +242,7 @@ def test_what_is_not_http_is_told_so_in_the_one_shape(
     assert_error(answer, status)
 
 
+@pytest.mark.promise("slow-requests-dropped")
 def test_a_body_that_stops_coming_is_given_up_long_before_bentoml_would(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         started = time.perf_counter()

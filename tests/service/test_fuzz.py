@@ -29,6 +29,7 @@ CHECKS = ",".join(
 )
 
 
+@pytest.mark.promise("one-error-shape")
 @pytest.mark.timeout(3600)
 def test_what_is_sent_at_random_is_answered_as_the_openapi_document_says(
     server: Server, tmp_path: Path

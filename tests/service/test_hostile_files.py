@@ -109,6 +109,7 @@ def predict(server: Server, name: str, addresses: list[str]) -> list[Any]:
     return answer.json["results"]
 
 
+@pytest.mark.promise("hostile-files-cost-little")
 @pytest.mark.parametrize("at_once", [1, 8])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_file_costs_little_memory_and_delays_nobody(

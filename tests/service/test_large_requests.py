@@ -53,6 +53,7 @@ def webhook_of_6_mb() -> tuple[str, Any]:
     return "/webhook", {"action": "ANNOTATION_CREATED", "annotation": annotation}
 
 
+@pytest.mark.promise("health-beside-large-requests")
 @pytest.mark.parametrize(
     "large",
     [

@@ -65,6 +65,7 @@ def under_load(
         return [slot for one in running for slot in one.result(60)]
 
 
+@pytest.mark.promise("killed-runner-replaced")
 @pytest.mark.parametrize("runner", ["detector_runner", "pose_runner"])
 def test_a_killed_runner_is_back_within_10_s_and_costs_no_more_than_the_requests_it_had(
     mortal: Server, new_figure: Callable[[], str], runner: str
@@ -92,6 +93,7 @@ def test_a_killed_runner_is_back_within_10_s_and_costs_no_more_than_the_requests
     assert mortal.is_ready()
 
 
+@pytest.mark.promise("hanging-runner-replaced")
 def test_a_runner_that_hangs_is_replaced_and_the_requests_it_had_are_answered(
     mortal: Server, new_figure: Callable[[], str]
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_runner_that_hangs_is_replaced_and_the_requests_it_had_are_answered(
     assert slot["result"]
 
 
+@pytest.mark.promise("killed-service-replaced")
 def test_the_service_itself_is_back_within_10_s_when_it_is_killed(
     mortal: Server, new_figure: Callable[[], str]
 ) -> None:
@@ -128,6 +131,7 @@ def test_the_service_itself_is_back_within_10_s_when_it_is_killed(
     assert slot["result"]
 
 
+@pytest.mark.promise("sigterm-ends-idle")
 def test_sigterm_ends_every_process_within_seconds(mortal: Server, figure: str) -> None:
     mortal.predict(figure)
     processes = mortal.processes()
@@ -142,6 +146,7 @@ def test_sigterm_ends_every_process_within_seconds(mortal: Server, figure: str) 
         mortal.ask("GET", "/health")
 
 
+@pytest.mark.promise("sigterm-drains")
 def test_at_sigterm_what_is_in_hand_is_finished_and_nothing_new_is_begun(
     start_server: StartServer, pictures: PictureServer, new_figure: Callable[[], str]
 ) -> None:
@@ -166,6 +171,7 @@ def test_at_sigterm_what_is_in_hand_is_finished_and_nothing_new_is_begun(
     assert psutil.wait_procs(processes, timeout=5)[1] == []
 
 
+@pytest.mark.promise("sigterm-during-start")
 @pytest.mark.parametrize(
     "workers", [0, 1, 3], ids=["before the workers", "with the first", "while they load"]
 )
@@ -186,6 +192,7 @@ def test_sigterm_during_the_start_leaves_no_process(
     assert psutil.wait_procs(processes, timeout=5)[1] == []
 
 
+@pytest.mark.promise("killed-supervisor-leaves-nothing")
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells processes that their parent has ended")
 def test_a_killed_supervisor_leaves_no_process_and_its_port_to_the_next(
     start_server: StartServer, new_figure: Callable[[], str]

@@ -300,6 +300,7 @@ def full_of_faults(tags: int) -> bytes:
     return head + b"".join(entries) + bytes(4) + bytes(64)
 
 
+@pytest.mark.promise("no-log-flood")
 def test_a_picture_full_of_faults_leaves_few_lines(server: Server, pictures: PictureServer) -> None:
     before = len(server.log().splitlines())
     server.predict(pictures.add("/faults.tif", full_of_faults(10_000)))

@@ -22,6 +22,7 @@ def server(start_server: StartServer) -> Server:
     return start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1", PREDICTION_CACHE_BYTES=str(2**20))
 
 
+@pytest.mark.promise("cached-picture")
 def test_an_answer_that_is_known_comes_within_20_ms(server: Server, new_figure: Callable[[], str]) -> None:
     """With everything on the way: the connection, the fetch of the picture, the JSON of a person's keypoints."""
     figure = new_figure()
@@ -38,6 +39,7 @@ def test_an_answer_that_is_known_comes_within_20_ms(server: Server, new_figure: 
     assert len(first[0]["result"]) > 50
 
 
+@pytest.mark.promise("cached-picture-of-eight")
 def test_so_does_one_with_eight_people(server: Server, pictures: PictureServer) -> None:
     figure = draw_figure()
     crowd = Image.new("RGB", (4 * figure.width, 2 * figure.height))

@@ -173,6 +173,7 @@ class TestShared:
 
 
 class TestGone:
+    @pytest.mark.promise("redis-absent")
     async def test_without_a_redis_everything_is_computed(self, caplog: pytest.LogCaptureFixture) -> None:
         compute, failed = Computation(), errors("connection")
         async with cache_at("redis://127.0.0.1:1/0") as cache:
@@ -189,6 +190,7 @@ class TestGone:
             assert await timed(cache.find(NAME, Computation())) < LIMIT_S + 0.2
         assert len(caplog.messages) == 1
 
+    @pytest.mark.promise("redis-restarted")
     async def test_killed_and_started_again_in_the_middle(
         self, redis: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -208,6 +210,7 @@ class TestGone:
         assert compute.begun == begun
         assert ["answers again" in line for line in caplog.messages] == [False, True]
 
+    @pytest.mark.promise("redis-killed-under-load")
     async def test_killed_under_load(self, redis: RedisServer) -> None:
         async def caller(number: int, cache: PredictionCache) -> None:
             for turn in range(100):
@@ -224,6 +227,7 @@ class TestGone:
 
 
 class TestSlow:
+    @pytest.mark.promise("redis-silent")
     async def test_one_that_never_answers_costs_one_short_wait_in_a_period(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -266,6 +270,7 @@ class TestSlow:
 
 
 class TestRefusals:
+    @pytest.mark.promise("redis-full")
     async def test_a_full_one_is_still_read(
         self, redis: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -303,6 +308,7 @@ class TestRefusals:
             assert errors("full") == failed
             assert 0 < int(small.ask("DBSIZE")) < 2_000
 
+    @pytest.mark.promise("redis-failover")
     async def test_a_failover_is_followed_to_the_new_primary(
         self, redis: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -356,6 +362,7 @@ class TestRefusals:
 
 
 class TestGarbage:
+    @pytest.mark.promise("redis-garbage")
     async def test_what_is_no_entry_is_computed_anew_and_written_over(self, redis: RedisServer) -> None:
         rubbish: list[list[str | bytes]] = [
             ["SET", NAME, "rubbish"],
@@ -438,6 +445,7 @@ class TestTls:
         finally:
             server.kill()
 
+    @pytest.mark.promise("redis-tls")
     async def test_with_its_certificate_and_its_password(self, tls: RedisServer, certificate: Path) -> None:
         url = f"rediss://:{SECRET}@127.0.0.1:{tls.port}/0?ssl_ca_certs={certificate}"
         compute = Computation()
@@ -447,6 +455,7 @@ class TestTls:
 
         assert compute.begun == 1
 
+    @pytest.mark.promise("redis-untrusted-certificate")
     async def test_a_certificate_that_nobody_vouches_for_is_refused(
         self, tls: RedisServer, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -474,6 +483,7 @@ class TestTls:
 
 
 class TestService:
+    @pytest.mark.promise("redis-shared")
     def test_two_servers_share_what_one_of_them_computed(
         self, redis: RedisServer, start_server: StartServer, pictures: PictureServer, figure: str
     ) -> None:

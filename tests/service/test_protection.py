@@ -44,6 +44,7 @@ def assert_error(answer: Answer, status: HTTPStatus) -> str:
 
 
 class TestBasicAuthentication:
+    @pytest.mark.promise("password-required")
     @pytest.mark.parametrize(
         "headers",
         [{}, basic(USER, "wrong"), basic("somebody", PASSWORD), {"Authorization": f"Bearer {PASSWORD}"}],
@@ -86,6 +87,7 @@ class TestBasicAuthentication:
     def test_webhooks_need_none_since_label_studio_sends_none(self, protected: Server) -> None:
         assert protected.ask("POST", "/webhook", {"action": "ANNOTATION_CREATED"}).status == 200
 
+    @pytest.mark.promise("password-required")
     @pytest.mark.parametrize("host", ["a/webhook?", "x/livez#", "127.0.0.1\\@a/readyz?"])
     def test_no_host_header_opens_a_door(self, protected: Server, host: str) -> None:
         request = f"GET /status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
@@ -117,6 +119,7 @@ class TestOtherSites:
         assert preflight.headers["Access-Control-Allow-Origin"] == TOOLS
         assert answer.headers["Access-Control-Allow-Origin"] == TOOLS
 
+    @pytest.mark.promise("other-sites-refused")
     def test_others_may_not(self, protected: Server) -> None:
         headers = {**RIGHT, "Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
         answer = protected.ask("POST", "/predict", {"tasks": []}, headers=headers)
@@ -130,6 +133,7 @@ class TestOtherSites:
 
         assert_error(answer, HTTPStatus.FORBIDDEN)
 
+    @pytest.mark.promise("known-hosts-only")
     def test_a_page_whose_name_leads_here_may_not(self, server: Server) -> None:
         """Without a password; with one, such a page does not have it."""
         host = f"rebound.example:{server.port}"
@@ -145,6 +149,7 @@ class TestOtherSites:
 
 
 class TestSecurityHeaders:
+    @pytest.mark.promise("security-headers")
     @pytest.mark.parametrize(
         "route",
         ["/", "/playground", "/docs.json", "/health", "/livez", "/readyz", "/status", "/metrics", "/schema.json",
@@ -169,6 +174,7 @@ class TestSizeOfBodies:
         assert protected.ask("POST", "/predict", padded(size), headers=RIGHT).status == 200
         assert chunked(protected, padded(size)).status == 200
 
+    @pytest.mark.promise("body-size-limit")
     @pytest.mark.parametrize("size", [LIMIT + 1, LIMIT + 128])
     def test_above_it_they_are_refused(self, protected: Server, size: int) -> None:
         for answer in (

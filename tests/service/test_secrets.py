@@ -299,6 +299,7 @@ def told(secretive: Server, elsewhere: Elsewhere, closed_port: int) -> dict[str,
     return said
 
 
+@pytest.mark.promise("no-secret-shown")
 def test_the_secrets_were_in_use(told: dict[str, str], elsewhere: Elsewhere) -> None:
     """Or their absence would show nothing."""
     arrived = "\n".join(elsewhere.seen)
@@ -321,6 +322,7 @@ def forms(secret: str) -> Iterator[str]:
         yield encoded[4 * (padding > 0) : len(encoded) - 4]
 
 
+@pytest.mark.promise("no-secret-shown")
 @pytest.mark.parametrize("name", [*SECRETS, "refresh token", "access token of Label Studio"])
 def test_no_secret_is_told_or_written(told: dict[str, str], name: str) -> None:
     tokens = {"refresh token": REFRESH_TOKEN, "access token of Label Studio": ACCESS_TOKEN}

@@ -132,11 +132,13 @@ def memory_in_fifths(soaked: Soaked) -> dict[str, list[float]]:
     }
 
 
+@pytest.mark.promise("memory-does-not-grow")
 @pytest.mark.timeout(SECONDS + 300)
 def test_memory_grows_by_less_than_100_mb(soaked: Soaked) -> None:
     assert sum(fifths[-1] - fifths[0] for fifths in memory_in_fifths(soaked).values()) < 100 * MEBIBYTE
 
 
+@pytest.mark.promise("no-open-files")
 @pytest.mark.timeout(SECONDS + 300)
 def test_no_file_and_no_connection_stays_open(soaked: Soaked) -> None:
     before, after = soaked.idle_before.files, soaked.idle_after.files

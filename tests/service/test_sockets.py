@@ -34,6 +34,7 @@ def unix_sockets(server: Server) -> set[str]:
     }
 
 
+@pytest.mark.promise("only-the-service-port")
 def test_no_process_listens_on_another_port(listening: Server) -> None:
     ports = {
         connection.laddr.port
@@ -45,6 +46,7 @@ def test_no_process_listens_on_another_port(listening: Server) -> None:
     assert ports == {listening.port}
 
 
+@pytest.mark.promise("only-the-service-port")
 def test_unix_sockets_are_in_folders_of_its_user_alone(listening: Server) -> None:
     paths = unix_sockets(listening)
 

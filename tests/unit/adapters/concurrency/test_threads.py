@@ -18,6 +18,7 @@ async def test_the_outcome_is_that_of_the_work() -> None:
         await run_in_thread(divmod, 7, 0)
 
 
+@pytest.mark.promise("pixel-memory-until-decoded")
 async def test_pixels_of_a_cancelled_picture_are_held_until_its_thread_has_ended() -> None:
     budget, in_thread, end = MemoryBudget(100), threading.Event(), threading.Event()
 

@@ -157,6 +157,7 @@ class TestBasicAuthentication:
         assert answer.headers["www-authenticate"].startswith("Basic ")
         assert app.reached == []
 
+    @pytest.mark.promise("constant-time-password")
     @pytest.mark.parametrize("given", ["", "a", "ann:pass:wörd", "x" * 5000])
     async def test_credentials_of_every_length_are_compared_in_full(
         self, given: str, monkeypatch: pytest.MonkeyPatch
@@ -394,6 +395,7 @@ class TestErrors:
 
         assert assert_error(await ask(surface(app)), HTTPStatus.BAD_REQUEST) == "because"
 
+    @pytest.mark.promise("one-error-shape")
     @pytest.mark.parametrize("path", ["/broken", "/livez"])
     async def test_an_exception_is_a_500_that_says_nothing_about_it(
         self, path: str, caplog: pytest.LogCaptureFixture

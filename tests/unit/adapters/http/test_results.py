@@ -50,6 +50,7 @@ async def test_every_empty_slot_has_its_failure_in_the_same_order() -> None:
     assert len(answer["failures"][2]["detail"]) == DETAIL_KEPT
 
 
+@pytest.mark.promise("many-regions-in-a-thread")
 async def test_others_have_their_turn_while_many_regions_are_written() -> None:
     turns = 0
 

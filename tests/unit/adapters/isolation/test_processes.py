@@ -57,6 +57,7 @@ async def test_at_the_end_no_process_is_left(descendants: Descendants) -> None:
     assert descendants() == []
 
 
+@pytest.mark.promise("unusual-files-isolated")
 async def test_a_process_without_enough_memory_ends_alone(processes: IsolatedProcesses) -> None:
     large = encoded(scene(3000, 3000), "BMP")
     async with processes.run(
@@ -67,6 +68,7 @@ async def test_a_process_without_enough_memory_ends_alone(processes: IsolatedPro
     assert await measured(processes, encoded(scene(), "GIF")) == (90, 60, None)
 
 
+@pytest.mark.promise("unusual-files-isolated")
 async def test_the_kernel_ends_what_takes_too_much_processor_time(
     processes: IsolatedProcesses, descendants: Descendants
 ) -> None:
@@ -75,6 +77,7 @@ async def test_the_kernel_ends_what_takes_too_much_processor_time(
     assert await ended(descendants)
 
 
+@pytest.mark.promise("reader-ends-with-caller")
 async def test_a_process_ends_when_its_caller_gives_up(
     processes: IsolatedProcesses, descendants: Descendants
 ) -> None:
@@ -110,6 +113,7 @@ async def test_a_job_that_takes_longer_than_a_second_comes_after_the_others(
     assert seen >= {5, 15}
 
 
+@pytest.mark.promise("killed-reader-restarted")
 async def test_a_server_that_was_killed_is_started_again(
     processes: IsolatedProcesses, descendants: Descendants
 ) -> None:
@@ -120,6 +124,7 @@ async def test_a_server_that_was_killed_is_started_again(
     assert await measured(processes, encoded(scene(), "GIF")) == (90, 60, None)
 
 
+@pytest.mark.promise("isolated-process-has-nothing")
 async def test_processes_get_no_secret_and_no_connection(
     processes: IsolatedProcesses, monkeypatch: pytest.MonkeyPatch, descendants: Descendants
 ) -> None:
@@ -136,6 +141,7 @@ async def test_processes_get_no_secret_and_no_connection(
         await asyncio.gather(busy, return_exceptions=True)
 
 
+@pytest.mark.promise("isolated-process-has-nothing")
 async def test_what_a_library_writes_about_a_file_is_not_logged(
     processes: IsolatedProcesses, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +149,7 @@ async def test_what_a_library_writes_about_a_file_is_not_logged(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.promise("isolated-process-has-nothing")
 def test_all_of_them_end_with_a_caller_that_is_killed() -> None:
     code = (
         "import asyncio, sys\n"

@@ -113,6 +113,7 @@ def test_any_object_is_a_webhook(body: dict[str, Any]) -> None:
     assert WebhookRequest.model_validate(body).action == body.get("action")
 
 
+@pytest.mark.promise("webhook-keeps-three-ids")
 def test_of_a_webhook_three_ids_are_kept_and_nothing_else_becomes_an_object() -> None:
     """Anybody can send one, and an annotation of megabytes would hold the event loop."""
     body = {

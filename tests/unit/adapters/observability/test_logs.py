@@ -57,6 +57,7 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.rsplit(" ", 1)[1] for line in lines(capsys)] == ["this"]
 
 
+@pytest.mark.promise("log-lines-unbroken")
 @pytest.mark.parametrize(
     "written", ["a\nb", "a\r\nb", "a\x1b[31mb", "a\u2028b", "a\x85b", "a\x00b", "a\u202eb", "a\ud800b"]
 )
@@ -110,6 +111,7 @@ class TestWarningsOfLibraries:
     def _none_ignored(self) -> None:
         warnings.resetwarnings()  # pytest's own filters
 
+    @pytest.mark.promise("no-log-flood")
     @pytest.mark.parametrize("form", ["json", "text"])
     def test_a_flood_of_pythons_warnings_is_one_line(
         self, form: Any, capsys: pytest.CaptureFixture[str]
@@ -121,6 +123,7 @@ class TestWarningsOfLibraries:
         (line,) = lines(capsys)
         assert "UserWarning: tag 0" in line
 
+    @pytest.mark.promise("no-log-flood")
     @pytest.mark.parametrize("form", ["json", "text"])
     @pytest.mark.parametrize("name", ["PIL.TiffImagePlugin", "uvicorn.error", "bentoml.serve", "circus"])
     def test_so_is_a_flood_of_log_lines(
@@ -223,6 +226,7 @@ class TestJson:
             ("PIL.Image", "from a library"),
         ]
 
+    @pytest.mark.promise("log-lines-unbroken")
     @pytest.mark.parametrize(
         "written",
         [

@@ -247,6 +247,7 @@ slow = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCh
 
 @pytest.mark.filterwarnings("error")
 class TestAnything:
+    @pytest.mark.promise("label-config-parsed-safely")
     @slow
     @given(configs)
     @example("<View>" * (MAX_DEPTH + 1))
@@ -272,6 +273,7 @@ class TestAnything:
         assert_slot(slot)
         assert set(reasons) <= {"label_config", "no_picture", "bad_address"}
 
+    @pytest.mark.promise("every-task-gets-a-slot")
     @slow
     @given(contexts, st.sampled_from(list(Selection)))
     async def test_as_context_gives_a_slot(self, context: Any, selection: Selection) -> None:
@@ -280,6 +282,7 @@ class TestAnything:
         assert_slot(slot)
         assert set(reasons) <= {"prompt", "label_config"}
 
+    @pytest.mark.promise("every-task-gets-a-slot")
     @slow
     @given(
         st.recursive(odd_numbers | st.text(), lambda below: st.lists(below) | st.dictionaries(names, below))

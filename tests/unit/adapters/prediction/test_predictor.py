@@ -661,6 +661,7 @@ class TestFrames:
         assert reasons(status) == {1: "prompt"}
 
 
+@pytest.mark.promise("health-beside-large-requests")
 async def test_thousands_of_tasks_leave_the_event_loop_its_breath() -> None:
     """Label Studio sends a whole selection at once; measured in CPU time, since the machine may be busy."""
     steps: list[float] = []
@@ -683,6 +684,7 @@ async def test_thousands_of_tasks_leave_the_event_loop_its_breath() -> None:
     assert max(steps) < 0.3 * sum(steps)
 
 
+@pytest.mark.promise("many-regions-in-a-thread")
 async def test_the_regions_of_many_people_are_made_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crowd, or a clip of a thousand frames, has so many that the event loop would stand still."""
     threads: list[threading.Thread] = []

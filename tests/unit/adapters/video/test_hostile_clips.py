@@ -37,6 +37,7 @@ async def processes(descendants: Descendants) -> AsyncIterator[IsolatedProcesses
         yield opened
 
 
+@pytest.mark.promise("unusual-files-isolated")
 @pytest.mark.parametrize("make", SMALL_AND_HUGE, ids=lambda make: make.__name__)
 async def test_a_hostile_clip_takes_no_more_memory_than_it_is_given(
     descendants: Descendants, processes: IsolatedProcesses, make: Callable[[], bytes]

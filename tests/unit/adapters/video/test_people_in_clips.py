@@ -118,6 +118,7 @@ async def test_with_too_little_time_left_it_is_told_so_at_once() -> None:
     assert (caught.value.reason, detector.looks) == ("time_budget", 0)
 
 
+@pytest.mark.promise("clips-leave-no-memory")
 async def test_ten_clips_are_let_go_of_without_garbage_collection() -> None:
     padding = 10 * 2**20
     file = encoded(counting(10)) + (padding + 8).to_bytes(4, "big") + b"free" + bytes(padding)

@@ -107,6 +107,7 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
 
 
+@pytest.mark.promise("ambiguous-requests-refused")
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
@@ -138,6 +139,7 @@ async def test_a_request_whose_end_is_ambiguous_is_refused_and_the_connection_cl
         assert seconds < HEAD_LIMIT_S
 
 
+@pytest.mark.promise("ambiguous-requests-refused")
 @pytest.mark.parametrize("trailer", [b"X: y\n\n", b"X: y\r\n z\r\n\r\n", b"\n"])
 async def test_trailers_are_read_as_strictly(port: int, trailer: bytes) -> None:
     answer, _ = await until_closed(port, POST + CHUNKED + trailer)
@@ -185,6 +187,7 @@ async def test_headers_that_do_not_come_are_given_up(port: int) -> None:
     assert seconds < 3 * HEAD_LIMIT_S
 
 
+@pytest.mark.promise("slow-requests-dropped")
 async def test_headers_that_trickle_are_given_up_as_soon(port: int) -> None:
     pieces = [b"GET / HTTP/1.1\r\n", b"X", b": 1\r\n", b"Y", b": 2\r\n"]
     _, seconds = await until_closed(port, *pieces, pause_s=HEAD_LIMIT_S / 4)

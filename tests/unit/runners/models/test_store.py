@@ -168,6 +168,7 @@ def test_a_damaged_file_is_not_used_when_it_cannot_be_replaced(index, store: Mod
     assert store.state(DETECTOR) == "corrupt"
 
 
+@pytest.mark.promise("killed-while-fetching")
 def test_a_process_killed_while_fetching_leaves_nothing_that_is_loaded(index, store: ModelStore) -> None:
     index.bytes_per_second = 20_000
     process = in_another_process(store, (DETECTOR,))

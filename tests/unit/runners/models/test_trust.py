@@ -87,6 +87,7 @@ def test_there_is_no_digest_before_the_first_file(unknown: ModelFile, store: Mod
         store.digest(unknown)
 
 
+@pytest.mark.promise("model-digest-checked")
 def test_another_file_from_the_web_is_refused_later(
     home: Site, unknown: ModelFile, store: ModelStore, record: Path
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_pinned_network_is_used(
     assert not record.exists()
 
 
+@pytest.mark.promise("model-digest-checked")
 def test_another_than_the_pinned_one_is_refused(
     unknown: ModelFile, store: ModelStore, tmp_path: Path
 ) -> None:

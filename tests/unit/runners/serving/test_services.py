@@ -78,6 +78,7 @@ async def test_a_runner_that_refuses_is_not_asked_again() -> None:
     assert runner.asked == 1
 
 
+@pytest.mark.promise("inference-time-limit")
 async def test_a_runner_that_never_answers_is_given_up_at_the_limit() -> None:
     async def silent(calls: list[Any]) -> list[bytes]:
         await asyncio.sleep(60)

@@ -105,6 +105,7 @@ class TestOpenRoute:
 
 
 class TestMemoryOfAllTogether:
+    @pytest.mark.promise("bodies-in-memory")
     async def test_so_many_large_bodies_are_held_and_the_next_is_asked_to_come_again(self) -> None:
         limit, finish = 1000, asyncio.Event()
 

@@ -46,6 +46,7 @@ class TestByDefault:
         assert answer.status == HTTPStatus.UNAUTHORIZED
         assert cors_headers(answer) == set()
 
+    @pytest.mark.promise("other-sites-refused")
     @pytest.mark.parametrize("site", ["cross-site", "same-site"])
     async def test_what_a_browser_sends_for_another_site_without_asking_is_refused(self, site: str) -> None:
         """A form, or a fetch without a content type: sent with the password that the browser knows."""
@@ -85,6 +86,7 @@ class TestWithoutSecFetchSite:
 
         assert answer.status == 200
 
+    @pytest.mark.promise("other-sites-refused")
     @pytest.mark.parametrize(
         "origin",
         [ELSEWHERE, "null", "", "http://pose.local", "http://pose.local:9091", "http://a.pose.local:9090",
@@ -99,6 +101,7 @@ class TestWithoutSecFetchSite:
         assert "CORS_ALLOWED_ORIGINS" in assert_error(answer, HTTPStatus.FORBIDDEN)
         assert app.reached == []
 
+    @pytest.mark.promise("other-sites-refused")
     @pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
     async def test_what_a_page_sends_is_json_and_says_so(self, content_type: str) -> None:
         headers = {**AUTHORIZED, "origin": HERE, "host": "pose.local:9090", "content-type": content_type}
@@ -147,6 +150,7 @@ class TestAllowedOrigin:
         assert_error(answer, HTTPStatus.UNAUTHORIZED)
         assert answer.headers["access-control-allow-origin"] == TOOLS
 
+    @pytest.mark.promise("other-sites-refused")
     @pytest.mark.parametrize(
         "origin", [ELSEWHERE, "null", "https://tools.example.evil", "http://tools.example"]
     )

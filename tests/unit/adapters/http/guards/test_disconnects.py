@@ -40,6 +40,7 @@ async def test_an_answer_reaches_a_caller_that_waits() -> None:
     assert caller.answer == [{"type": "http.response.start"}]
 
 
+@pytest.mark.promise("hang-up-cancels-work")
 async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
     caller, cancelled = Caller(LAST_PART), asyncio.Event()
 

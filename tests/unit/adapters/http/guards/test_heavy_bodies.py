@@ -46,6 +46,7 @@ def apart(content: Any, limit_s: float = 60) -> Any:
 
 
 class TestInShort:
+    @pytest.mark.promise("large-requests-bounded")
     def test_annotations_and_regions_that_do_not_matter_are_left_out(self) -> None:
         many = [region(number, score=0.5) for number in range(20_000)]
         task = {
@@ -114,6 +115,7 @@ class TestInShort:
         (first, *_) = json.loads(str(error.value))["detail"]
         assert first["loc"][:3] == ["tasks", 0, "id"]
 
+    @pytest.mark.promise("large-requests-bounded")
     def test_it_may_take_so_much_memory_and_then_ends(self) -> None:
         """At once: where memory has ended, Rust's report of it could wait for ever."""
         regions = [region(number, more=[number, [], {}]) for number in range(250_000)]

@@ -41,6 +41,7 @@ def surface(app: App, *patterns: str, auth: BasicAuth | None = None) -> Surface:
     )
 
 
+@pytest.mark.promise("known-hosts-only")
 @pytest.mark.parametrize("browser", BROWSERS.values(), ids=BROWSERS)
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/status"), ("GET", "/"), ("POST", "/predict"), ("POST", "/webhook")]
@@ -64,6 +65,7 @@ async def test_probes_are_answered_by_any_name(path: str) -> None:
     assert answer.status == 200
 
 
+@pytest.mark.promise("known-hosts-only")
 @pytest.mark.parametrize(
     "program",
     [
@@ -93,6 +95,7 @@ async def test_browsers_may_use_names_that_no_page_can_have(host: str) -> None:
     assert answer.status == 200
 
 
+@pytest.mark.promise("known-hosts-only")
 @pytest.mark.parametrize(
     "host",
     ["tools.example", "eviltools.example", "pose.example.org.evil.example", "127.0.0.1.evil.example", "1.2.3.4.5",

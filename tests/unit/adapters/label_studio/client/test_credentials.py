@@ -148,6 +148,7 @@ class TestPersonalAccessToken:
         assert await credentials.header(session) != first
         assert len(label_studio.exchanges) == 2
 
+    @pytest.mark.promise("token-survives-clock-jumps")
     async def test_jumps_of_the_wall_clock_do_not_matter(
         self, label_studio: LabelStudio, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:

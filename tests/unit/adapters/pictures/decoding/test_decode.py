@@ -288,6 +288,7 @@ class TestRefusals:
         data[data.index(b"IDAT") + 20] ^= 0xFF
         assert reason_of(bytes(data)) == "broken_picture"
 
+    @pytest.mark.promise("bombs-refused")
     def test_a_bomb_costs_neither_time_nor_memory(self) -> None:
         line = zlib.compress(b"\0" * (1 + 30_000 * 3))
         bomb = png(30_000, 30_000, (b"IDAT", line))
@@ -320,6 +321,7 @@ class TestRefusals:
         data[descriptor + 5 : descriptor + 9] = struct.pack("<HH", 65535, 65535)
         assert reason_of(bytes(data)) == "too_many_pixels"
 
+    @pytest.mark.promise("bombs-refused")
     def test_a_jpeg_of_thousands_of_scans_is_refused_at_once(self) -> None:
         data = encoded(scene(400, 400), "JPEG", progressive=True)
         start = data.rindex(b"\xff\xda")
@@ -336,6 +338,7 @@ class TestRefusals:
         assert reason_of(data[:2] + b"\xff\xe5\x00\x02" * 1_000_000 + data[2:]) == "broken_picture"
         assert time.perf_counter() - started < 0.5
 
+    @pytest.mark.promise("bombs-refused")
     def test_a_text_bomb_in_a_png_is_refused(self) -> None:
         text = b"note\0\0" + zlib.compress(b"\0" * 2**27, 9)
         data = png(1, 1, (b"zTXt", text), (b"IDAT", zlib.compress(b"\0\0\0\0")))
@@ -357,6 +360,7 @@ SMALL = {
 class TestHostileFiles:
     """Whatever the bytes, the answer is a picture or a PictureError."""
 
+    @pytest.mark.promise("damaged-file-fails-its-task")
     @settings(max_examples=300, deadline=None)
     @given(kind=st.sampled_from(sorted(SMALL)), data=st.data())
     def test_truncated_anywhere(self, kind: str, data: st.DataObject) -> None:
@@ -364,6 +368,7 @@ class TestHostileFiles:
         cut = data.draw(st.integers(0, len(whole) - 1))
         self.expect_picture_or_error(whole[:cut])
 
+    @pytest.mark.promise("damaged-file-fails-its-task")
     @settings(max_examples=500, deadline=None)
     @given(kind=st.sampled_from(sorted(SMALL)), data=st.data())
     def test_damaged_anywhere(self, kind: str, data: st.DataObject) -> None:

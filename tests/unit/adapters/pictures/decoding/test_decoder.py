@@ -96,6 +96,7 @@ async def test_a_file_that_is_slow_to_read_is_refused_soon(
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.promise("endless-decoding-ended")
 async def test_what_no_bound_refuses_is_ended_and_delays_nobody(decoder: PictureDecoder) -> None:
     data, small = hostile_files.gif_of_sub_blocks(), encoded(scene(), "GIF")
     hostile = [asyncio.create_task(decoded(decoder, data)) for _ in range(4)]
@@ -110,6 +111,7 @@ async def test_what_no_bound_refuses_is_ended_and_delays_nobody(decoder: Picture
     assert reasons == ["broken_picture"] * 4
 
 
+@pytest.mark.promise("decoding-memory-reserved")
 async def test_a_hundred_megapixels_take_less_than_half_a_gigabyte(decoder: PictureDecoder) -> None:
     """Three bytes for each are its pixels; it was twice as much, and five times for other kinds."""
     await decoded(decoder, encoded(scene(), "GIF"))
@@ -130,6 +132,7 @@ async def test_a_hundred_megapixels_take_less_than_half_a_gigabyte(decoder: Pict
         assert most - before < 500 * MEGABYTE
 
 
+@pytest.mark.promise("decoding-memory-reserved")
 @pytest.mark.parametrize("make", [hostile_files.png_transparent, hostile_files.tiff_of_floats])
 async def test_pictures_are_weighed_by_what_their_mode_takes(
     decoder: PictureDecoder, make: Callable[[], bytes]
@@ -161,6 +164,7 @@ async def test_large_pictures_have_the_memory_that_they_need(
     assert pixels.size == 3 * 12_000_000
 
 
+@pytest.mark.promise("small-before-huge")
 async def test_a_small_picture_does_not_wait_behind_huge_ones(decoder: PictureDecoder) -> None:
     data = hostile_files.jpeg_large()
     header = await decoder.measure(data)

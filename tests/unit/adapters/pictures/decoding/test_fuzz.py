@@ -93,6 +93,7 @@ def written(kind: Kind) -> bytes | None:
     return file.getvalue()
 
 
+@pytest.mark.promise("damaged-file-fails-its-task")
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about profiles and metadata
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(kinds)

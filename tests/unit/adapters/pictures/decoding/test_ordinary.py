@@ -31,6 +31,7 @@ NOT_ORDINARY = (
 )
 
 
+@pytest.mark.promise("ordinary-by-header")
 @pytest.mark.parametrize("make", NOT_ORDINARY, ids=lambda make: make.__name__)
 def test_a_hostile_file_is_not_ordinary(make: object) -> None:
     header = ordinary_header(make())  # type: ignore[operator]
@@ -57,6 +58,7 @@ def test_what_programs_write_is_ordinary(kind: str, options: dict[str, object], 
     assert header.orientation == (1 if kind == "WEBP" else orientation)
 
 
+@pytest.mark.promise("ordinary-by-header")
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @settings(max_examples=200, deadline=None)
 @given(kinds)

@@ -68,6 +68,7 @@ class TestAllowedHosts:
         assert not admits("minio", "minio2", "10.0.0.1")
         assert not admits("minio", "a.minio", "10.0.0.1")
 
+    @pytest.mark.promise("no-metadata-addresses")
     @pytest.mark.parametrize(
         "address",
         ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "100.100.100.200", "fd00:ec2::254", "::"],

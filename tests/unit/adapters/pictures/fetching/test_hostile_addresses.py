@@ -59,6 +59,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return attempts
 
 
+@pytest.mark.promise("only-allowed-addresses")
 @pytest.mark.parametrize(
     "entry", CORPUS, ids=[f"{number}-{entry['why']}" for number, entry in enumerate(CORPUS)]
 )

@@ -47,6 +47,7 @@ def test_a_file_below_the_root_is_read(root: Path, name: str) -> None:
     assert read_local_file(root, name, LIMIT) == PICTURE
 
 
+@pytest.mark.promise("local-files-confined")
 @pytest.mark.parametrize(
     "name",
     [
@@ -120,6 +121,7 @@ def test_a_loop_of_links_is_not_found(root: Path) -> None:
     assert reason_of(root, "one/a.png") == "not_found"
 
 
+@pytest.mark.promise("local-files-confined")
 def test_a_link_that_changes_while_it_is_opened_leads_nowhere(root: Path) -> None:
     """One thread turns a folder into a link to the outside and back, as fast as it can; another reads."""
     (root.parent / "outside").mkdir()

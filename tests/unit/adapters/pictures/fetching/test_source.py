@@ -187,6 +187,7 @@ class TestGuard:
         assert error.reason == "refused"
         assert server.requests == []
 
+    @pytest.mark.promise("no-dns-rebinding")
     async def test_rebinding_gains_nothing(self) -> None:
         """The name has an allowed address at first and a forbidden one at every later question."""
         async with (
@@ -202,6 +203,7 @@ class TestGuard:
         assert forbidden.requests == []
         assert len(allowed.requests) >= 2
 
+    @pytest.mark.promise("redirects-checked")
     async def test_rebinding_between_redirects_gains_nothing(self) -> None:
         async def answer(_: web.Request) -> web.StreamResponse:
             return web.Response(status=302, headers={"Location": "/again", "Connection": "close"})
@@ -248,6 +250,7 @@ class TestRedirects:
             assert await fetch(f"{server.url}/old/a.png") == PICTURE
         assert server.requests[1].raw_path == "/sub/b%20c.png?x=%2Fy"
 
+    @pytest.mark.promise("redirects-checked")
     async def test_three_are_followed_and_a_fourth_is_not(self) -> None:
         async with serving(picture) as last, serving(redirecting("/1", "/2", last.url)) as server:
             assert await fetch(f"{server.url}/0") == PICTURE
@@ -256,6 +259,7 @@ class TestRedirects:
         assert error.reason == "too_many_redirects"
         assert len(server.requests) == 4
 
+    @pytest.mark.promise("redirects-checked")
     @pytest.mark.parametrize(
         ("location", "reason"),
         [
@@ -292,6 +296,7 @@ class TestLimits:
             assert len(await fetch(f"{server.url}/100000", limits=limits)) == 100_000
             assert (await failure(f"{server.url}/100001", limits=limits)).reason == "too_large"
 
+    @pytest.mark.promise("fetched-bytes-counted")
     async def test_an_endless_body_without_a_length_is_cut_off(self) -> None:
         sent = 0
 
@@ -309,6 +314,7 @@ class TestLimits:
         assert error.reason == "too_large"
         assert sent < 20_000_000  # what fits into the sockets' buffers
 
+    @pytest.mark.promise("decoding-memory-reserved")
     @pytest.mark.parametrize("chunked", [False, True])
     async def test_large_bodies_wait_until_there_is_room_for_them(self, chunked: bool) -> None:
         large = 5 * 2**20
@@ -359,11 +365,13 @@ class TestLimits:
         async with speaking(answer) as url:
             assert (await failure(url)).reason == "unreachable"
 
+    @pytest.mark.promise("fetch-time-limits")
     async def test_a_server_that_accepts_and_stays_silent_is_given_up(self) -> None:
         async with speaking(b"", then_wait=True) as url:
             error = await failure(url, limits=replace(QUICK, first_byte_seconds=0.2))
         assert error.reason == "timeout"
 
+    @pytest.mark.promise("fetch-time-limits")
     async def test_a_server_that_does_not_accept_is_given_up(self) -> None:
         with socket.create_server((ALLOWED, 0), backlog=0) as full:
             port = full.getsockname()[1]
@@ -378,6 +386,7 @@ class TestLimits:
         assert error.reason in {"timeout", "unreachable"}
         assert 0.25 < time.monotonic() - started < 0.9
 
+    @pytest.mark.promise("fetch-time-limits")
     async def test_a_body_that_trickles_for_ever_is_given_up(self) -> None:
         async def answer(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse()
@@ -392,6 +401,7 @@ class TestLimits:
             assert asyncio.get_running_loop().time() - started < 1.5
         assert error.reason == "timeout"
 
+    @pytest.mark.promise("fetch-time-limits")
     async def test_the_total_time_counts_all_redirects(self) -> None:
         async def answer(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(0.3)
@@ -418,6 +428,7 @@ class TestLimits:
         error = await failure("http://slow.test/", resolver=Slow(), limits=replace(QUICK, total_seconds=0.3))
         assert error.reason == "timeout"
 
+    @pytest.mark.promise("downloads-per-host")
     async def test_one_host_is_asked_for_so_many_at_a_time(self) -> None:
         now = most = 0
 
@@ -434,6 +445,7 @@ class TestLimits:
         assert fetched == [PICTURE] * 30
         assert most == 3
 
+    @pytest.mark.promise("downloads-per-host")
     async def test_a_slow_host_leaves_the_others_their_places(self) -> None:
         limits = replace(QUICK, downloads_per_host=2, downloads=4)
         async with (
@@ -486,6 +498,7 @@ class TestPackedBodies:
             assert await fetch(server.url) == PICTURE
         assert server.requests[0].headers["Accept-Encoding"] == "identity"
 
+    @pytest.mark.promise("fetched-bytes-counted")
     async def test_a_bomb_is_stopped_at_the_limit(self) -> None:
         bomb = gzip.compress(bytes(200_000_000), 9)  # 200 kB
 
@@ -722,6 +735,7 @@ class TestPersonalAccessToken:
 
 
 class TestCloudStorage:
+    @pytest.mark.promise("token-stays-with-label-studio")
     async def test_goes_through_presign_and_leaves_the_token_there(self) -> None:
         async with serving(picture) as bucket, serving(label_studio(), LABEL_STUDIO) as server:
             uri = f"s3://{ALLOWED}:{bucket.port}/folder/a b.png"
@@ -754,17 +768,20 @@ class TestCloudStorage:
 
 
 class TestCredentialsStay:
+    @pytest.mark.promise("token-stays-with-label-studio")
     async def test_other_hosts_get_none(self) -> None:
         async with serving(picture) as other, serving(picture, LABEL_STUDIO) as server:
             await fetch(f"{other.url}/data/upload/a.png", label_studio=server.url, token=LEGACY)
         assert other.authorizations == [None]
 
+    @pytest.mark.promise("token-stays-with-label-studio")
     async def test_another_port_of_the_same_host_gets_none(self) -> None:
         async with serving(picture, LABEL_STUDIO) as other, serving(picture, LABEL_STUDIO) as server:
             allowed = (f"{LABEL_STUDIO}/32",)
             await fetch(f"{other.url}/data/a.png", label_studio=server.url, token=LEGACY, allowed=allowed)
         assert other.authorizations == [None]
 
+    @pytest.mark.promise("token-stays-with-label-studio")
     @pytest.mark.parametrize(
         "path",
         [
