@@ -15,12 +15,12 @@ _trigger = Path(os.environ["HANG_ONCE"])
 
 
 def load(
-    name: worker.NetworkName, config: worker.RunnerConfig, device: str | None = None, lanes: int = 1
+    planned: worker.PlannedNetwork, config: worker.RunnerConfig, device: str | None = None, lanes: int = 1
 ) -> worker.LoadedNetwork:
-    network = _load(name, config, device, lanes)
+    network = _load(planned, config, device, lanes)
 
     def run(crops: worker.Crops) -> Sequence[Any]:
-        if name == "body" and _trigger.exists():
+        if planned.name == "body" and _trigger.exists():
             _trigger.unlink()
             threading.Event().wait()
         return network(crops)
