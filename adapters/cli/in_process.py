@@ -1,4 +1,4 @@
-"""The service's predictions without the service: its predictor, with the networks in this process."""
+"""The service's predictor in this process, with its networks."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,29 +16,29 @@ from runners.pipeline import assemble_in_process
 from runners.plan import fetch, resolve
 
 _TASK_LIMIT_S = 600.0
-"""Nobody waits at a screen: a slow machine may take its time for a picture full of people."""
+"""Time limit for one task. No annotator waits: a slow machine may need long for a crowd."""
 
 
 def fetched_model_version(settings: Settings) -> str:
-    """Fetch the networks that are missing; return the version that predictions will carry.
+    """Fetch missing networks and return the model version of the predictions.
 
     Raises:
-        ModelUnavailableError: A network is not there and cannot be fetched.
+        ModelUnavailableError: A network is missing and cannot be fetched.
     """
     return fetch(runner_config(settings)).version
 
 
 @asynccontextmanager
 async def predicting_in_process(settings: Settings, version: str, at_once: int) -> AsyncGenerator[Predict]:
-    """Load the networks, and predict tasks one by one as the service would.
+    """Load the networks and predict tasks one by one, as the service does.
 
     Args:
-        settings: The service's own.
-        version: That the predictions carry.
-        at_once: Tasks in hand at the same time.
+        settings: Settings of the service.
+        version: Model version of the predictions.
+        at_once: Number of concurrent tasks.
 
     Raises:
-        ModelUnavailableError: A network is not there and cannot be fetched.
+        ModelUnavailableError: A network is missing and cannot be fetched.
         ProviderUnavailableError: The device is not available.
     """
     detector, estimator = await asyncio.to_thread(assemble_in_process, resolve(runner_config(settings)))

@@ -1,4 +1,4 @@
-"""What became of the tasks of a run."""
+"""The outcome of a run: counts and failures."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from adapters.prediction.outcome import Failure
 
 
 class RunEndedError(Exception):
-    """The run cannot go on, whatever the task; the message says what to do."""
+    """No task of the run can succeed any more; the message says what to do."""
 
 
 @dataclass
@@ -20,13 +20,13 @@ class Outcome:
     """The counts of a run, kept while it goes on.
 
     Attributes:
-        chosen: Tasks that the run is about.
-        had: Of these, those that had a prediction of this model version before the run saw them for the first time.
-        created: Those that got one.
-        overtaken: Those that somebody else gave one meanwhile.
-        gone: Those that were deleted meanwhile.
-        failures: Those that got none, and why.
-        ended_by: Why the run ended before it was through; empty if it was.
+        chosen: Selected tasks.
+        had: Tasks that had a prediction of this model version at the start.
+        created: Tasks that the run gave a prediction.
+        overtaken: Tasks that got one from elsewhere during the run.
+        gone: Tasks that were deleted during the run.
+        failures: Tasks without a prediction, and why.
+        ended_by: Why the run ended early; empty if it did not.
     """
 
     chosen: int = 0
@@ -40,12 +40,12 @@ class Outcome:
 
     @property
     def finished(self) -> int:
-        """Tasks of this run that nothing is left to do for."""
+        """Number of tasks that are done."""
         return self.created + self.overtaken + self.gone + len(self.failures)
 
     @property
     def left(self) -> int:
-        """Tasks that the run has not come to."""
+        """Number of tasks that are still to do."""
         return self.chosen - self.had - self.finished
 
     def by_reason(self) -> dict[str, list[Failure]]:
@@ -72,7 +72,7 @@ class Outcome:
 
 
 def write_report(file: Path, run: dict[str, Any], outcome: Outcome) -> None:
-    """Write what was asked and what became of it as JSON, in one step.
+    """Write the run's options and its outcome as JSON, atomically.
 
     Raises:
         OSError: The file cannot be written.

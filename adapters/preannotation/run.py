@@ -1,6 +1,6 @@
-"""The run over a project: find what lacks a prediction of this model version, predict it, store it.
+"""The run over a project: find the tasks without a prediction of this model version, predict and store.
 
-Its only memory is Label Studio itself, so a run that ended anywhere is taken up by the next.
+All state is in Label Studio, so a later run continues one that ended anywhere.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ Predict = Callable[[Project, ProjectTask], Awaitable[Mapping[str, object] | Fail
 """A task to its prediction, or why it has none. Raises RunEndedError if no other task would fare better."""
 
 MOST_ASKED = 10
-"""Times that a task is predicted as long as only its time runs out."""
+"""Attempts for a task that runs out of time."""
 _MOST_IN_VAIN = 3
-"""Times without one more finished frame: another replica may have answered, which keeps its own."""
+"""Attempts without one more finished frame: another replica may have answered, with a cache of its own."""
 _ASKED_AT_ONCE = 25
-"""Tasks whose state is read again shortly before they are worked on: few, so that what others do is seen early."""
+"""Tasks whose state is read again shortly before they are predicted: few, so that the state is recent."""
 _ABOUT_THE_TASK = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 )
@@ -39,9 +39,9 @@ class Selection:
     """Which tasks of a project.
 
     Attributes:
-        view: Only those of a tab of the data manager; None for all.
-        ids: Only these; None for all.
-        shard: The share of them.
+        view: A tab of the data manager; None for all tasks.
+        ids: Task ids; None for all tasks.
+        shard: The share of the selected tasks.
     """
 
     view: int | None = None
@@ -52,10 +52,10 @@ class Selection:
 async def find_lacking(
     api: LabelStudioApi, project: Project, selection: Selection, model_version: str, outcome: Outcome
 ) -> list[int]:
-    """Return the selected tasks that lack a prediction of a model version, and count all.
+    """Return the selected tasks without a prediction of a model version, and count all in the outcome.
 
     Raises:
-        LabelStudioApiError: Label Studio does not tell.
+        LabelStudioApiError: Label Studio does not list the tasks.
     """
     lacking: list[int] = []
     listed: set[int] = set()
@@ -81,10 +81,10 @@ class Run:
     Args:
         api: Label Studio.
         project: The project.
-        model_version: That the predictions carry.
+        model_version: Of the predictions.
         predict: Predicts a task.
-        at_once: Tasks in hand.
-        outcome: Is told what becomes of the tasks.
+        at_once: Number of concurrent tasks.
+        outcome: Receives the counts and failures.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one run, each named by its caller
@@ -107,18 +107,18 @@ class Run:
         self._stopped = False
 
     def stop(self) -> None:
-        """Begin no other task; those in hand are finished."""
+        """Start no more tasks; running ones are finished."""
         self._stopped = True
 
     async def work(self, lacking: Sequence[int]) -> None:
-        """Predict and store tasks, until all are done or the run is stopped.
+        """Predict and store tasks until all are done or the run is stopped.
 
         Raises:
-            RunEndedError: The run cannot go on. What was in hand is finished or given up.
+            RunEndedError: No task can succeed any more. Running tasks are cancelled.
             LabelStudioApiError: Likewise, because of Label Studio.
         """
         tasks = self._in_order(lacking)
-        turns = asyncio.Lock()  # a generator cannot be asked by two at a time
+        turns = asyncio.Lock()  # a generator serves one caller at a time
 
         async def hand() -> None:
             while not self._stopped:
@@ -135,7 +135,7 @@ class Run:
         except BaseExceptionGroup as errors:
             with suppress(LabelStudioApiError):
                 await self._store.settle()
-            # One cause ends them all: what the first says is what there is to say.
+            # One cause ends them all: the first error tells it.
             raise errors.exceptions[0] from None
         finally:
             await tasks.aclose()
@@ -169,7 +169,7 @@ class Run:
             self._outcome.overtaken += not ours
 
     async def _predicted(self, task: ProjectTask) -> Mapping[str, object] | Failure:
-        """Predict a task, again where its time ran out: finished frames are kept, and a clip may have its turn then."""
+        """Predict a task; retry if it runs out of time: finished frames are cached, and a clip may get its turn."""
         most_done, in_vain = -1, 0
         for _ in range(MOST_ASKED - 1):
             slot = await self._predict(self._project, task)

@@ -1,4 +1,4 @@
-"""Predictions from a service that runs already."""
+"""Predictions from a running service."""
 
 import asyncio
 import base64
@@ -21,14 +21,14 @@ _AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 
 
 class RunningBackend:
-    """A service of ours. An async context manager that owns one HTTP session.
+    """A running RTMLib ML Backend. An async context manager that owns one HTTP session.
 
     Args:
-        url: Its address.
-        user: Of its basic authentication; None without.
+        url: Address of the backend.
+        user: User name for basic authentication; None without.
         password: Likewise.
-        patience: How long it may be away.
-        on_outage: Is told, in a sentence, when it is away for more than a moment.
+        patience: Retries while the backend is unreachable.
+        on_outage: Receives a sentence when the backend is unreachable for more than a moment.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RunningBackend:
         """Predict one task.
 
         Raises:
-            RunEndedError: The service is away, or is not the one that it was.
+            RunEndedError: The backend is unreachable, or has another model version than before.
         """
         request = f"preannotate-{project.id}-{task.id}"
         body: JsonObject = {
@@ -131,7 +131,7 @@ class RunningBackend:
             ) as error:
                 trouble = str(error)[:200] or type(error).__name__
                 status = None
-            if status in _BUSY:  # it works, for others too: this is no trouble, only a long queue
+            if status in _BUSY:  # not an outage: the queue is long
                 if time.monotonic() > busy_until:
                     raise RunEndedError(f"The backend at {self._url} was too busy for ten minutes.")
                 pause = self._patience.pause_s(1, retry_after)
@@ -147,7 +147,7 @@ class RunningBackend:
     def _say_outage(self, trouble: str) -> None:
         if self._on_outage is None or self._outage_said:
             return
-        self._outage_said = True  # many tasks fail at once: one sentence is enough
+        self._outage_said = True  # many tasks fail together: one sentence is enough
         self._on_outage(
             f"The backend at {self._url} cannot be reached ({trouble}), trying again for a minute or two …"
         )

@@ -7,7 +7,7 @@ from adapters.label_studio.schemas import Task
 from adapters.prediction.outcome import Failure, TaskError
 
 MAX_FRAMES = 1_000
-"""Frames of one task. A labeling page with more regions than those have can hardly be used."""
+"""Frames of one task. A labeling page with more regions can hardly be used."""
 _LASTING = frozenset(
     {"no_picture", "not_found", "not_a_picture", "broken_picture", "too_large", "too_many_pixels"}
 )

@@ -11,7 +11,7 @@ OUT_OF_TIME = "time_budget"
 
 
 class TaskError(Exception):
-    """A task cannot be predicted. `reason` is one of a few words, the message a sentence that says what to do."""
+    """A task cannot be predicted: `reason` is a metric label, the message a sentence that says what to do."""
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)

@@ -1,4 +1,4 @@
-"""From the address of a picture to the people in it: fetched, looked up, decoded, shown to the networks."""
+"""From the address of a picture to the people in it: fetch, cache look-up, decode, inference."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -48,10 +48,10 @@ class PeopleInPictures:
 
     Args:
         pictures: Fetches the pictures.
-        find_people: Finds the people in one.
-        decoder: Decodes them.
-        cache: Keeps people that were found; without it, those in every picture are computed anew.
-        find_part: Finds single parts of people; without it, none are found.
+        find_people: Finds the people in a picture.
+        decoder: Decodes the pictures.
+        cache: Keeps the people found in a picture; None computes them every time.
+        find_part: Finds single parts of people; None finds none.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class PeopleInPictures:
 
     @asynccontextmanager
     async def fetched(self, address: str, task_id: int | str | None) -> AsyncGenerator[FetchedPicture]:
-        """Fetch a picture, and hold its file for a while.
+        """Fetch a picture and keep its file in memory within the block.
 
         Raises:
-            PictureError: It cannot be had, or is none.
+            PictureError: The picture cannot be fetched, or is not a picture.
         """
         async with AsyncExitStack() as held:
             with timed_stage("fetch"):
@@ -90,7 +90,7 @@ class PeopleInPictures:
     async def find(
         self, fetched: FetchedPicture, model_version: str, box: PromptBox | None = None
     ) -> FoundPeople:
-        """Find the people in a picture, or the one in a drawn box, unless that was done before.
+        """Return the people in a picture, or the person in a drawn box: from the cache, or computed.
 
         Raises:
             PictureError: The picture is damaged.

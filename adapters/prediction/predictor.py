@@ -1,7 +1,7 @@
-"""From the tasks of a request to their predictions.
+"""Predictions for the tasks of a request.
 
-Tasks are worked on at the same time and fail one by one: a failed task gets `[]`, by which Label Studio knows to ask
-again, with its reason beside, and leaves a log line, a count and an entry in the status.
+Tasks run concurrently and fail one by one. A failed task costs no other: it gets a `Failure`, a log line, a count and
+an entry in the status.
 """
 
 import asyncio
@@ -49,13 +49,13 @@ logger = logging.getLogger(__name__)
 log_failure: Callable[[Event], None] = logger.warning
 
 TASKS_IN_HAND = 16
-"""Tasks worked on at once, over all requests: enough to keep the networks busy."""
+"""Concurrent tasks over all requests: enough to keep the networks busy."""
 TASKS_IN_HAND_PER_REQUEST = 12
-"""Less than all, so that an annotator's single task need not wait for a whole batch."""
+"""Concurrent tasks of one request: a batch leaves room for an annotator's single task."""
 _BEGUN_AT_ONCE = 100
-"""Of a request with thousands of tasks, before the event loop has a breath."""
+"""Tasks of a request that are started before the event loop gets a turn."""
 _FORMATTED_AT_ONCE = 20
-"""People whose regions are made on the spot, in some 20 ms; a clip of a thousand frames has thousands."""
+"""People whose regions are made on the event loop, in some 20 ms; a clip of a thousand frames has thousands."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,15 @@ class Predictor:
 
     Args:
         pictures: Fetches the pictures.
-        find_people: Finds the people in one.
-        decoder: Decodes them.
-        thresholds: Where the label config sets none.
-        admission: Gives places to tasks.
-        status: Is told what happens.
-        cache: Keeps people that were found; without it, those in every picture are computed anew.
-        clips: Finds the people in clips; without it, there are no predictions for them.
-        find_part: Finds the part that an annotator points at; without it, only whom `find_people` sees.
-        warn: Gets an event for each failed task: the log, unless the caller shows failures itself.
+        find_people: Finds the people in a picture.
+        decoder: Decodes the pictures.
+        thresholds: For label configs that set none.
+        admission: Limits the concurrent tasks.
+        status: Counts tasks and keeps failures.
+        cache: Keeps the people found in a picture; None computes them every time.
+        clips: Finds the people in clips; None fails tasks with clips.
+        find_part: Finds the part that an annotator points at; None finds no parts.
+        warn: Receives an event for each failed task: the log, unless the caller shows failures itself.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one service, each named by its caller
@@ -123,18 +123,18 @@ class Predictor:
     async def predict(
         self, request: PredictRequest, time_budget_s: float = TIME_LIMITS.budget_s
     ) -> list[Slot]:
-        """Predict all tasks of a request: one slot for each, in their order.
+        """Return one slot for each task of a request, in their order.
 
         Raises:
             LabelConfigError: The label config cannot be read.
         """
-        # Without a label config (a call by hand), all that we know is wanted.
+        # A call by hand may have no label config: it gets everything.
         xml = request.label_config or label_config_template([Selection.WHOLE])
         project = None if request.project is None else str(request.project)
         own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
         ends_at = time.monotonic() + time_budget_s
         config = await read_label_config(xml)
-        # In short once, not for each task.
+        # Shortened once, not for each task.
         context = compact_context(request.params.context)
         job = _Job(config, context, project, own_turns, time_budget_s, ends_at)
         runs = [_TaskRun(task, job) for task in request.tasks]
@@ -195,7 +195,7 @@ class Predictor:
         except (PictureError, VideoError, TaskDataError, PromptError, TaskError, InferenceError) as error:
             return self._failed(run, error.reason, str(error))
         except Exception as error:
-            # The last line of defence: one task's surprise must not cost the others of the request.
+            # An unexpected error of one task must not fail the others of the request.
             logger.exception("An unexpected error")
             return self._failed(run, "internal", f"{type(error).__name__}: {error}")
         self._status.succeeded()
@@ -213,7 +213,7 @@ class Predictor:
         return Failure(run.task.id, reason, detail, frames_done)
 
     def _report(self, run: _TaskRun, what: str, reason: str, detail: str) -> None:
-        """Log and show what failed: a whole task, or what is left out of one that gets its prediction."""
+        """Report a failure: of a task, or of frames that are left out of its prediction."""
         task, project, stage = run.task.id, run.job.project, run.progress.stage
         seconds = run.progress.seconds
         self._warn(
@@ -250,7 +250,7 @@ class Predictor:
         if missing and not found and not videos:
             raise missing[0]
         for error in missing:
-            # No failure to show in the status: a task need not fill every tag, and in some projects none does.
+            # Not a failure: a task need not fill every tag, and in some projects none does.
             what = f"{error} What else the task has is shown."
             logger.info(Event("tag not filled", what, task=run.task.id, project=run.job.project))
         return await self._prediction(found, videos=videos)
@@ -262,12 +262,12 @@ class Predictor:
         return [await self._whole_picture(run.task, image, address)]
 
     async def _video(self, run: _TaskRun, video: VideoControls, later: int) -> PeopleInVideo:
-        """Find the people of one Video tag, and leave their share of the time to so many later ones."""
+        """Find the people of one Video tag, within its share of the time: `later` more clips follow."""
         if self._clips is None:
             raise TaskError("label_config", f"Nothing of ours can be drawn on the video tag '{video.name}'.")
         job, data = run.job, run.task.data
         address = video.value.address(data)
-        share_s = job.time_budget_s / len(job.config.videos)  # one clip is looked at after the other
+        share_s = job.time_budget_s / len(job.config.videos)  # clips are read one after the other
         people = await self._clips.find(
             address, run.task.id, share_s=share_s, ends_at=job.ends_at - later * share_s
         )
@@ -284,7 +284,7 @@ class Predictor:
         return PeopleInImage(image, found.people, found.size, frame)
 
     async def _frames(self, run: _TaskRun, image: ImageControls) -> list[PeopleInImage]:
-        """Find the people in all frames of a list, but those that may be left out."""
+        """Find the people in all frames of a list; frames that fail for good are left out."""
         addresses = frame_addresses(run.task, image)
         run.frames += len(addresses)
 
@@ -292,17 +292,14 @@ class Predictor:
             try:
                 if not addresses[index]:
                     raise TaskError("no_picture", "It has no address.")
-                return await self._whole_picture(run.task, image, addresses[index], index)
+                result = await self._whole_picture(run.task, image, addresses[index], index)
             except (PictureError, TaskError, InferenceError) as error:
-                return Failure(run.task.id, error.reason, str(error))
-
-        async def counted(index: int) -> PeopleInImage | Failure:
-            result = await one(index)
+                result = Failure(run.task.id, error.reason, str(error))
             run.frames_done += 1
             return result
 
         results = await over_frames(
-            len(addresses), counted, lambda: self._place(run.job), TASKS_IN_HAND_PER_REQUEST
+            len(addresses), one, lambda: self._place(run.job), TASKS_IN_HAND_PER_REQUEST
         )
         failures = {index: result for index, result in enumerate(results) if isinstance(result, Failure)}
         if failures:
