@@ -20,10 +20,10 @@ import onnx
 from numpy.typing import NDArray
 
 from adapters.coco.document import OUTLINE_SHARE
+from adapters.concurrency.cgroups import usable_cpus
 from benchmarks.deviation import SEEN
 from benchmarks.precision import NETWORKS, Crops, Pipeline, shown, ways_of
 from runners.config import RunnerConfig
-from runners.devices.cpus import usable_cpus
 from runners.engines import PartPrecision, Place, load_graph
 from runners.graphs.cutting import cut
 from runners.graphs.editing import UnexpectedGraphError
