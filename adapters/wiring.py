@@ -7,6 +7,7 @@ import cv2
 
 from adapters.cache.prediction_cache import PredictionCache
 from adapters.concurrency.admission import Admission
+from adapters.concurrency.cgroups import usable_cpus
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.regions.predictions import Thresholds
@@ -19,7 +20,6 @@ from adapters.prediction.predictor import Predictor, log_failure
 from adapters.settings import Settings, SettingsError
 from adapters.video.people_in_clips import PeopleInClips
 from runners.config import RunnerConfig
-from runners.devices.cpus import usable_cpus
 from wholebody.detection import PersonDetector
 from wholebody.estimation import PoseEstimator
 from wholebody.pipeline import find_people

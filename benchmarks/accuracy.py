@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.concurrency.cgroups import usable_cpus
 from adapters.pictures.overlay import draw_people
 from runners.config import RunnerConfig
-from runners.devices.cpus import usable_cpus
 from runners.pipeline import assemble_in_process
 from runners.plan import fetch
 from wholebody.faces import face_keypoints

@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.concurrency.cgroups import usable_cpus
 from benchmarks.accuracy import cut_out, draw, pictures
 from benchmarks.deviation import EVERYTHING, People, deviation
 from benchmarks.precision_table import (
@@ -42,7 +43,6 @@ from benchmarks.precision_table import (
     markdown_row,
 )
 from runners.config import NetworkName, RunnerConfig
-from runners.devices.cpus import usable_cpus
 from runners.engines import engines_for, is_installed, precisions
 from runners.models.manifest import EMBEDDED
 from runners.pipeline import LoadedNetwork, assemble, load

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from redis import exceptions
 
+from adapters.printable import printable
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -86,8 +88,6 @@ def explain(error: Exception, password: str | None) -> Failure:
         shown = f" ({code})" if code.isalpha() and code.isupper() and code != password else ""
         return Failure("refused", f"it refuses the command{shown}", by_write=True)
     if isinstance(error, exceptions.ConnectionError | OSError):
-        words = "".join(c if c.isprintable() else " " for c in str(error))
-        if password:
-            words = words.replace(password, "***")
-        return Failure("connection", f"it cannot be reached ({words[:200].rstrip('. ')})")
+        words = str(error).replace(password, "***") if password else str(error)
+        return Failure("connection", f"it cannot be reached ({printable(words, 200).rstrip('. ')})")
     return Failure("protocol", f"what it answers is not the Redis protocol ({type(error).__name__})")

@@ -20,10 +20,10 @@ from adapters.cli.doctor_label_config import (
     label_config_of_project,
 )
 from adapters.cli.serve import why_taken
+from adapters.concurrency.cgroups import usable_cpus
 from adapters.label_studio.client.connection import ConnectionFailedError, check_connection
 from adapters.settings import Settings, SettingsError, load_settings
 from adapters.wiring import label_studio_credentials, runner_config
-from runners.devices.cpus import usable_cpus
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 from runners.models.own_networks import in_words, own_networks
 from runners.models.store import ModelStore

@@ -13,14 +13,12 @@ import psutil
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapters.concurrency.cgroups import memory_limit_bytes
+
 PROCESS_NAME = "RTMLIB_PROCESS"
 """Environment variable in which the supervisor tells a worker its name: `entry`, or the runner's."""
 
-_CGROUP = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
 _FORK_SERVER = "adapters.isolation.fork_server"
-_NO_LIMIT = 2**60
-"""What version 1 of control groups says in place of 'none' is larger than this."""
 
 
 @dataclass(frozen=True)
@@ -128,36 +126,6 @@ def _observed(name: str, process: psutil.Process) -> Iterator[ServerProcess]:
 def _started(process: psutil.Process) -> float:
     # Asked once: it is reckoned from the clock, and when that is set, all processes seem to have started anew.
     return process.create_time()
-
-
-def memory_limit_bytes(cgroup_root: Path = _CGROUP, own_cgroup: Path = _OWN_CGROUP) -> int:
-    """Return how much memory the server may take: the limit of its control group, or what the machine has."""
-    machine: int = psutil.virtual_memory().total
-    return min([machine, *_cgroup_limits(cgroup_root, own_cgroup)])
-
-
-def _cgroup_limits(root: Path, own_cgroup: Path) -> Iterator[int]:
-    try:
-        entries = [line.split(":", 2) for line in own_cgroup.read_text().splitlines()]
-    except OSError:  # not Linux
-        return
-    for _, controllers, path in (entry for entry in entries if len(entry) == 3):
-        if controllers == "":  # version 2
-            yield from _limits_upwards(root, path, "memory.max")
-        elif "memory" in controllers.split(","):  # version 1
-            yield from _limits_upwards(root / "memory", path, "memory.limit_in_bytes")
-
-
-def _limits_upwards(mount: Path, path: str, file: str) -> Iterator[int]:
-    # In a container the path may be the host's, while the mount shows the container's own group as its root.
-    group = mount / path.lstrip("/")
-    for one in (mount, *(parent for parent in (group, *group.parents) if mount in parent.parents)):
-        try:
-            limit = int((one / file).read_text())
-        except (OSError, ValueError):  # no such group, or 'max'
-            continue
-        if limit < _NO_LIMIT:
-            yield limit
 
 
 class ServerProcesses(Collector):

@@ -23,6 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from adapters.printable import printable
 from adapters.video.errors import VideoError
 from adapters.video.limits import ClipLimits
 
@@ -290,5 +291,4 @@ def _known(microseconds: int | None) -> TypeGuard[int]:
 
 
 def _words(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return "".join(c if c.isprintable() else " " for c in text)[:120]
+    return printable(str(error) or type(error).__name__, 120)

@@ -7,13 +7,13 @@ import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from runners.config import EngineName, PartPrecision, Precision
-from runners.devices.cpus import has_bf16
 from runners.errors import ProviderUnavailableError
 
 Array = NDArray[Any]
@@ -157,3 +157,14 @@ def precisions(engine: EngineName, device: str) -> tuple[Precision, ...]:
 
 def _kind(device: str) -> str:
     return device.partition(":")[0]
+
+
+@cache
+def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether the CPU has instructions for bf16: Intel's and AMD's, as Linux lists them."""
+    try:
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+    except OSError:  # not Linux
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags)

@@ -15,6 +15,8 @@ from typing import Any, Literal, cast
 
 import aiohttp
 
+from adapters.printable import printable
+
 TokenKind = Literal["personal access token", "legacy token"]
 
 _USUAL_LIFETIME = 300.0  # seconds, where an access token does not tell
@@ -102,7 +104,7 @@ class Credentials:
         Args:
             detail: what Label Studio answered, if anything.
         """
-        said = f" ({_one_line(detail)})" if detail else ""
+        said = f" ({printable(detail, 200)})" if detail else ""
         if self.kind == "legacy token":
             return (
                 f"Label Studio at {self._url} refuses the legacy token{said}: since 1.23 they are switched "
@@ -149,7 +151,7 @@ class Credentials:
         except (aiohttp.ClientError, OSError) as error:
             raise CredentialsError(
                 "unreachable",
-                f"Label Studio at {self._url} cannot be reached ({_one_line(str(error))}); see that "
+                f"Label Studio at {self._url} cannot be reached ({printable(str(error), 200)}); see that "
                 "LABEL_STUDIO_URL is its address as seen from here.",
             ) from error
         if status in {400, 401, 403}:
@@ -157,7 +159,7 @@ class Credentials:
         if 300 <= status < 400:
             raise CredentialsError(
                 "unreachable",
-                f"Label Studio at {self._url} redirects to {_one_line(location.partition('?')[0])}: make "
+                f"Label Studio at {self._url} redirects to {printable(location.partition('?')[0], 200)}: make "
                 "that LABEL_STUDIO_URL; the token is not sent on.",
             )
         access = answer.get("access")
@@ -235,7 +237,3 @@ async def _read_some(response: aiohttp.ClientResponse) -> bytes:
         if len(answer) > _MAX_ANSWER:
             break
     return bytes(answer)
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)[:200]

@@ -29,6 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from adapters.pictures.decoding.ordinary import OrdinaryHeader, exif_orientation, ordinary_header, webp_size
 from adapters.pictures.errors import PictureError
 from adapters.pictures.limits import PictureLimits
+from adapters.printable import printable
 
 # What a file is, is told by how it begins; names and media types are not asked. The classes are used directly
 # since Image.open would also try every other format that Pillow knows (some run external programs), and has a
@@ -444,5 +445,4 @@ def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint
 
 
 def _words(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return "".join(c if c.isprintable() else " " for c in text)[:120]
+    return printable(str(error) or type(error).__name__, 120)

@@ -12,6 +12,7 @@ import psutil
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from adapters.concurrency.cgroups import memory_limit_bytes
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.observability import metrics
 from adapters.observability.loop_lag import event_loop_watched
@@ -19,7 +20,6 @@ from adapters.observability.processes import (
     ServerProcess,
     ServerProcesses,
     children_of,
-    memory_limit_bytes,
     server_processes,
 )
 from adapters.observability.progress import TaskProgress, entered, following, timed_stage

@@ -43,9 +43,9 @@ def test_what_it_returns_comes_back() -> None:
 
 AS_IN_A_BENTO = """
 import inspect, os, sys
-import runners.startup.apart, runners.devices.cpus
+import runners.startup.apart, runners.devices.gpus
 sys.path.remove(os.environ.pop("PYTHONPATH"))
-print(runners.startup.apart.run_apart(inspect.getsourcefile, runners.devices.cpus.usable_cpus, limit_s=30))
+print(runners.startup.apart.run_apart(inspect.getsourcefile, runners.devices.gpus.gpus_of, limit_s=30))
 """
 
 
@@ -62,7 +62,7 @@ def test_it_runs_the_same_code_though_its_folder_is_no_longer_on_the_path(tmp_pa
         check=True,
         timeout=60,
     )
-    assert found.stdout.strip() == str(code / "runners/devices/cpus.py")
+    assert found.stdout.strip() == str(code / "runners/devices/gpus.py")
 
 
 def test_a_long_answer_comes_back_whole() -> None:

@@ -6,9 +6,8 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import aiohttp
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 
@@ -39,6 +38,7 @@ class LabelStudio:
     def __init__(self) -> None:
         self.exchanges: list[web.BaseRequest] = []
         self.url = ""
+        self.pause_s = 0.0
         self.answer: Callable[[], Awaitable[web.StreamResponse]] = self.access_token
 
     async def access_token(self) -> web.StreamResponse:
@@ -46,10 +46,17 @@ class LabelStudio:
         token = jwt(token_type="access", iat=1_000, exp=1_300, jti=str(len(self.exchanges)))
         return web.json_response({"access": token})
 
+    def answers(self, response: web.StreamResponse) -> None:
+        async def answer() -> web.StreamResponse:
+            return response
+
+        self.answer = answer
+
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         assert request.method == "POST"
         assert await request.json() == {"refresh": PAT}
         self.exchanges.append(request)
+        await asyncio.sleep(self.pause_s)
         return await self.answer()
 
 
@@ -66,14 +73,12 @@ async def label_studio() -> AsyncIterator[LabelStudio]:
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+async def session() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
         yield session
 
 
-async def failure(
-    credentials: Credentials, session: aiohttp.ClientSession, **options: object
-) -> CredentialsError:
+async def failure(credentials: Credentials, session: ClientSession, **options: object) -> CredentialsError:
     with pytest.raises(CredentialsError) as caught:
         await credentials.header(session, **options)  # type: ignore[arg-type]
     text = str(caught.value)
@@ -109,10 +114,10 @@ class TestKind:
 
 
 class TestLegacyToken:
-    async def test_is_sent_as_it_is(self, session: aiohttp.ClientSession) -> None:
+    async def test_is_sent_as_it_is(self, session: ClientSession) -> None:
         assert await Credentials("http://ls", LEGACY).header(session) == {"Authorization": f"Token {LEGACY}"}
 
-    async def test_a_refusal_says_why_and_what_to_do(self, session: aiohttp.ClientSession) -> None:
+    async def test_a_refusal_says_why_and_what_to_do(self, session: ClientSession) -> None:
         credentials = Credentials("http://ls/", LEGACY)
         header = await credentials.header(session)
         error = await failure(credentials, session, refused=header)
@@ -123,7 +128,7 @@ class TestLegacyToken:
 
 class TestPersonalAccessToken:
     async def test_is_exchanged_for_an_access_token(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
         header = await Credentials(label_studio.url, PAT).header(session)
         assert header["Authorization"].startswith("Bearer ")
@@ -131,13 +136,13 @@ class TestPersonalAccessToken:
         assert label_studio.exchanges[0].path == "/api/token/refresh/"
 
     async def test_below_a_path_it_is_exchanged_there(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
         await Credentials(f"{label_studio.url}/ls/", PAT).header(session)
         assert label_studio.exchanges[0].path == "/ls/api/token/refresh/"
 
     async def test_is_renewed_before_its_300_seconds_end(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
         clock = Clock()
         credentials = Credentials(label_studio.url, PAT, clock=clock)
@@ -150,7 +155,7 @@ class TestPersonalAccessToken:
 
     @pytest.mark.promise("token-survives-clock-jumps")
     async def test_jumps_of_the_wall_clock_do_not_matter(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+        self, label_studio: LabelStudio, session: ClientSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         credentials = Credentials(label_studio.url, PAT)
         first = await credentials.header(session)
@@ -160,38 +165,28 @@ class TestPersonalAccessToken:
         assert len(label_studio.exchanges) == 1
 
     async def test_many_who_need_one_share_one_exchange(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
-        async def slowly() -> web.StreamResponse:
-            await asyncio.sleep(0.05)
-            return await label_studio.access_token()
-
-        label_studio.answer = slowly
+        label_studio.pause_s = 0.05
         credentials = Credentials(label_studio.url, PAT)
         headers = await asyncio.gather(*(credentials.header(session) for _ in range(100)))
         assert len(label_studio.exchanges) == 1
         assert len({header["Authorization"] for header in headers}) == 1
 
     async def test_many_share_one_failure_too(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
-        async def refuse() -> web.StreamResponse:
-            await asyncio.sleep(0.05)
-            return web.json_response({"detail": "Token is invalid"}, status=401)
+        label_studio.pause_s = 0.05
 
-        label_studio.answer = refuse
+        label_studio.answers(web.json_response({"detail": "Token is invalid"}, status=401))
         credentials = Credentials(label_studio.url, PAT)
         await asyncio.gather(*(failure(credentials, session) for _ in range(100)))
         assert len(label_studio.exchanges) == 1
 
     async def test_one_who_leaves_does_not_take_it_from_the_others(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
-        async def slowly() -> web.StreamResponse:
-            await asyncio.sleep(0.05)
-            return await label_studio.access_token()
-
-        label_studio.answer = slowly
+        label_studio.pause_s = 0.05
         credentials = Credentials(label_studio.url, PAT)
         leaving, staying = (asyncio.create_task(credentials.header(session)) for _ in range(2))
         await asyncio.sleep(0.02)
@@ -200,7 +195,7 @@ class TestPersonalAccessToken:
         assert leaving.cancelled()
 
     async def test_one_that_was_refused_is_renewed_once_for_all(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
         credentials = Credentials(label_studio.url, PAT)
         old = await credentials.header(session)
@@ -211,7 +206,7 @@ class TestPersonalAccessToken:
         assert headers[0] != old
 
     async def test_after_a_failure_the_next_one_tries_again(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
         async def broken() -> web.StreamResponse:
             return web.Response(status=502)
@@ -224,26 +219,20 @@ class TestPersonalAccessToken:
 
     @pytest.mark.parametrize("status", [400, 401, 403])
     async def test_a_refusal_says_which_token_and_where_to_make_the_right_one(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession, status: int
+        self, label_studio: LabelStudio, session: ClientSession, status: int
     ) -> None:
-        async def refuse() -> web.StreamResponse:
-            return web.json_response({"detail": "Token is expired\nX"}, status=status)
-
-        label_studio.answer = refuse
+        label_studio.answers(web.json_response({"detail": "Token is expired\nX"}, status=status))
         error = await failure(Credentials(label_studio.url, PAT), session)
         assert error.reason == "unauthorized"
         for words in ["personal access token", "Token is expired", "Account & Settings", label_studio.url]:
             assert words in str(error)
 
     async def test_it_does_not_follow_a_redirect(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession
+        self, label_studio: LabelStudio, session: ClientSession
     ) -> None:
-        async def redirect() -> web.StreamResponse:
-            return web.Response(
-                status=307, headers={"Location": "https://elsewhere.example/api/token/refresh/"}
-            )
-
-        label_studio.answer = redirect
+        label_studio.answers(
+            web.Response(status=307, headers={"Location": "https://elsewhere.example/api/token/refresh/"})
+        )
         error = await failure(Credentials(label_studio.url, PAT), session)
         assert "https://elsewhere.example" in str(error)
         assert len(label_studio.exchanges) == 1
@@ -252,23 +241,20 @@ class TestPersonalAccessToken:
         "body", [b"", b"<html>", b"[]", b'{"access": 7}', b'{"access": "a\\nb"}', b"[" * 30_000, bytes(10**7)]
     )
     async def test_a_server_that_is_not_label_studio_is_said(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession, body: bytes
+        self, label_studio: LabelStudio, session: ClientSession, body: bytes
     ) -> None:
-        async def other() -> web.StreamResponse:
-            return web.Response(body=body)
-
-        label_studio.answer = other
+        label_studio.answers(web.Response(body=body))
         error = await failure(Credentials(label_studio.url, PAT), session)
         assert error.reason == "unreachable"
         assert "LABEL_STUDIO_URL" in str(error)
 
-    async def test_a_label_studio_that_is_down_is_said(self, session: aiohttp.ClientSession) -> None:
+    async def test_a_label_studio_that_is_down_is_said(self, session: ClientSession) -> None:
         error = await failure(Credentials("http://127.0.0.1:1", PAT), session)
         assert error.reason == "unreachable"
         assert "LABEL_STUDIO_URL" in str(error)
 
     async def test_a_label_studio_that_hangs_is_given_up(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+        self, label_studio: LabelStudio, session: ClientSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("adapters.label_studio.client.credentials._REFRESH_SECONDS", 0.2)
 
@@ -280,7 +266,7 @@ class TestPersonalAccessToken:
         assert (await failure(Credentials(label_studio.url, PAT), session)).reason == "timeout"
 
     async def test_nothing_of_it_is_logged(
-        self, label_studio: LabelStudio, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+        self, label_studio: LabelStudio, session: ClientSession, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
         header = await Credentials(label_studio.url, PAT).header(session)

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -102,6 +103,15 @@ async def picture(_: web.Request) -> web.StreamResponse:
     return web.Response(body=PICTURE)
 
 
+def answering(**response: Any) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Answer everything in the same way."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(**response)
+
+    return answer
+
+
 def redirecting(*targets: str, status: int = 302) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """Answer the path /N with a redirect to targets[N]."""
 
@@ -183,8 +193,7 @@ class TestGuard:
 
     async def test_the_systems_names_are_guarded_as_well(self) -> None:
         async with serving(picture, FORBIDDEN) as server:
-            error = await failure(f"http://localhost:{server.port}/")
-        assert error.reason == "refused"
+            assert (await failure(f"http://localhost:{server.port}/")).reason == "refused"
         assert server.requests == []
 
     @pytest.mark.promise("no-dns-rebinding")
@@ -205,11 +214,10 @@ class TestGuard:
 
     @pytest.mark.promise("redirects-checked")
     async def test_rebinding_between_redirects_gains_nothing(self) -> None:
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(status=302, headers={"Location": "/again", "Connection": "close"})
-
         async with (
-            serving(answer, ALLOWED) as allowed,
+            serving(
+                answering(status=302, headers={"Location": "/again", "Connection": "close"}), ALLOWED
+            ) as allowed,
             serving(picture, FORBIDDEN, allowed.port) as forbidden,
         ):
             error = await failure(
@@ -255,8 +263,7 @@ class TestRedirects:
         async with serving(picture) as last, serving(redirecting("/1", "/2", last.url)) as server:
             assert await fetch(f"{server.url}/0") == PICTURE
         async with serving(redirecting("/1", "/2", "/3", "/4")) as server:
-            error = await failure(f"{server.url}/0")
-        assert error.reason == "too_many_redirects"
+            assert (await failure(f"{server.url}/0")).reason == "too_many_redirects"
         assert len(server.requests) == 4
 
     @pytest.mark.promise("redirects-checked")
@@ -368,8 +375,7 @@ class TestLimits:
     @pytest.mark.promise("fetch-time-limits")
     async def test_a_server_that_accepts_and_stays_silent_is_given_up(self) -> None:
         async with speaking(b"", then_wait=True) as url:
-            error = await failure(url, limits=replace(QUICK, first_byte_seconds=0.2))
-        assert error.reason == "timeout"
+            assert (await failure(url, limits=replace(QUICK, first_byte_seconds=0.2))).reason == "timeout"
 
     @pytest.mark.promise("fetch-time-limits")
     async def test_a_server_that_does_not_accept_is_given_up(self) -> None:
@@ -491,10 +497,7 @@ class TestPackedBodies:
     async def test_is_unpacked_although_it_was_not_asked_for(
         self, encoding: str, pack: Callable[[bytes], bytes]
     ) -> None:
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(body=pack(PICTURE), headers={"Content-Encoding": encoding})
-
-        async with serving(answer) as server:
+        async with serving(answering(body=pack(PICTURE), headers={"Content-Encoding": encoding})) as server:
             assert await fetch(server.url) == PICTURE
         assert server.requests[0].headers["Accept-Encoding"] == "identity"
 
@@ -502,10 +505,7 @@ class TestPackedBodies:
     async def test_a_bomb_is_stopped_at_the_limit(self) -> None:
         bomb = gzip.compress(bytes(200_000_000), 9)  # 200 kB
 
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
-
-        async with serving(answer) as server:
+        async with serving(answering(body=bomb, headers={"Content-Encoding": "gzip"})) as server:
             tracemalloc.start()
             try:
                 error = await failure(server.url, limits=replace(QUICK, max_bytes=1_000_000))
@@ -516,20 +516,14 @@ class TestPackedBodies:
 
     @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 1000])
     async def test_other_packings_are_refused(self, encoding: str) -> None:
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(body=PICTURE, headers={"Content-Encoding": encoding})
-
-        async with serving(answer) as server:
+        async with serving(answering(body=PICTURE, headers={"Content-Encoding": encoding})) as server:
             assert (await failure(server.url)).reason == "server_error"
 
     @pytest.mark.parametrize(
         ("body", "reason"), [(gzip.compress(PICTURE)[:-9], "unreachable"), (b"not packed", "server_error")]
     )
     async def test_a_damaged_packing_is_an_error(self, body: bytes, reason: str) -> None:
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(body=body, headers={"Content-Encoding": "gzip"})
-
-        async with serving(answer) as server:
+        async with serving(answering(body=body, headers={"Content-Encoding": "gzip"})) as server:
             assert (await failure(server.url)).reason == reason
 
 
@@ -550,10 +544,7 @@ class TestStatus:
         ],
     )
     async def test_has_its_reason(self, status: int, reason: str) -> None:
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(status=status)
-
-        async with serving(answer) as server:
+        async with serving(answering(status=status)) as server:
             error = await failure(f"{server.url}/a.png?signature=secret")
         assert error.reason == reason
         assert "/a.png" in str(error)
@@ -642,12 +633,11 @@ class TestLabelStudio:
         assert "Personal Access Token" in str(error)
 
     async def test_a_redirect_to_the_login_page_is_a_refusal(self) -> None:
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(status=302, headers={"Location": "/user/login/?next=/data/upload/1/a.png"})
-
-        async with serving(answer, LABEL_STUDIO) as server:
-            error = await failure("/data/upload/1/a.png", label_studio=server.url)
-        assert error.reason == "unauthorized"
+        async with serving(
+            answering(status=302, headers={"Location": "/user/login/?next=/data/upload/1/a.png"}),
+            LABEL_STUDIO,
+        ) as server:
+            assert (await failure("/data/upload/1/a.png", label_studio=server.url)).reason == "unauthorized"
         assert len(server.requests) == 1
 
     async def test_a_move_to_another_port_is_explained(self) -> None:
@@ -811,10 +801,10 @@ class TestCredentialsStay:
         assert server.authorizations == [None, None, None]
 
     async def test_cookies_are_not_kept(self) -> None:
-        async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(body=PICTURE, headers={"Set-Cookie": "session=1; Path=/"})
-
-        async with serving(answer) as server, source() as pictures:
+        async with (
+            serving(answering(body=PICTURE, headers={"Set-Cookie": "session=1; Path=/"})) as server,
+            source() as pictures,
+        ):
             await pictures.fetch(server.url)
             await pictures.fetch(server.url)
         assert "Cookie" not in server.requests[1].headers
