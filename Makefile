@@ -24,8 +24,12 @@ serve: setup ## Serve on port 9090 (BACKEND_PORT) with the embedded models
 	@$(UV) run --frozen --no-sync rtmlib-backend serve
 
 .PHONY: test
-test: setup ## Run the whole test suite
-	@$(UV) run --frozen --no-sync pytest
+test: setup ## Run the whole test suite, without the bounds on time (TESTS=…)
+	@$(UV) run --frozen --no-sync pytest --durations=10 $(TESTS)
+
+.PHONY: timing
+timing: setup ## Check the bounds on time, on a machine that does nothing else (minutes)
+	@$(UV) run --frozen --no-sync pytest -m timing --durations=10
 
 .PHONY: fuzz
 fuzz: setup ## Send a server what schemathesis makes of its OpenAPI document (FUZZ_EXAMPLES=…, FUZZ_SEED=…; minutes)
@@ -44,7 +48,7 @@ fuzz-files: setup ## Fuzz the readers of pictures, clips, label configs and cont
 
 .PHONY: hostile-files
 hostile-files: setup ## Send a server every file that is made to cost much, one by one and eight at once (a quarter of an hour)
-	@HOSTILE_FILES=all $(UV) run --frozen --no-sync pytest -q -s tests/service/test_hostile_files.py
+	@HOSTILE_FILES=all $(UV) run --frozen --no-sync pytest -m timing -q -s tests/service/test_hostile_files.py
 
 .PHONY: lint
 lint: setup ## Check format, style and types of all files
