@@ -23,9 +23,14 @@ setup: $(UV) ## Install the locked environment into .venv
 serve: setup ## Serve on port 9090 (BACKEND_PORT) with the embedded models
 	@$(UV) run --frozen --no-sync rtmlib-backend serve
 
+# Each has a server of its own. A file stays in one of them, since its tests share servers.
+JOBS ?= 2
+TESTS ?= --ignore=tests/e2e
+
 .PHONY: test
-test: setup ## Run the whole test suite, without the bounds on time (TESTS=…)
-	@$(UV) run --frozen --no-sync pytest --durations=10 $(TESTS)
+test: setup ## Run all tests but those in a browser (make e2e) and the bounds on time (JOBS=…, TESTS=…)
+	@$(UV) run --frozen --no-sync pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder \
+	  --durations=10 $(TESTS)
 
 .PHONY: timing
 timing: setup ## Check the bounds on time, on a machine that does nothing else (minutes)

@@ -58,11 +58,9 @@ def label_studio() -> Iterator[PictureServer]:
 
 
 @pytest.fixture(scope="module")
-def labelling(start_server: StartServer, label_studio: PictureServer) -> Iterator[Server]:
+def labelling(start_server: StartServer, label_studio: PictureServer) -> Server:
     """A server that has its pictures from this Label Studio."""
-    server = start_server(LABEL_STUDIO_URL=label_studio.url, LABEL_STUDIO_API_TOKEN=TOKEN)
-    yield server
-    server.stop()
+    return start_server(LABEL_STUDIO_URL=label_studio.url, LABEL_STUDIO_API_TOKEN=TOKEN)
 
 
 class TestLabelStudio:

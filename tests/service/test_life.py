@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,9 @@ def is_open(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def mortal(start_server: StartServer) -> Iterator[Server]:
+def mortal(start_server: StartServer) -> Server:
     """A server whose workers are killed."""
-    server = start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1")
-    yield server
-    server.stop()
+    return start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1")
 
 
 def under_load(

@@ -61,12 +61,8 @@ def wait_for(what: Callable[[], Any], limit_s: float = SEEN_WITHIN_S) -> Any:
 
 
 @pytest.fixture(scope="module")
-def watched(start_server: StartServer) -> Iterator[Server]:
-    server = start_server(
-        ALLOWED_IMAGE_HOSTS="127.0.0.1", LOG_FORMAT="json", PREDICTION_CACHE_BYTES="1000000"
-    )
-    yield server
-    server.stop()
+def watched(start_server: StartServer) -> Server:
+    return start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1", LOG_FORMAT="json", PREDICTION_CACHE_BYTES="1000000")
 
 
 @pytest.fixture(scope="module")

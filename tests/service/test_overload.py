@@ -80,10 +80,8 @@ def probing(server: Server) -> Iterator[dict[str, list[float]]]:
 
 
 @pytest.fixture(scope="module")
-def overloaded(start_server: StartServer) -> Iterator[Server]:
-    server = start_server(PREDICTION_CACHE_BYTES="0")
-    yield server
-    server.stop()
+def overloaded(start_server: StartServer) -> Server:
+    return start_server(PREDICTION_CACHE_BYTES="0")
 
 
 @pytest.fixture(scope="module")
