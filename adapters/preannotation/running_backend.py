@@ -14,7 +14,7 @@ from adapters.label_studio.client.api import JsonObject, Patience, Project, Proj
 from adapters.preannotation.outcome import OUT_OF_TIME, RunEndedError, TaskFailedError
 
 _LIMIT_S = 130  # the service answers within its time budget of 90 s, a gateway in front within 120
-_LONG_S = 40.0
+LONG_S = 40.0
 """After which a task without a known reason ran out of time: no other failure takes that long."""
 _LONGEST_REFUSAL_S = 600.0
 _BUSY = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
@@ -112,7 +112,7 @@ class RunningBackend:
         except (RunEndedError, TaskFailedError):
             status = {}
         known = failure_in(status, task.id)
-        reason = OUT_OF_TIME if seconds >= _LONG_S else "unknown"
+        reason = OUT_OF_TIME if seconds >= LONG_S else "unknown"
         return known or TaskFailedError(
             reason, f"The backend's log says why, in the lines of request {request}."
         )

@@ -67,17 +67,22 @@ def decide(config: RunnerConfig) -> dict[NetworkName, NetworkEngine]:
                 offered[0], reason="the others were not tried: it took too long", tried=False
             )
         else:
-            chosen[name] = _fastest(config, offered, references[name], networks[name], crops[name])
+            chosen[name] = fastest(config, offered, references[name], networks[name], crops[name])
     return chosen
 
 
-def _fastest(
+def fastest(
     config: RunnerConfig,
     ways: Sequence[NetworkEngine],
     reference: NetworkEngine,
     reference_network: LoadedNetwork,
     crops: NDArray[np.uint8],
 ) -> NetworkEngine:
+    """Return the fastest of the ways in which a network gives what the reference gives.
+
+    Raises:
+        ProviderUnavailableError: The first way does not run here, or gives other results.
+    """
     expected = reference_network(crops)
     loaded: dict[NetworkEngine, LoadedNetwork] = {}
     for way in ways:
@@ -105,19 +110,19 @@ def _fastest(
             raise ProviderUnavailableError(f"{said}: set BACKEND_TYPE=auto.")
         logger.warning("%s: it is not used", said)
     seconds = _time(loaded, crops)
-    best = _taken(seconds, ways[0], WORTH_ITS_COST if config.precision == "auto" else 1)
+    best = taken(seconds, ways[0], WORTH_ITS_COST if config.precision == "auto" else 1)
     compared = ", ".join(f"{_named(way)} {took * 1e3:.1f} ms" for way, took in seconds.items())
     return replace(best, reason=f"{compared} for {len(crops)}")
 
 
-def _taken(seconds: Mapping[NetworkEngine, float], first: NetworkEngine, worth: float) -> NetworkEngine:
-    """The fastest way, if it is enough faster than the first one, and than any in f32 where it is none of these."""
+def taken(seconds: Mapping[NetworkEngine, float], first: NetworkEngine, worth: float) -> NetworkEngine:
+    """Return the fastest way, if it is enough faster than the first one, and than any in f32 where it is none."""
     best = min(seconds, key=lambda way: seconds[way])
     whole = [way for way in seconds if way.precision == "f32"]
     if best not in whole and whole:
-        fastest = min(whole, key=lambda way: seconds[way])
-        if seconds[best] > worth * seconds[fastest]:
-            best = fastest
+        quickest = min(whole, key=lambda way: seconds[way])
+        if seconds[best] > worth * seconds[quickest]:
+            best = quickest
     return best if seconds[best] < CLEARLY_FASTER * seconds[first] else first
 
 

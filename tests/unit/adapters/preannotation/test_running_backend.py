@@ -115,7 +115,7 @@ async def test_a_failed_task_whose_reason_is_not_told_names_the_lines_of_the_log
 async def test_a_failure_that_took_long_was_for_want_of_time_whichever_replica_tells(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(running_backend, "_LONG_S", 0.0)
+    monkeypatch.setattr(running_backend, "LONG_S", 0.0)
     async with serving([]) as backend:
         with pytest.raises(TaskFailedError, match="preannotate-3-7") as caught:
             await predicted(backend)

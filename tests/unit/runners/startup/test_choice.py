@@ -198,7 +198,7 @@ class TestTrial:
 
         monkeypatch.setattr(runners.startup.trial, "load_as", lambda *_: other)
         crops = np.zeros((1, 4, 4, 3), np.uint8)
-        return runners.startup.trial._fastest(config, self.WAYS, self.WAYS[0], reference, crops)
+        return runners.startup.trial.fastest(config, self.WAYS, self.WAYS[0], reference, crops)
 
     def test_the_faster_one_is_taken_and_says_why(
         self, config: RunnerConfig, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +226,7 @@ class TestTrial:
         first, other, mixed = *self.WAYS, NetworkEngine("body", "openvino", "mixed")
         worth = runners.startup.trial.WORTH_ITS_COST if precision == "auto" else 1
         seconds = {first: 1.0, other: 1.0, mixed: share}
-        assert runners.startup.trial._taken(seconds, first, worth).precision == expected
+        assert runners.startup.trial.taken(seconds, first, worth).precision == expected
 
     def test_one_that_is_wrong_is_not_taken_however_fast(
         self, config: RunnerConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -254,7 +254,7 @@ class TestTrial:
         with pytest.raises(
             ProviderUnavailableError, match=r"openvino f32 is .* off .*: set BACKEND_TYPE=auto"
         ):
-            runners.startup.trial._fastest(
+            runners.startup.trial.fastest(
                 config, self.WAYS[1:], self.WAYS[0], lambda c: [KEYPOINTS for _ in c], crops
             )
 

@@ -422,7 +422,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "PAUSE_S", 0)
-    monkeypatch.setattr(watching, "_SETTLING_S", 0)
+    monkeypatch.setattr(watching, "SETTLING_S", 0)
 
 
 class TestTheWatch:
@@ -523,7 +523,7 @@ class TestTheWatch:
     async def test_gives_up_on_a_label_studio_that_does_not_answer(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(watching, "_LIMIT_S", 0.1)
+        monkeypatch.setattr(watching, "LIMIT_S", 0.1)
         never = asyncio.Event()
         before = counted(Outcome.FAILED)
         async with running(Site(busy=never.wait)) as watch:
