@@ -23,9 +23,18 @@ setup: $(UV) ## Install the locked environment into .venv
 serve: setup ## Serve on port 9090 (BACKEND_PORT) with the embedded models
 	@$(UV) run --frozen --no-sync rtmlib-backend serve
 
+# Each has a server of its own. A file stays in one of them, since its tests share servers.
+JOBS ?= 2
+TESTS ?= --ignore=tests/e2e
+
 .PHONY: test
-test: setup ## Run the whole test suite
-	@$(UV) run --frozen --no-sync pytest
+test: setup ## Run all tests but those in a browser (make e2e) and the bounds on time (JOBS=…, TESTS=…)
+	@$(UV) run --frozen --no-sync pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder \
+	  --durations=10 $(TESTS)
+
+.PHONY: timing
+timing: setup ## Check the bounds on time, on a machine that does nothing else (minutes)
+	@$(UV) run --frozen --no-sync pytest -m timing --durations=10
 
 .PHONY: fuzz
 fuzz: setup ## Send a server what schemathesis makes of its OpenAPI document (FUZZ_EXAMPLES=…, FUZZ_SEED=…; minutes)
@@ -44,7 +53,7 @@ fuzz-files: setup ## Fuzz the readers of pictures, clips, label configs and cont
 
 .PHONY: hostile-files
 hostile-files: setup ## Send a server every file that is made to cost much, one by one and eight at once (a quarter of an hour)
-	@HOSTILE_FILES=all $(UV) run --frozen --no-sync pytest -q -s tests/service/test_hostile_files.py
+	@HOSTILE_FILES=all $(UV) run --frozen --no-sync pytest -m timing -q -s tests/service/test_hostile_files.py
 
 .PHONY: lint
 lint: setup ## Check format, style and types of all files

@@ -99,7 +99,7 @@ class WatchfulArbiter(_Arbiter):
             watcher.env[name_variable] = _name_of(watcher)
         self._ending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
-        self._missed: dict[int, int] = {}  # by process; who has never answered is still loading its networks
+        self.missed: dict[int, int] = {}  # by process; who has never answered is still loading its networks
 
     def initialize(self) -> None:
         """Start watching, as soon as there is something to watch."""
@@ -131,24 +131,25 @@ class WatchfulArbiter(_Arbiter):
         runners = [watcher for watcher in self.watchers if watcher.name.startswith(_RUNNER_PREFIX)]
         while True:
             pids = {pid for runner in runners for pid in runner.get_active_pids()}
-            await asyncio.sleep(PROBE_INTERVAL_S if pids <= self._missed.keys() else LOADING_INTERVAL_S)
-            await asyncio.gather(*(self._probe(runner) for runner in runners))
-            self._forget_ended(runners)
+            await asyncio.sleep(PROBE_INTERVAL_S if pids <= self.missed.keys() else LOADING_INTERVAL_S)
+            await asyncio.gather(*(self.probe(runner) for runner in runners))
+            self.forget_ended(runners)
 
-    def _forget_ended(self, runners: list[Any]) -> None:
+    def forget_ended(self, runners: list[Any]) -> None:
         """Forget processes that are gone: another may get the number, and is given time to load its networks."""
         running = {pid for runner in runners for pid in runner.get_active_pids()}
-        self._missed = {pid: missed for pid, missed in self._missed.items() if pid in running}
+        self.missed = {pid: missed for pid, missed in self.missed.items() if pid in running}
 
-    async def _probe(self, runner: Any) -> None:
+    async def probe(self, runner: Any) -> None:
+        """Ask the workers of a runner whether they live, and end one that has not answered for too long."""
         for pid in runner.get_active_pids():
             if await _answers(self.sockets[runner.name.removeprefix(_RUNNER_PREFIX)]):
-                self._missed[pid] = 0
-            elif pid in self._missed or runner.processes[pid].age() > LOADING_LIMIT_S:
-                self._missed[pid] = self._missed.get(pid, 0) + 1
-                if self._missed[pid] >= PROBES_MISSED:
+                self.missed[pid] = 0
+            elif pid in self.missed or runner.processes[pid].age() > LOADING_LIMIT_S:
+                self.missed[pid] = self.missed.get(pid, 0) + 1
+                if self.missed[pid] >= PROBES_MISSED:
                     logger.error("The worker process %s of %s hangs: it is ended", pid, runner.name)
-                    del self._missed[pid]
+                    del self.missed[pid]
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
 

@@ -42,11 +42,11 @@ class OpenVinoGraph:
         model = _core().read_model(str(file))
         if place.one_by_one:  # of a known size, a network is a tenth faster and takes a tenth less memory
             model.reshape({one: [1, *one.partial_shape[1:]] for one in model.inputs})
-        self._network = _core().compile_model(model, device, options)
+        self.network = _core().compile_model(model, device, options)
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(place.lanes):
-            self._requests.put(self._network.create_infer_request())
-        self._outputs = len(self._network.outputs)
+            self._requests.put(self.network.create_infer_request())
+        self._outputs = len(self.network.outputs)
 
     def run(self, *inputs: Array) -> list[Array]:
         """See `LoadedGraph`."""

@@ -139,24 +139,57 @@ class TestAgreement:
 
     def test_scripts_that_are_called_exist_and_can_be_executed(self, root: Path) -> None:
         text = "\n".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
-        called = set(re.findall(r"run: (\.[\w/.-]+)", text))
+        called = set(re.findall(r"run: (?:sudo env \S+ )?(\.[\w/.-]+)", text))
         assert called == {".ci/run", ".github/deploy.sh", ".github/release/semantic-release.sh"}
         assert all(os.access(root / script, os.X_OK) for script in called)
 
     def test_a_pull_request_and_a_release_get_every_check(self, root: Path) -> None:
         # With CI=true, as on GitHub's runners, a test whose program is missing fails: .ci/run installs them all.
-        steps = workflows(root)["ci.yml"]["jobs"]["check"]["steps"]
-        assert steps[-1]["run"] == ".ci/run"
+        script = (root / ".ci/run").read_text()
+        parts = re.search(r"^\[ \$# -gt 0 \] \|\| set -- ([a-z0-9 ]+)$", script, re.MULTILINE)
+        assert parts
+        jobs = workflows(root)["ci.yml"]["jobs"]
+        (choice,) = [step["run"] for step in jobs["changes"]["steps"] if step.get("id") == "parts"]
+        assert json.loads(re.findall(r"parts='(\[.*\])'", choice)[0]) == parts[1].split()
+        assert jobs["check"]["steps"][-1]["env"] == {"PART": "${{ matrix.part }}"}
         assert workflows(root)["release.yml"]["jobs"]["check"]["uses"] == "./.github/workflows/ci.yml"
         installers = {
             path.name
             for path in (root / ".ci").iterdir()
             if path.is_file() and "--install-only" in path.read_text()
         } - {"run"}
-        (suites,) = re.findall(
-            r"^for suite in ([a-z0-9 ]+); do$", (root / ".ci/run").read_text(), re.MULTILINE
+        assert {
+            name for name in installers if re.search(rf"install .*\b{name}\b|\.ci/{name}\b", script)
+        } == installers
+
+    @pytest.mark.parametrize(
+        ("changed", "parts"),
+        [
+            (["docs/models.md", "README.md"], ["lint", "manual"]),
+            (["docs/models.md", "service.py"], ["lint", "manual", "unit", "service", "e2e", "timing"]),
+            (["tests/manual/pages.md"], ["lint", "manual", "unit", "service", "e2e", "timing"]),
+        ],
+    )
+    def test_a_change_in_pages_alone_needs_no_test_of_the_code(
+        self, root: Path, tmp_path: Path, changed: list[str], parts: list[str]
+    ) -> None:
+        steps = workflows(root)["ci.yml"]["jobs"]["changes"]["steps"]
+        (script,) = [step["run"] for step in steps if step.get("id") == "parts"]
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+        run(*git, "init", "--quiet", cwd=tmp_path)
+        run(*git, "commit", "--quiet", "--allow-empty", "--message=base", cwd=tmp_path)
+        for name in changed:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        base = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
+        run(*git, "add", ".", cwd=tmp_path)
+        run(*git, "commit", "--quiet", "--message=change", cwd=tmp_path)
+        output = tmp_path / "output"
+        result = run(
+            "bash", "-e", "-o", "pipefail", "-c", script, cwd=tmp_path, BASE=base, GITHUB_OUTPUT=str(output)
         )
-        assert set(suites.split()) == installers
+        assert result.returncode == 0, result.stderr
+        assert json.loads(output.read_text().removeprefix("parts=")) == parts
 
     def test_the_image_has_one_name(self, root: Path) -> None:
         name = workflows(root)["release.yml"]["env"]["IMAGE_NAME"]

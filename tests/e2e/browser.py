@@ -91,7 +91,7 @@ class Browser:
         _write(self._commands, json.dumps(message).encode() + b"\0")
         deadline = time.monotonic() + CALL_LIMIT_S
         while (answer := self._message(deadline, method)).get("id") != number:
-            self._note(answer)
+            self.note(answer)
         if "error" in answer:
             raise BrowserError(f"{method}: {answer['error']['message']}")
         return answer["result"]
@@ -106,7 +106,7 @@ class Browser:
         message, _, self._unread = self._unread.partition(b"\0")
         return json.loads(message)
 
-    def _note(self, event: dict[str, Any]) -> None:
+    def note(self, event: dict[str, Any]) -> None:
         params = event.get("params", {})
         if event.get("method") == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]

@@ -72,7 +72,7 @@ def browser(service: Server, seen: Seen, tmp_path_factory: pytest.TempPathFactor
     with running_browser(tmp_path_factory.mktemp("chromium")) as page:
         page.open(f"http://{USER}:{PASSWORD}@127.0.0.1:{service.port}/playground")
         page.wait_for("document.getElementById('version').textContent")
-        note = page._note
+        note = page.note
 
         def noting(event: dict[str, Any]) -> None:
             params = event.get("params", {})
@@ -84,7 +84,7 @@ def browser(service: Server, seen: Seen, tmp_path_factory: pytest.TempPathFactor
                 seen.complaints.append(str(params["args"]))
             note(event)
 
-        page._note = noting  # type: ignore[method-assign]
+        page.note = noting  # type: ignore[method-assign]
         page.call("Log.enable")
         yield page
 

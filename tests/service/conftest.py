@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 StartServer = Callable[..., Server]
 
 
-@pytest.fixture(scope="session")
-def start_server(model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
-    """Start a server with the settings given; whatever is still running at the end is stopped."""
+@contextmanager
+def stopped_at_the_end(store: ModelStore, folders: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Gives what starts a server with settings; those that still run at the end are stopped."""
     started: list[Server] = []
 
     def start(service: str = "service:Backend", **settings: str) -> Server:
-        folder = tmp_path_factory.mktemp("server")
-        server = Server(folder, {"MODEL_CACHE_DIR": str(model_store.root), **settings}, service=service)
+        folder = folders.mktemp("server")
+        server = Server(folder, {"MODEL_CACHE_DIR": str(store.root), **settings}, service=service)
         started.append(server)
         server.start()
         return server
@@ -42,10 +43,18 @@ def start_server(model_store: ModelStore, tmp_path_factory: pytest.TempPathFacto
     assert left == [], "SIGTERM ends every process"
 
 
+@pytest.fixture(scope="module")
+def start_server(model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Start a server with the settings given, for the tests of one file."""
+    with stopped_at_the_end(model_store, tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
-def server(start_server: StartServer) -> Server:
+def server(model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that most tests share."""
-    return start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1")
+    with stopped_at_the_end(model_store, tmp_path_factory) as start:
+        yield start(ALLOWED_IMAGE_HOSTS="127.0.0.1")
 
 
 @pytest.fixture(scope="session")

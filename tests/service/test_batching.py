@@ -104,16 +104,19 @@ def test_bentoml_puts_the_calls_together(load: dict[str, Any]) -> None:
     assert 1 - seen["calls single"] / seen["calls"] > IN_COMPANY
 
 
+@pytest.mark.timing
 def test_health_is_answered_within_label_studios_second_meanwhile(load: dict[str, Any]) -> None:
     assert len(load["health"]) > 3
     assert max(load["health"]) < 1
 
 
+@pytest.mark.timing
 def test_who_comes_alone_afterwards_waits_no_longer_than_before(load: dict[str, Any]) -> None:
     before, after = load["alone"]
     assert after < 2 * before
 
 
+@pytest.mark.timing
 def test_the_event_loop_is_not_held_up_by_the_work(load: dict[str, Any]) -> None:
     seen = load["lags"]
     assert seen["all"] >= 8, "measured four times a second"

@@ -15,6 +15,7 @@ import pytest
 from adapters.http.example import draw_figure
 from runners.models.manifest import EMBEDDED
 from runners.models.store import ModelStore
+from tests.conftest import Within
 from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer, serving
 from tests.service.server import Server, command, environment, free_port
@@ -30,6 +31,7 @@ class TestANetworkThatNeverReturns:
         pictures: PictureServer,
         new_figure: Callable[[], str],
         tmp_path: Path,
+        within: Within,
     ) -> None:
         trigger = tmp_path / "hang"
         server = start_server(
@@ -39,12 +41,11 @@ class TestANetworkThatNeverReturns:
             assert server.predict(new_figure())[0]["result"]
             hung = server.worker("pose_runner")
             trigger.touch()
-            started = time.monotonic()
 
-            (slot,) = server.predict(new_figure())
+            with within(max(30, 20 + 2 * server.start_s)):
+                (slot,) = server.predict(new_figure())
 
             assert not trigger.exists(), "the network was reached"
-            assert time.monotonic() - started < max(30, 20 + 2 * server.start_s)
             assert slot["result"], "asked again when its process was replaced"
             assert server.worker("pose_runner").pid != hung.pid
         finally:
@@ -58,11 +59,9 @@ def label_studio() -> Iterator[PictureServer]:
 
 
 @pytest.fixture(scope="module")
-def labelling(start_server: StartServer, label_studio: PictureServer) -> Iterator[Server]:
+def labelling(start_server: StartServer, label_studio: PictureServer) -> Server:
     """A server that has its pictures from this Label Studio."""
-    server = start_server(LABEL_STUDIO_URL=label_studio.url, LABEL_STUDIO_API_TOKEN=TOKEN)
-    yield server
-    server.stop()
+    return start_server(LABEL_STUDIO_URL=label_studio.url, LABEL_STUDIO_API_TOKEN=TOKEN)
 
 
 class TestLabelStudio:
@@ -78,18 +77,22 @@ class TestLabelStudio:
         [(401, "unauthorized", "refuses the legacy token"), (500, "server_error", "answered 500")],
     )
     def test_a_refusal_is_explained_and_nothing_is_asked_again_and_again(
-        self, labelling: Server, label_studio: PictureServer, status: int, reason: str, said: str
+        self,
+        labelling: Server,
+        label_studio: PictureServer,
+        *,
+        status: int,
+        reason: str,
+        said: str,
+        within: Within,
     ) -> None:
         paths = [f"/data/upload/{status}/{number}.png" for number in range(10)]
         label_studio.statuses.update(dict.fromkeys(paths, status))
         label_studio.asked.clear()
-        started = time.monotonic()
 
-        assert labelling.predict(*paths) == [[]] * len(paths)
+        with within(10):
+            assert labelling.predict(*paths) == [[]] * len(paths)
 
-        took = time.monotonic() - started
-        print(f"\n{took:.2f} s for {len(paths)} pictures")
-        assert took < 10
         assert sorted(label_studio.asked) == sorted(paths), "once for each picture"
         for failure in self.failures(labelling, len(paths)):
             assert failure["reason"] == reason
@@ -97,32 +100,30 @@ class TestLabelStudio:
 
     @pytest.mark.promise("silent-picture-server")
     def test_one_that_never_answers_costs_its_pictures_and_not_the_others(
-        self, labelling: Server, label_studio: PictureServer, tmp_path: Path
+        self, labelling: Server, label_studio: PictureServer, tmp_path: Path, within: Within
     ) -> None:
         draw_figure().save(tmp_path / "figure.png")
         label_studio.add("/data/upload/1/figure.png", (tmp_path / "figure.png").read_bytes())
         started = time.monotonic()
 
-        silent, good = labelling.predict("/slow", "/data/upload/1/figure.png")
+        with within(25):  # ten seconds of silence
+            silent, good = labelling.predict("/slow", "/data/upload/1/figure.png")
 
         assert silent == []
         assert good["result"]
-        assert 5 < time.monotonic() - started < 25, "ten seconds of silence"
+        assert time.monotonic() - started > 5
         (failure,) = self.failures(labelling, 1)
         assert failure["reason"] == "timeout"
         assert "did not deliver the picture in time" in failure["detail"]
 
     @pytest.mark.promise("dead-picture-server")
-    def test_one_that_is_down_is_named_at_once(self, start_server: StartServer) -> None:
+    def test_one_that_is_down_is_named_at_once(self, start_server: StartServer, within: Within) -> None:
         server = start_server(
             LABEL_STUDIO_URL=f"http://127.0.0.1:{free_port()}", LABEL_STUDIO_API_TOKEN=TOKEN
         )
         try:
-            started = time.monotonic()
-            assert server.predict(*["/data/upload/1/a.png"] * 20) == [[]] * 20
-            took = time.monotonic() - started
-            print(f"\n{took:.2f} s for 20 pictures")
-            assert took < 5
+            with within(5):
+                assert server.predict(*["/data/upload/1/a.png"] * 20) == [[]] * 20
             for failure in self.failures(server, 20):
                 assert failure["reason"] == "unreachable"
                 assert "Connection refused" in failure["detail"]

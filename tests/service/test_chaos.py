@@ -204,6 +204,7 @@ def test_every_request_gets_the_answer_that_it_deserves(storm: dict[str, Any]) -
 
 
 @pytest.mark.promise("chaos-good-request")
+@pytest.mark.timing
 def test_a_good_one_right_afterwards_is_answered_within_a_second(storm: dict[str, Any]) -> None:
     # Some pictures of the last requests may still be in the networks; a busy machine needs longer for any.
     assert storm["after"] < max(1, 8 * storm["before"])

@@ -4,7 +4,6 @@ import gzip
 import http.client
 import json
 import socket
-import time
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from adapters.http.example import EXAMPLE_LABEL_CONFIG
 from adapters.label_studio.schemas import MAX_TASKS
+from tests.conftest import Within
 from tests.service.server import Answer, Server
 
 SECRET = "correct-horse-battery-staple"
@@ -184,17 +184,18 @@ def test_odd_numbers_in_what_was_drawn_fail_their_task(server: Server, figure: s
 
 
 @pytest.mark.promise("json-limits")
-def test_a_body_of_millions_of_small_objects_is_refused_at_once_and_costs_no_memory(server: Server) -> None:
+def test_a_body_of_millions_of_small_objects_is_refused_at_once_and_costs_no_memory(
+    server: Server, within: Within
+) -> None:
     """Read, 64 MiB of them take several GB."""
     (entry,) = (process for process in server.processes() if "rtmlib-ml-backend" in process.cmdline())
     before = entry.memory_info().rss
     body = b'{"tasks": [{"data": {"x": [' + b'{"a":1},' * 7_000_000 + b"1]}}]}"
-    started = time.perf_counter()
 
-    detail = assert_error(server.ask("POST", "/predict", body), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    with within(5):
+        detail = assert_error(server.ask("POST", "/predict", body), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     assert "objects and lists" in detail
-    assert time.perf_counter() - started < 5
     assert entry.memory_info().rss - before < 100 * 2**20
 
 
@@ -243,16 +244,16 @@ def test_what_is_not_http_is_told_so_in_the_one_shape(
 
 
 @pytest.mark.promise("slow-requests-dropped")
-def test_a_body_that_stops_coming_is_given_up_long_before_bentoml_would(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
-        started = time.perf_counter()
+def test_a_body_that_stops_coming_is_given_up_long_before_bentoml_would(
+    server: Server, within: Within
+) -> None:
+    with within(20), socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(b"POST /setup HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         response = http.client.HTTPResponse(connection)
         response.begin()
         answer = Answer(response.status, response.headers, response.read())
 
     assert "send it in one go" in assert_error(answer, HTTPStatus.REQUEST_TIMEOUT)
-    assert time.perf_counter() - started < 20
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/health/", "//health", "/../health", "/%00"])

@@ -110,6 +110,16 @@ def predict(server: Server, name: str, addresses: list[str]) -> list[Any]:
 
 
 @pytest.mark.promise("hostile-files-cost-little")
+@pytest.mark.parametrize("name", NAMES)
+def test_eight_hostile_files_at_once_cost_little_memory(
+    hostile_server: Server, pictures: PictureServer, new_figure: Callable[[], str], name: str
+) -> None:
+    cost = cost_of(hostile_server, pictures, new_figure, name, [FILES[name]()] * 8)
+    assert cost.bytes < MOST_BYTES
+    assert hostile_server.ask("GET", "/livez").status == 200
+
+
+@pytest.mark.timing
 @pytest.mark.parametrize("at_once", [1, 8])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_file_costs_little_memory_and_delays_nobody(

@@ -3,7 +3,6 @@
 import base64
 import http.client
 import socket
-from collections.abc import Iterator
 from http import HTTPStatus
 
 import pytest
@@ -24,8 +23,8 @@ RIGHT = basic(USER, PASSWORD)
 
 
 @pytest.fixture(scope="module")
-def protected(start_server: StartServer) -> Iterator[Server]:
-    server = start_server(
+def protected(start_server: StartServer) -> Server:
+    return start_server(
         ALLOWED_IMAGE_HOSTS="127.0.0.1",
         BASIC_AUTH_USER=USER,
         BASIC_AUTH_PASS=PASSWORD,
@@ -33,8 +32,6 @@ def protected(start_server: StartServer) -> Iterator[Server]:
         CORS_ALLOWED_ORIGINS=f"{TOOLS}/, http://localhost:3000",
         LOG_LEVEL="DEBUG",
     )
-    yield server
-    assert server.stop() == []
 
 
 def assert_error(answer: Answer, status: HTTPStatus) -> str:

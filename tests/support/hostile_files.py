@@ -502,10 +502,14 @@ def black(size: tuple[int, int], frames: int) -> Iterator[np.ndarray]:
 _LARGE = (4096, 2160)
 
 
-def h264_bomb() -> bytes:
+def h264_bomb(frames: int = 200) -> bytes:
     """Frames of nine million pixels, in a few bytes each, with as many references as there may be."""
     return clip(
-        black(_LARGE, 200), _LARGE, "libx264", preset="ultrafast", x264_params="ref=16:bframes=16:level=6.2"
+        black(_LARGE, frames),
+        _LARGE,
+        "libx264",
+        preset="ultrafast",
+        x264_params="ref=16:bframes=16:level=6.2",
     )
 
 

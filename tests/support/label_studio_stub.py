@@ -84,7 +84,7 @@ class LabelStudioStub:
         if fault and fault.method == request.method and request.path.startswith(fault.path):
             self.faults.popleft()
             if fault.stored:
-                await self._answer(request)
+                await self.routed(request)
             if fault.status is None:
                 assert request.transport is not None
                 request.transport.close()
@@ -92,9 +92,9 @@ class LabelStudioStub:
             return web.json_response(
                 {"detail": "in trouble"}, status=fault.status or 500, headers=fault.headers
             )
-        return await self._answer(request)
+        return await self.routed(request)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:  # noqa: PLR0911 - one for each route
+    async def routed(self, request: web.Request) -> web.StreamResponse:  # noqa: PLR0911 - one for each route
         match request.method, request.path.strip("/").split("/"):
             case "GET", ["api", "projects", "1"]:
                 return web.json_response({"id": 1, "title": "One", "label_config": self.label_config})

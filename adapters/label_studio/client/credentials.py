@@ -21,7 +21,7 @@ TokenKind = Literal["personal access token", "legacy token"]
 
 _USUAL_LIFETIME = 300.0  # seconds, where an access token does not tell
 _RENEWED_AFTER = 0.8  # of the lifetime, so that a token does not end on the way or in a queue
-_REFRESH_SECONDS = 10.0
+REFRESH_SECONDS = 10.0
 _MAX_ANSWER = 64 * 1024
 _WHERE_TO_MAKE_ONE = (
     "make a personal access token in Label Studio under Account & Settings > Personal Access Token, set it "
@@ -134,7 +134,7 @@ class Credentials:
         asked_at = self._clock()
         try:
             async with (
-                asyncio.timeout(_REFRESH_SECONDS),
+                asyncio.timeout(REFRESH_SECONDS),
                 # A redirect would carry the token to wherever it points.
                 session.post(
                     f"{self._url}/api/token/refresh/", json={"refresh": self._token}, allow_redirects=False
@@ -146,7 +146,7 @@ class Credentials:
             raise CredentialsError(
                 "timeout",
                 f"Label Studio at {self._url} did not exchange the personal access token within "
-                f"{_REFRESH_SECONDS:g} s; see whether it is overloaded.",
+                f"{REFRESH_SECONDS:g} s; see whether it is overloaded.",
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise CredentialsError(

@@ -34,8 +34,8 @@ WAITING = 100
 PAUSE_S = 0.2
 """Between two of them: Label Studio has other work, and annotators do not submit faster."""
 
-_LIMIT_S = 15.0
-_SETTLING_S = 0.5  # Label Studio may send the webhook before others can read the annotation
+LIMIT_S = 15.0
+SETTLING_S = 0.5  # Label Studio may send the webhook before others can read the annotation
 _REMEMBERED = 10_000
 _CONFIGS_KEPT = 100
 _CONFIG_KEPT_S = 300.0  # seconds; nobody renames labels while people annotate
@@ -117,7 +117,7 @@ class CorrectionWatch:
             while not self._waiting:
                 self._more.clear()
                 await self._more.wait()
-            await asyncio.sleep(_SETTLING_S)
+            await asyncio.sleep(SETTLING_S)
             while self._waiting:
                 named = next(iter(self._waiting))
                 del self._waiting[named]
@@ -129,12 +129,12 @@ class CorrectionWatch:
 
     async def _compare(self, named: Submitted) -> None:
         try:
-            async with asyncio.timeout(_LIMIT_S):
+            async with asyncio.timeout(LIMIT_S):
                 task = await self._task(named)
                 meanings = LabelMeanings() if task is None else await self._meanings(named.project)
         except (LabelStudioApiError, TasksError, TimeoutError) as error:
             self._count(Comparison(Outcome.FAILED))
-            said = f"Label Studio took more than {_LIMIT_S:g} s" if isinstance(error, TimeoutError) else error
+            said = f"Label Studio took more than {LIMIT_S:g} s" if isinstance(error, TimeoutError) else error
             logger.warning("task=%s annotation=%s was not compared: %s", named.task, named.annotation, said)
             return
         annotation = (

@@ -33,7 +33,7 @@ def document_with(folder: Path, **settings: str) -> Any:
         cwd=ROOT,
         env=environment | {"BENTOML_HOME": str(folder)} | settings,
         stdout=subprocess.PIPE,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     return json.loads(made.stdout)

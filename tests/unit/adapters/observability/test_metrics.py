@@ -97,6 +97,7 @@ class TestPeople:
 
         assert value("rtmlib_picture_people_count") == before
 
+    @pytest.mark.timing
     def test_counting_a_crowd_takes_no_time_that_anybody_notices(self) -> None:
         crowd = [person({Part.BODY: 0.5})] * 100
         started = time.perf_counter()

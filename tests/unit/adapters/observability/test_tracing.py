@@ -65,6 +65,7 @@ def test_without_them_no_middleware_is_added() -> None:
     tracing.trace_requests(Service())
 
 
+@pytest.mark.timing
 def test_measuring_a_stage_takes_microseconds() -> None:
     started = time.perf_counter()
     for _ in range(1000):

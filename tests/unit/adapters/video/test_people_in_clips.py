@@ -25,6 +25,7 @@ from adapters.settings import Settings
 from adapters.video.errors import VideoError
 from adapters.video.limits import CLIPS_IN_HAND
 from adapters.video.people_in_clips import LEAST_SHARE, PeopleInClips
+from tests.conftest import Within
 from tests.support.clips import RATE, counting, encoded
 from wholebody.detection import Detections
 from wholebody.person import Person
@@ -97,16 +98,18 @@ async def test_a_clip_waits_for_its_turn_and_has_it() -> None:
     assert len(people.tracks) == 1
 
 
-async def test_one_whose_turn_does_not_come_in_time_is_told_so_before_the_time_is_over() -> None:
+async def test_one_whose_turn_does_not_come_in_time_is_told_so_before_the_time_is_over(
+    within: Within,
+) -> None:
     detector, share_s = Detector(), 2.0
     async with looking(detector) as clips, all_places_taken(clips, detector):
         began = time.monotonic()
-        with pytest.raises(VideoError, match="ask again") as caught:
+        with within(share_s), pytest.raises(VideoError, match="ask again") as caught:
             await clips.find("data:,never fetched", 9, share_s=share_s, ends_at=began + share_s)
         took_s = time.monotonic() - began
 
     assert caught.value.reason == "time_budget"
-    assert LEAST_SHARE * share_s - 0.1 < took_s < share_s
+    assert took_s > LEAST_SHARE * share_s - 0.1
 
 
 async def test_with_too_little_time_left_it_is_told_so_at_once() -> None:

@@ -58,6 +58,7 @@ def dispatched() -> Any:
     return dispatcher_of(threads=1)
 
 
+@pytest.mark.timing
 async def test_who_comes_alone_after_a_crowd_does_not_wait_for_another_crowd(
     network: Network, dispatched: PromptDispatcher
 ) -> None:

@@ -25,7 +25,7 @@ def arbiter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(supervision, "PROBE_LIMIT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         arbiter: Any = WatchfulArbiter.__new__(WatchfulArbiter)
-        arbiter._missed, arbiter.sockets = {}, {"pose": silent}
+        arbiter.missed, arbiter.sockets = {}, {"pose": silent}
         yield arbiter
 
 
@@ -40,7 +40,7 @@ async def test_one_that_is_loading_its_networks_is_left_alone(
     arbiter: Any, worker: subprocess.Popen[bytes]
 ) -> None:
     for _ in range(PROBES_MISSED + 1):
-        await arbiter._probe(runner(worker, LOADING_LIMIT_S - 1))
+        await arbiter.probe(runner(worker, LOADING_LIMIT_S - 1))
 
     assert worker.poll() is None
 
@@ -49,20 +49,20 @@ async def test_one_that_has_been_loading_for_too_long_is_ended(
     arbiter: Any, worker: subprocess.Popen[bytes]
 ) -> None:
     for _ in range(PROBES_MISSED):
-        await arbiter._probe(runner(worker, LOADING_LIMIT_S + 1))
+        await arbiter.probe(runner(worker, LOADING_LIMIT_S + 1))
 
     assert worker.wait(5) == -9
 
 
 async def test_processes_that_are_gone_are_forgotten(arbiter: Any, worker: subprocess.Popen[bytes]) -> None:
     ended, others = runner(worker, 1), SimpleNamespace(get_active_pids=lambda: [2])
-    arbiter._missed = {worker.pid: 1, 2: 0, 3: 1}
+    arbiter.missed = {worker.pid: 1, 2: 0, 3: 1}
 
-    arbiter._forget_ended([ended, others])
-    assert arbiter._missed == {worker.pid: 1, 2: 0}
+    arbiter.forget_ended([ended, others])
+    assert arbiter.missed == {worker.pid: 1, 2: 0}
     ended.get_active_pids = list
-    arbiter._forget_ended([ended, others])
-    assert arbiter._missed == {2: 0}
+    arbiter.forget_ended([ended, others])
+    assert arbiter.missed == {2: 0}
 
 
 class TestNames:

@@ -149,26 +149,26 @@ class TestOpenVino:
     def test_threads_are_as_given_and_pinned_to_no_core(self, network: Path) -> None:
         """OpenVINO's own default pins: two processes would sit on the same cores."""
         graph: Any = load_graph([network], "openvino", ["f32"], Place("cpu", 1))
-        compiled = graph._network
+        compiled = graph.network
         assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
         assert compiled.get_property("ENABLE_CPU_PINNING") is False
         assert compiled.get_property("NUM_STREAMS") == 1
 
     def test_each_lane_has_its_share_of_the_threads(self, network: Path) -> None:
         graph: Any = load_graph([network], "openvino", ["f32"], Place("cpu", 2, lanes=2))
-        assert graph._network.get_property("INFERENCE_NUM_THREADS") == 2
-        assert graph._network.get_property("NUM_STREAMS") == 2
+        assert graph.network.get_property("INFERENCE_NUM_THREADS") == 2
+        assert graph.network.get_property("NUM_STREAMS") == 2
 
     def test_one_that_gets_one_picture_at_a_time_is_set_up_for_that(self, network: Path) -> None:
         graph: Any = load_graph([network], "openvino", ["f32"], Place("cpu", 1, one_by_one=True))
-        assert list(graph._network.inputs[0].shape) == [1, 3, 8, 8]
+        assert list(graph.network.inputs[0].shape) == [1, 3, 8, 8]
         expected = load_graph([network], "openvino", ["f32"], CPU).run(batch(1))
         for output, one in zip(graph.run(batch(1)), expected, strict=True):
             assert np.allclose(output, one, atol=1e-6)
 
     def test_f32_is_f32_also_where_bf16_would_be_the_default(self, network: Path) -> None:
         graph: Any = load_graph([network], "openvino", ["f32"], CPU)
-        assert graph._network.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+        assert graph.network.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
 
     def test_a_graphics_processor_that_is_not_there_is_refused(self, network: Path) -> None:
         import openvino

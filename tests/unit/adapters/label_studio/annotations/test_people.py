@@ -402,6 +402,7 @@ class TestHostileAnnotations:
     COUNT = 20_000
 
     @pytest.mark.promise("annotations-in-linear-time")
+    @pytest.mark.timing
     @pytest.mark.parametrize("name", ["boxes", "same boxes", "chain", "people", "orphans", "loose", "bones"])
     def test_take_bounded_time(self, name: str) -> None:
         half, number = self.COUNT // 2, range(self.COUNT)

@@ -190,7 +190,7 @@ class TestTrouble:
 
                 return web.Response(status=status, headers=headers, text=body)
 
-            monkeypatch.setattr(LabelStudioStub, "_answer", other)
+            monkeypatch.setattr(LabelStudioStub, "routed", other)
             with pytest.raises(LabelStudioApiError, match=re.escape(says)) as caught:
                 await api.project(1)
             assert stub.count("GET", "/api/projects") == 1

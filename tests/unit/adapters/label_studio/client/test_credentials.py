@@ -256,7 +256,7 @@ class TestPersonalAccessToken:
     async def test_a_label_studio_that_hangs_is_given_up(
         self, label_studio: LabelStudio, session: ClientSession, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("adapters.label_studio.client.credentials._REFRESH_SECONDS", 0.2)
+        monkeypatch.setattr("adapters.label_studio.client.credentials.REFRESH_SECONDS", 0.2)
 
         async def hang() -> web.StreamResponse:
             await asyncio.sleep(30)

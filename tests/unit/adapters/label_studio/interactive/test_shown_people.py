@@ -220,6 +220,7 @@ def circle() -> list[Any]:
     ]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("regions", [crowd, chain, circle])
 def test_as_many_regions_as_are_read_take_about_a_second(regions: Callable[[], list[Any]]) -> None:
     drawn = regions()

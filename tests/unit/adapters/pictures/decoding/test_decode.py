@@ -1,7 +1,6 @@
 """A file becomes the upright BGR picture that the annotator sees, or a PictureError."""
 
 import struct
-import time
 import tracemalloc
 import zlib
 from io import BytesIO
@@ -17,6 +16,7 @@ from PIL import Image, ImageOps
 
 from adapters.pictures.decoding.decode import PictureSize, decode, measure
 from adapters.pictures.errors import PictureError
+from tests.conftest import Within
 
 PHOTOS = Path(__file__).parents[5].parent / "shared" / "photos"
 
@@ -289,18 +289,16 @@ class TestRefusals:
         assert reason_of(bytes(data)) == "broken_picture"
 
     @pytest.mark.promise("bombs-refused")
-    def test_a_bomb_costs_neither_time_nor_memory(self) -> None:
+    def test_a_bomb_costs_neither_time_nor_memory(self, within: Within) -> None:
         line = zlib.compress(b"\0" * (1 + 30_000 * 3))
         bomb = png(30_000, 30_000, (b"IDAT", line))
         tracemalloc.start()
-        started = time.perf_counter()
         try:
-            with pytest.raises(PictureError, match="30000 x 30000") as caught:
+            with within(0.5), pytest.raises(PictureError, match="30000 x 30000") as caught:
                 decode(bomb)
             assert tracemalloc.get_traced_memory()[1] < 2**20
         finally:
             tracemalloc.stop()
-        assert time.perf_counter() - started < 0.5
         assert caught.value.reason == "too_many_pixels"
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -322,21 +320,18 @@ class TestRefusals:
         assert reason_of(bytes(data)) == "too_many_pixels"
 
     @pytest.mark.promise("bombs-refused")
-    def test_a_jpeg_of_thousands_of_scans_is_refused_at_once(self) -> None:
+    def test_a_jpeg_of_thousands_of_scans_is_refused_at_once(self, within: Within) -> None:
         data = encoded(scene(400, 400), "JPEG", progressive=True)
         start = data.rindex(b"\xff\xda")
         scan = data[start:-2]
-        started = time.perf_counter()
-        with pytest.raises(PictureError, match="scans") as caught:
+        with within(0.5), pytest.raises(PictureError, match="scans") as caught:
             decode(data[:start] + scan * 5_000 + b"\xff\xd9")
-        assert time.perf_counter() - started < 0.5
         assert caught.value.reason == "broken_picture"
 
-    def test_a_jpeg_of_a_million_empty_segments_is_refused_at_once(self) -> None:
+    def test_a_jpeg_of_a_million_empty_segments_is_refused_at_once(self, within: Within) -> None:
         data = encoded(scene(), "JPEG")
-        started = time.perf_counter()
-        assert reason_of(data[:2] + b"\xff\xe5\x00\x02" * 1_000_000 + data[2:]) == "broken_picture"
-        assert time.perf_counter() - started < 0.5
+        with within(0.5):
+            assert reason_of(data[:2] + b"\xff\xe5\x00\x02" * 1_000_000 + data[2:]) == "broken_picture"
 
     @pytest.mark.promise("bombs-refused")
     def test_a_text_bomb_in_a_png_is_refused(self) -> None:

@@ -15,6 +15,7 @@ from adapters.pictures.decoding import decoder as decoder_module
 from adapters.pictures.decoding.decode import decode
 from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.errors import PictureError
+from tests.conftest import Within
 from tests.support import hostile_files
 from tests.unit.adapters.pictures.decoding.test_decode import encoded, scene, turned
 
@@ -86,17 +87,16 @@ async def test_every_kind_is_what_decode_gives(
 
 @pytest.mark.parametrize("make", SLOW, ids=lambda make: make.__name__)
 async def test_a_file_that_is_slow_to_read_is_refused_soon(
-    decoder: PictureDecoder, make: Callable[[], bytes]
+    decoder: PictureDecoder, make: Callable[[], bytes], within: Within
 ) -> None:
     data = make()
-    started = time.monotonic()
-    with pytest.raises(PictureError) as caught:
+    with within(30), pytest.raises(PictureError) as caught:
         await decoded(decoder, data)
     assert caught.value.reason == "broken_picture"
-    assert time.monotonic() - started < 30
 
 
 @pytest.mark.promise("endless-decoding-ended")
+@pytest.mark.timing
 async def test_what_no_bound_refuses_is_ended_and_delays_nobody(decoder: PictureDecoder) -> None:
     data, small = hostile_files.gif_of_sub_blocks(), encoded(scene(), "GIF")
     hostile = [asyncio.create_task(decoded(decoder, data)) for _ in range(4)]
@@ -112,6 +112,14 @@ async def test_what_no_bound_refuses_is_ended_and_delays_nobody(decoder: Picture
 
 
 @pytest.mark.promise("decoding-memory-reserved")
+async def test_what_no_bound_refuses_is_ended_beside_others(decoder: PictureDecoder) -> None:
+    hostile = asyncio.create_task(decoded(decoder, hostile_files.gif_of_sub_blocks()))
+    await decoded(decoder, encoded(scene(), "GIF"))
+    with pytest.raises(PictureError) as caught:
+        await hostile
+    assert caught.value.reason == "broken_picture"
+
+
 async def test_a_hundred_megapixels_take_less_than_half_a_gigabyte(decoder: PictureDecoder) -> None:
     """Three bytes for each are its pixels; it was twice as much, and five times for other kinds."""
     await decoded(decoder, encoded(scene(), "GIF"))
@@ -145,11 +153,11 @@ async def test_pictures_are_weighed_by_what_their_mode_takes(
 @pytest.mark.parametrize(
     ("mode", "kind", "options"),
     [
-        ("RGBA", "PNG", {}),
+        ("RGBA", "PNG", {"compress_level": 1}),
         ("P", "GIF", {}),
         ("RGB", "BMP", {}),
         ("CMYK", "JPEG", {"progressive": True}),
-        ("RGBA", "WEBP", {"lossless": True}),
+        ("RGBA", "WEBP", {"lossless": True, "quality": 0, "method": 0}),
         ("RGB", "TIFF", {"compression": "tiff_deflate"}),
         ("RGB", "TIFF", {"compression": "tiff_lzw", "strip_size": 2**30}),
         ("F", "TIFF", {}),
@@ -159,8 +167,8 @@ async def test_pictures_are_weighed_by_what_their_mode_takes(
 async def test_large_pictures_have_the_memory_that_they_need(
     decoder: PictureDecoder, mode: str, kind: str, options: dict[str, object]
 ) -> None:
-    noise = Image.effect_noise((4000, 3000), 60).convert("RGB")
-    pixels = await decoded(decoder, encoded(noise.convert(mode), kind, **options))
+    picture = Image.effect_noise((1000, 750), 60).convert("RGB").resize((4000, 3000))
+    pixels = await decoded(decoder, encoded(picture.convert(mode), kind, **options))
     assert pixels.size == 3 * 12_000_000
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import base64
-import time
 
 import pytest
 
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.data_uri import read_data_uri
+from tests.conftest import Within
 
 PICTURE = bytes(range(256))
 BASE64 = base64.b64encode(PICTURE).decode()
@@ -67,21 +67,17 @@ async def test_the_limit_is_exact(encode, excess: int) -> None:
     assert caught.value.reason == "too_large"
 
 
-async def test_a_huge_one_is_refused_before_it_is_decoded() -> None:
+async def test_a_huge_one_is_refused_before_it_is_decoded(within: Within) -> None:
     uri = "data:image/png," + "%00" * 30_000_000
-    started = time.perf_counter()
-    with pytest.raises(PictureError) as caught:
+    with within(0.1), pytest.raises(PictureError) as caught:
         await read_data_uri(uri, LIMIT)
-    assert time.perf_counter() - started < 0.1
     assert caught.value.reason == "too_large"
 
 
-async def test_millions_of_escapes_are_refused() -> None:
+async def test_millions_of_escapes_are_refused(within: Within) -> None:
     for header in ("data:image/png,", "data:image/png;base64,"):
-        started = time.perf_counter()
-        with pytest.raises(PictureError, match="base64") as caught:
+        with within(0.5), pytest.raises(PictureError, match="base64") as caught:
             await read_data_uri(header + "%41" * 10_000_000, 50_000_000)
-        assert time.perf_counter() - started < 0.5
         assert caught.value.reason == "too_large"
 
 
