@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.devices.cpus import usable_cpus
+from runners.devices.cpus import has_bf16, usable_cpus
 
 ALLOWED = 8
 
@@ -129,7 +129,7 @@ class TestWithoutControlGroups:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_a_process_that_is_kept_on_one_cpu_uses_one() -> None:
     code = (
-        "import os; from runners.devices.cpus import usable_cpus; "
+        "import os; from runners.devices.cpus import has_bf16, usable_cpus; "
         "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print(usable_cpus())"
     )
     done = subprocess.run(
@@ -141,3 +141,18 @@ def test_a_process_that_is_kept_on_one_cpu_uses_one() -> None:
         check=True,
     )
     assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", False),  # OpenVINO does not use Arm's
+    ],
+)
+def test_bf16_is_what_linux_lists_for_the_cpu(tmp_path: Path, cpuinfo: str, expected: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert has_bf16(tmp_path / "cpuinfo") is expected
+    assert not has_bf16(tmp_path / "absent")
