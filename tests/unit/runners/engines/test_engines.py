@@ -14,6 +14,7 @@ from runners.config import EngineName
 from runners.engines import (
     Place,
     engines_for,
+    has_bf16,
     is_installed,
     load_graph,
     precisions,
@@ -200,3 +201,18 @@ class TestOpenVino:
             parts.append(file)
         (mean,) = load_graph(parts, "openvino", ["f32", "f32"], CPU).run(batch(3))
         assert np.allclose(mean, whole.run(batch(3))[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "expected"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", False),  # OpenVINO does not use Arm's
+    ],
+)
+def test_bf16_is_what_linux_lists_for_the_cpu(tmp_path: Path, cpuinfo: str, expected: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert has_bf16(tmp_path / "cpuinfo") is expected
+    assert not has_bf16(tmp_path / "absent")
