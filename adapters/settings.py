@@ -127,8 +127,9 @@ class Settings(BaseSettings):
         TIME_LIMITS.budget_s,
         ge=1,
         le=TIME_LIMITS.budget_s,
-        description="Seconds after which a request is answered with what is done; the rest is `[]`, and comes when it "
-        "is asked for again. Label Studio waits 100 s: less is for a gateway in between that waits shorter.",
+        description="Seconds after which a request is answered with its finished tasks. The others are `[]`, and are "
+        "predicted when they are requested again. Label Studio's timeout is 100 s; a gateway with a shorter one "
+        "needs a lower value.",
     )
     prediction_cache_bytes: int = Field(
         64 * MEBIBYTE,
