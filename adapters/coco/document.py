@@ -1,4 +1,7 @@
-"""Writes people as COCO-WholeBody JSON: every person an annotation of its own with the five groups of keypoints."""
+"""Writes people as COCO-WholeBody JSON: every person an annotation of its own with the five groups of keypoints.
+
+Which field holds which keypoints: https://github.com/jin-s13/COCO-WholeBody/blob/master/data_format.md
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from adapters.coco.layout import PART_FIELDS
 from adapters.coco.picture_names import file_names
 from adapters.label_studio.annotations.people import AnnotatedPerson, AnnotatedPicture
 from wholebody.schema import FEET_START, KEYPOINTS, PART_RANGES, SKELETON, Part
@@ -17,6 +19,31 @@ the share is the one by which MMPose and xtcocotools make up for missing outline
 
 _PERSON = 1
 _DECIMALS = 2  # of a pixel
+
+
+@dataclass(frozen=True)
+class PartFields:
+    """Names of a part's fields in an annotation.
+
+    Attributes:
+        keypoints: Of the list x, y, v for each keypoint.
+        valid: Of the flag that says whether anything of the part is annotated; None for the body, which has none.
+        box: Of its box x, y, width, height; None for body (it has `bbox`) and feet.
+    """
+
+    keypoints: str
+    valid: str | None = None
+    box: str | None = None
+
+
+PART_FIELDS: dict[Part, PartFields] = {
+    Part.BODY: PartFields("keypoints"),
+    Part.FEET: PartFields("foot_kpts", "foot_valid"),
+    Part.FACE: PartFields("face_kpts", "face_valid", "face_box"),
+    Part.LEFT_HAND: PartFields("lefthand_kpts", "lefthand_valid", "lefthand_box"),
+    Part.RIGHT_HAND: PartFields("righthand_kpts", "righthand_valid", "righthand_box"),
+}
+"""In the order of the 133 keypoints."""
 
 
 @dataclass(frozen=True)

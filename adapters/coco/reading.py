@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from adapters.coco.layout import PART_FIELDS
+from adapters.coco.document import PART_FIELDS
 from wholebody.schema import PART_RANGES, Part
 
 MAX_BYTES = 2 * 1024**3

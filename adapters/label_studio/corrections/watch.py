@@ -13,13 +13,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import cast
 
 from cachetools import LRUCache, TTLCache
+from prometheus_client import Counter, Histogram
 
 from adapters.label_studio.annotations.tasks import AnnotatedTask, TasksError, tasks_of
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError
-from adapters.label_studio.corrections import metrics
 from adapters.label_studio.corrections.comparison import Comparison, Outcome, compare
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.label_config.parsing import LabelConfigError, read_label_config
@@ -106,7 +107,7 @@ class CorrectionWatch:
         if named is None or named in self._waiting:
             return
         if len(self._waiting) >= WAITING:
-            metrics.annotations_compared_total().labels(outcome=Outcome.DROPPED).inc()
+            annotations_compared_total().labels(outcome=Outcome.DROPPED).inc()
             return
         self._waiting[named] = None
         self._more.set()
@@ -171,9 +172,33 @@ class CorrectionWatch:
         return meanings
 
     def _count(self, comparison: Comparison) -> None:
-        metrics.annotations_compared_total().labels(outcome=comparison.outcome).inc()
+        annotations_compared_total().labels(outcome=comparison.outcome).inc()
         for part, distance in comparison.distances:
-            metrics.correction_distance().labels(part=part).observe(distance)
+            correction_distance().labels(part=part).observe(distance)
+
+
+@cache
+def correction_distance() -> Histogram:
+    """How far a predicted keypoint is from where the annotation has it, by part, in diagonals of the person's box.
+
+    One that was left alone counts as 0, one that was removed as 1, one of a swapped hand by the distance to the other.
+    """
+    return Histogram(
+        "rtmlib_correction_distance",
+        "Distance of a predicted keypoint from where the annotation has it, in diagonals of the box; 1 if removed",
+        ["part"],
+        buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.999),
+    )
+
+
+@cache
+def annotations_compared_total() -> Counter:
+    """Submitted and updated annotations by what came of comparing them; see `Outcome`."""
+    return Counter(
+        "rtmlib_annotations_compared_total",
+        "Annotations compared with their prediction, by outcome",
+        ["outcome"],
+    )
 
 
 @asynccontextmanager

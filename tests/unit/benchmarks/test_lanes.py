@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from benchmarks.comparison import note
@@ -48,14 +49,9 @@ async def server() -> AsyncGenerator[Server]:
     one = Server()
     app = web.Application()
     app.add_routes([web.post("/predict", one.predict), web.get("/metrics", one.metrics)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    one.address = f"http://{host}:{port}"
-    yield one
-    await runner.cleanup()
+    async with TestServer(app) as listening:
+        one.address = str(listening.make_url("/")).rstrip("/")
+        yield one
 
 
 async def run(server: Server, seen: Seen, callers: int = 1, turns: int = 1) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from prometheus_client import REGISTRY
 
 from adapters.label_studio.annotations.tasks import AnnotatedTask, tasks_of
@@ -367,17 +368,11 @@ async def running(site: Site) -> AsyncGenerator[CorrectionWatch]:
     application = web.Application()
     application.router.add_get("/api/tasks", site.answer)
     application.router.add_get("/api/projects/{number}", site.project)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    listener = web.TCPSite(runner, "127.0.0.1", 0)
-    await listener.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    api = LabelStudioApi(url, Credentials(url, TOKEN), patience=Patience(attempts=1))
-    try:
+    async with TestServer(application) as listening:
+        url = str(listening.make_url("/"))
+        api = LabelStudioApi(url, Credentials(url, TOKEN), patience=Patience(attempts=1))
         async with correction_watch(api, VERSION) as watch:
             yield watch
-    finally:
-        await runner.cleanup()
 
 
 def annotated(
