@@ -1,4 +1,4 @@
-"""The answer to /predict as JSON."""
+"""The response to /predict as JSON."""
 
 import asyncio
 import json
@@ -8,14 +8,14 @@ from typing import Any
 from starlette.responses import Response
 
 _REGIONS_AT_ONCE = 500
-"""They take some 5 ms; a clip of a thousand frames has hundreds of thousands."""
+"""Regions serialised in one step, about 5 ms. A clip of a thousand frames has hundreds of thousands."""
 
 
 async def results_response(slots: Sequence[Any]) -> Response:
     """Return `{"results": [...]}` with one slot per task.
 
-    Piece by piece, with a breath between: hundreds of tasks, or frames, make tens of megabytes, and the event loop,
-    which /health answers from, must not stand still meanwhile.
+    Serialised in pieces that yield to the event loop: hundreds of tasks or frames make tens of megabytes, and /health
+    must be answered meanwhile.
     """
     parts: list[str] = []
     for number, slot in enumerate(slots):
