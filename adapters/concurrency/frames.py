@@ -1,4 +1,4 @@
-"""The frames of a task: worked on side by side without taking the places of other tasks."""
+"""Processes the frames of a task concurrently without taking the slots of other tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,12 +13,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class FrameFailure:
-    """Why nothing was found out about a frame.
+    """The failure of a frame.
 
     Attributes:
         index: Of the frame, from 0.
-        reason: One of a few words.
-        sentence: For the log.
+        reason: Used as a metric label.
+        sentence: What is wrong and what to do.
     """
 
     index: int
@@ -27,7 +27,7 @@ class FrameFailure:
 
 
 def described(failures: Sequence[FrameFailure], frames: int) -> str:
-    """Say which frames of how many failed, counted from 1 as Label Studio's editor does, and why the first did."""
+    """List the failed frames, counted from 1 as in Label Studio's editor, with the reason of the first."""
     named = ", ".join(str(failure.index + 1) for failure in failures[:_NAMED])
     more = f" and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
     return f"{len(failures)} of {frames} frames failed (number {named}{more}): {failures[0].sentence}"
@@ -39,22 +39,22 @@ async def over_frames(
     spare_place: Callable[[], AbstractAsyncContextManager[object]],
     at_once: int,
 ) -> Sequence[Result]:
-    """Work on all frames of a task.
+    """Process all frames of a task.
 
-    One frame at a time is worked on in the place that the task holds already, so it always gets on. The others need
-    a place each, for which they wait in line with all other tasks.
+    The task's own slot processes one frame at a time, so the task always progresses. Each other frame needs a slot of
+    its own, and queues for it with all other tasks.
 
     Args:
         count: Number of frames.
-        work: Works on the frame of an index.
-        spare_place: Gives a place for one frame.
-        at_once: Most frames in hand.
+        work: Processes the frame of an index.
+        spare_place: Waits for a slot for one frame.
+        at_once: Most frames processed at once.
 
     Returns:
-        What came of each frame, in their order.
+        The result of each frame, in order.
 
     Raises:
-        Exception: The first that `work` raises; the frames in hand are then given up.
+        Exception: The first that `work` raises; the other frames are then cancelled.
     """
     results: dict[int, Result] = {}
     todo = iter(range(count))
