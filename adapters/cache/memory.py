@@ -10,11 +10,11 @@ _PLACE_BYTES = 110
 
 
 class MemoryStore:
-    """Keeps what was used last.
+    """Keeps the most recently used entries.
 
     Args:
-        limit_bytes: Memory that the entries may take, their names and places included: the entry of a picture
-            without people is smaller than its name.
+        limit_bytes: Memory limit of the entries, including their names and overhead: the entry of a picture without
+            people is smaller than its name.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -24,7 +24,7 @@ class MemoryStore:
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the entries take now."""
+        """Memory of the entries in bytes."""
         return self._held
 
     def get(self, name: str) -> bytes | None:
@@ -35,7 +35,7 @@ class MemoryStore:
         return entry
 
     def put(self, name: str, entry: bytes) -> None:
-        """Keep an entry, in place of those that were not used for longest. One that is too large is not kept."""
+        """Keep an entry and evict the least recently used ones. An entry above the limit is not kept."""
         self._drop(name)
         size = _size(name, entry)
         if size > self._limit:

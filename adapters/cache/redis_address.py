@@ -1,4 +1,4 @@
-"""REDIS_URL: where the shared entries are."""
+"""Parses REDIS_URL, the address of the shared entries."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ _YES_OR_NO = {"true": True, "false": False}
 
 
 class RedisAddressError(ValueError):
-    """REDIS_URL cannot be used. The message says why, and never shows the value, which may hold a password."""
+    """REDIS_URL is invalid. The message says why, and never shows the value, which may hold a password."""
 
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """Where a Redis is.
+    """The address of a Redis.
 
     Attributes:
         scheme: `redis`, `rediss` or `unix`.
@@ -33,7 +33,7 @@ class RedisAddress:
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """Read REDIS_URL.
+    """Parse REDIS_URL.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user name and password (percent-encoded) before the
@@ -41,7 +41,7 @@ def parse_redis_url(url: str) -> RedisAddress:
             `ssl_check_hostname` (`true`, `false`). Certificates are always verified.
 
     Raises:
-        RedisAddressError: It is none of them, or a file is missing.
+        RedisAddressError: It has another form, or a file is missing.
     """
     try:
         parts = urlsplit(url)
