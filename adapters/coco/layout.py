@@ -1,4 +1,4 @@
-"""How COCO-WholeBody lays out a person: which field holds which keypoints, and what goes with them.
+"""COCO-WholeBody's layout of a person: the fields of each part's keypoints.
 
 Source: https://github.com/jin-s13/COCO-WholeBody/blob/master/data_format.md
 """
@@ -14,7 +14,7 @@ class PartFields:
 
     Attributes:
         keypoints: Of the list x, y, v for each keypoint.
-        valid: Of the flag that says whether anything of the part is annotated; None for the body, which has none.
+        valid: Of the flag that is set if any keypoint of the part is annotated; None for the body, which has no flag.
         box: Of its box x, y, width, height; None for body (it has `bbox`) and feet.
     """
 
