@@ -1,4 +1,4 @@
-"""Writes the files that commands make."""
+"""Writes the output files of commands."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import typer
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole, or end the command with a sentence."""
+    """Write a file, or end the command with a message."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What commands that ask Label Studio need of the settings."""
+"""The settings that commands need to call Label Studio."""
 
 from adapters.label_studio.client.credentials import Credentials
 from adapters.settings import Settings, SettingsError
@@ -6,14 +6,14 @@ from adapters.wiring import label_studio_credentials
 
 
 def label_studio_access(settings: Settings, why: str) -> tuple[str, Credentials]:
-    """Return the address of Label Studio, and what it must be shown.
+    """Return Label Studio's address and the credentials for it.
 
     Args:
-        settings: The service's own.
-        why: What they are needed for; the end of the sentence that asks for them.
+        settings: The settings of the service.
+        why: Purpose; the end of the error's sentence.
 
     Raises:
-        SettingsError: The settings do not name both.
+        SettingsError: One of the two is not set.
     """
     url, credentials = settings.label_studio_url, label_studio_credentials(settings)
     if url is None or credentials is None:

@@ -1,4 +1,4 @@
-"""`rtmlib-backend models`: the networks' files, without starting the service."""
+"""`rtmlib-backend models`: manages the networks' files without starting the service."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +18,7 @@ from runners.startup.choice import own_networks_of
 
 STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
 
-app = typer.Typer(
-    help="The networks' files: which there are, fetching them, checking them.", no_args_is_help=True
-)
+app = typer.Typer(help="List, fetch, check and pin the networks' files.", no_args_is_help=True)
 
 CacheDir = Annotated[
     Path | None,
@@ -28,15 +26,17 @@ CacheDir = Annotated[
 ]
 Digests = Annotated[
     Path | None,
-    typer.Option(envvar="MODEL_DIGESTS", help="File of pinned digests: no network with another one is used."),
+    typer.Option(
+        envvar="MODEL_DIGESTS", help="File of pinned digests; networks with other digests are not used."
+    ),
 ]
 DetectorModel = Annotated[
     str | None,
-    typer.Option(envvar="DETECTOR_MODEL", help="Your own detector, as the service's setting names it."),
+    typer.Option(envvar="DETECTOR_MODEL", help="Your own detector, as in the service's setting."),
 ]
 PoseModel = Annotated[
     str | None,
-    typer.Option(envvar="POSE_MODEL", help="Your own pose network, as the service's setting names it."),
+    typer.Option(envvar="POSE_MODEL", help="Your own pose network, as in the service's setting."),
 ]
 Mode = Annotated[str | None, typer.Option(help=f"Only this mode's networks: {', '.join(MODES)}.")]
 
@@ -49,7 +49,7 @@ def list_models(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Show the networks, where they come from and whether they are there."""
+    """List the networks, their sources, and whether they are present."""
     store = _store(cache_dir, digests)
     table = Table("mode", title=f"Networks in {store.root}")
     table.add_column("name", overflow="fold")
@@ -79,7 +79,7 @@ def pull(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Fetch the networks that are missing or damaged."""
+    """Fetch missing or damaged networks."""
     store = _store(cache_dir, digests)
     models = _models(mode)
     try:
@@ -100,7 +100,7 @@ def verify(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Compare every file with its digest; exit code 1 when one is missing or damaged."""
+    """Compare every file with its digest; exit code 1 if one is missing or damaged."""
     store = _store(cache_dir, digests)
     models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
     states = {model: _state(store, model) for model in models}
@@ -109,8 +109,8 @@ def verify(
     if wrong := [model for model, state in states.items() if state != "ok"]:
         option = f" --cache-dir {cache_dir}" if cache_dir else ""
         raise _failure(
-            f"{len(wrong)} of {len(models)} networks are missing, damaged or not yet verified: "
-            f"`rtmlib-backend models pull{option}` puts that right."
+            f"{len(wrong)} of {len(models)} networks are missing, damaged or not yet verified. "
+            f"Run `rtmlib-backend models pull{option}`."
         )
 
 
@@ -122,21 +122,21 @@ def pin(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Write the digests of the networks that are there to FILE: with MODEL_DIGESTS=FILE no others are used."""
+    """Write the digests of the present networks to FILE; with MODEL_DIGESTS=FILE, no others are used."""
     store = _store(cache_dir, None)
     models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
     states = {model: _state(store, model) for model in models}
     digests = {model.filename: store.digest(model) for model, state in states.items() if state == "ok"}
     for model, state in states.items():
         if model.filename not in digests:
-            typer.echo(f"Left out, because it is {state}: {model.filename}", err=True)
+            typer.echo(f"Not pinned, because it is {state}: {model.filename}", err=True)
     if not digests:
-        raise _failure("There is nothing to pin: `rtmlib-backend models pull` fetches networks.")
+        raise _failure("No network is present. Run `rtmlib-backend models pull` first.")
     try:
         write_digests(file, digests, unfinished=file.with_name(f".{file.name}.unfinished"))
     except OSError as error:
         raise _failure(f"{file} cannot be written: {error.strerror}.") from error
-    typer.echo(f"{file} pins {len(digests)} networks: set MODEL_DIGESTS={file.resolve()}.")
+    typer.echo(f"{file} pins {len(digests)} networks. Set MODEL_DIGESTS={file.resolve()}.")
 
 
 def _store(cache_dir: Path | None, digests: Path | None) -> ModelStore:
@@ -153,7 +153,7 @@ def _source(model: ModelFile) -> str:
 
 
 def _own(detector_model: str | None, pose_model: str | None) -> list[OwnNetwork]:
-    # Whose networks they are depends on these two settings alone.
+    # Only these two settings select custom networks.
     config = RunnerConfig("embedded", "cpu", 1, None, detector_model=detector_model, pose_model=pose_model)
     try:
         return list(own_networks_of(config).values())
@@ -177,7 +177,7 @@ def _modes(mode: str | None) -> list[str]:
 
 
 def _models(mode: str | None) -> list[ModelFile]:
-    """The modes' networks, each once."""
+    """Return the networks of the mode, or of all modes, each once."""
     return list(dict.fromkeys(model for name in _modes(mode) for model in MODES[name]))
 
 

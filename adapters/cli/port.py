@@ -3,8 +3,8 @@
 import socket
 
 
-def why_taken(port: int) -> str | None:
-    """Return why nobody else can listen on a port of this machine, in the system's words; None if they can."""
+def listen_error(port: int) -> str | None:
+    """Return the system's error for listening on a port of this machine; None if it is free."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -8,22 +8,22 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from adapters.cli.port import why_taken
+from adapters.cli.port import listen_error
 from adapters.settings import SettingsError, load_settings
 from adapters.wiring import runner_config
 from runners.pipeline import fetch_files
 
 
 def serve() -> None:
-    """Fetch the networks that are missing, then serve on BACKEND_PORT (default 9090)."""
+    """Fetch missing networks, then serve on BACKEND_PORT (default 9090)."""
     settings = load_settings()
-    taken = why_taken(settings.backend_port)
+    taken = listen_error(settings.backend_port)
     if taken is not None:  # which BentoML would show as a traceback
         raise SettingsError(
-            f"BACKEND_PORT={settings.backend_port} cannot be listened on ({taken}): set another one, or stop what is "
-            "there."
+            f"BACKEND_PORT={settings.backend_port} is not available ({taken}). Set another one, or stop the program "
+            "that uses it."
         )
-    # With a progress bar here, where somebody may be watching; the service itself would fetch them too.
+    # Fetched here for the progress bar; the service would fetch them too.
     fetch_files(runner_config(settings))
     spec = importlib.util.find_spec("service")
     assert spec is not None
@@ -32,14 +32,14 @@ def serve() -> None:
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     os.environ.setdefault("BENTOML_HOME", str(_bentoml_home(settings.backend_port)))
     command = ["-m", "bentoml", "serve", "service:Backend", "--working-dir", str(folder)]
-    # In place of this process, so that signals reach the server itself.
+    # exec replaces this process, so signals reach the server itself.
     os.execv(sys.executable, [sys.executable, *command, "--port", str(settings.backend_port)])  # noqa: S606
 
 
 def _bentoml_home(port: int) -> Path:
-    """Return a folder for what BentoML keeps while it runs.
+    """Return a folder for BentoML's run-time files.
 
-    In its own default all servers of a user share one folder of metrics, and each empties it at its start.
+    By default all servers of a user share one metrics folder, and each empties it at its start.
     """
     home = user_cache_path("rtmlib-ml-backend") / f"bentoml-{port}"
     try:

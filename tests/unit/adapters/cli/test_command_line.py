@@ -110,5 +110,5 @@ def test_a_port_that_is_taken_is_said_before_anything_is_started() -> None:
         )
 
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith(f"BACKEND_PORT={port} cannot be listened on (Address already in use)")
+    assert ended.stderr.startswith(f"BACKEND_PORT={port} is not available (Address already in use)")
     assert ended.stderr.count("\n") == 1

@@ -58,8 +58,8 @@ class TestWhatIsWrong:
             result = doctor(BACKEND_PORT=port)
 
         assert result.exit_code == 1
-        assert f"✗ Port: {port} cannot be listened on" in result.output
-        assert "is not this service: set BACKEND_PORT" in result.output
+        assert f"✗ Port: {port} is in use by another program" in result.output
+        assert "Stop it, or set BACKEND_PORT" in result.output
 
     def test_a_label_studio_that_is_not_there(self, doctor: Doctor, unused_tcp_port: int) -> None:
         result = doctor(LABEL_STUDIO_URL=f"http://127.0.0.1:{unused_tcp_port}")
@@ -91,8 +91,8 @@ def test_networks_that_are_missing_are_not_fetched_by_asking(
 
     assert result.exit_code == 1
     assert "✗ Networks: 5 are missing or damaged" in result.output
-    assert "`rtmlib-backend models pull --mode embedded` fetches them" in result.output
-    assert "✗ Device: it is tried with the networks, once they are there" in result.output
+    assert "Run `rtmlib-backend models pull --mode embedded`" in result.output
+    assert "✗ Device: not checked: the networks are missing" in result.output
     assert not list(tmp_path.iterdir()), "not even begun"
 
 

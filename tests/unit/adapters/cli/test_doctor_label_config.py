@@ -75,7 +75,7 @@ def test_unknown_labels_in_a_file_are_named_with_similar_ones(doctor: Doctor, tm
     ("content", "said"),
     [
         (None, "cannot be read: No such file"),
-        (b"\xff\xfe", "is not text in UTF-8"),
+        (b"\xff\xfe", "is not UTF-8 text"),
         (b"[/]", "not well-formed XML"),
     ],
 )

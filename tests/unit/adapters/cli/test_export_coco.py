@@ -276,7 +276,7 @@ class TestEvaluate:
         result = run("evaluate", "--annotated", "coco.json", "--predicted", "coco.json", *option)
 
         assert result.exit_code == 2
-        assert f"Invalid value for {option[0]}: it goes with a project or an export" in result.stderr
+        assert f"Invalid value for {option[0]}: use it with a project or an export only" in result.stderr
 
     def test_predictions_exported_and_evaluated_against_themselves_have_a_precision_of_one(
         self, folder: Path
@@ -338,7 +338,7 @@ class TestEvaluate:
 
         assert result.exit_code == 1
         assert (
-            "no picture with both an annotation and a prediction (1 annotated, 0 predicted)" in result.stderr
+            "No picture has both an annotation and a prediction (1 annotated, 0 predicted)" in result.stderr
         )
 
     def test_nobody_predicted_where_somebody_is_counts_as_missed(self, folder: Path) -> None:
