@@ -73,7 +73,7 @@ class TestLabelStudio:
 
     @pytest.mark.parametrize(
         ("status", "reason", "said"),
-        [(401, "unauthorized", "refuses the legacy token"), (500, "server_error", "returned 500")],
+        [(401, "unauthorized", "rejects the legacy token"), (500, "server_error", "returned 500")],
     )
     def test_a_refusal_is_explained_and_nothing_is_asked_again_and_again(
         self, labelling: Server, label_studio: PictureServer, status: int, reason: str, said: str
@@ -178,7 +178,7 @@ class TestTheDiskOfTheNetworks:
         lines = [line for line in said.splitlines() if "Fetching" not in line]
         assert len(lines) == 1
         assert "The model store lacks" in lines[0]
-        assert "are needed in" in lines[0]
+        assert "are free" in lines[0]
 
     def test_a_read_only_one_without_the_networks_stops_the_start_with_one_sentence(
         self, disk: Path, tmp_path: Path
@@ -234,7 +234,7 @@ class TestTheFileOfANetwork:
             assert slot["result"]
             assert slot["model_version"] == before[0]["model_version"]
             assert store.state(body) == "ok", "it was fetched again"
-            assert "is damaged or was changed: it is fetched again" in server.log()
+            assert "is damaged or changed; fetching it again" in server.log()
         finally:
             server.stop()
 
@@ -260,4 +260,4 @@ class TestTheFileOfANetwork:
         *before, last = said.splitlines()
         assert "The model store lacks" in last
         assert cut_off.name in last
-        assert all("fetched again" in line or "Fetching" in line for line in before)
+        assert all("fetching it again" in line or "Fetching" in line for line in before)

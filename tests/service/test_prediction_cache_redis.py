@@ -182,7 +182,7 @@ class TestGone:
         assert compute.begun == 20
         assert errors("connection") == failed + 1, "the others did not even try"
         (line,) = caplog.messages
-        assert line.startswith("Predictions are not shared: redis://127.0.0.1:1: it cannot be reached (")
+        assert line.startswith("Predictions are not shared: redis://127.0.0.1:1: it is unreachable (")
 
     async def test_a_name_that_does_not_exist(self, caplog: pytest.LogCaptureFixture) -> None:
         async with cache_at("redis://redis.invalid/0") as cache:

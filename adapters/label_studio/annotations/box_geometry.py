@@ -1,4 +1,4 @@
-"""Boxes as Label Studio draws them: turned or upright, in percent; what they hold, and whether two agree."""
+"""Geometry of Label Studio's boxes, rotated or upright, in percent: corners, containment, agreement."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ Corner: TypeAlias = tuple[float, float]
 
 
 def pixels(x: float, y: float, size: Size) -> Corner:
-    """Return a place in pixels that is given in percent of the picture."""
+    """Convert a position from percent of the picture to pixels."""
     return x / 100 * size[0], y / 100 * size[1]
 
 
 def _corners(box: DrawnRegion, size: Size) -> tuple[Corner, Corner, Corner, Corner]:
-    """Corners in pixels, the upper left one first. Label Studio turns a box clockwise round that one."""
+    """Return the corners in pixels, the upper left one first. Label Studio rotates a box clockwise around it."""
     value = box.value
     width, height = value.width / 100 * size[0], value.height / 100 * size[1]
     cos, sin = math.cos(math.radians(value.rotation)), math.sin(math.radians(value.rotation))
@@ -33,7 +33,7 @@ def _corners(box: DrawnRegion, size: Size) -> tuple[Corner, Corner, Corner, Corn
 
 
 def upright(box: DrawnRegion, size: Size) -> NDArray[np.float64] | None:
-    """Return x1, y1, x2, y2 in pixels round a box, within the picture, shape (4,); None if it has no area there."""
+    """Return the upright box around a box: x1, y1, x2, y2 in pixels, clipped, shape (4,); None without area."""
     xs, ys = zip(*_corners(box, size), strict=True)
     x1, x2 = (min(max(edge, 0.0), float(size[0])) for edge in (min(xs), max(xs)))
     y1, y2 = (min(max(edge, 0.0), float(size[1])) for edge in (min(ys), max(ys)))
@@ -43,15 +43,15 @@ def upright(box: DrawnRegion, size: Size) -> NDArray[np.float64] | None:
 def holding(
     boxes: Sequence[DrawnRegion], points: NDArray[np.float64], size: Size
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Tell which boxes hold points.
+    """Find the boxes that contain points.
 
     Args:
-        boxes: The boxes, which may be turned.
+        boxes: The boxes, which may be rotated.
         points: x, y in pixels, shape (n, 2).
         size: Width and height of the picture in pixels.
 
     Returns:
-        How many boxes each point lies in, and the position of the last of these, or -1; shape (n,) each.
+        The number of boxes that contain each point, and the index of the last of them, or -1; shape (n,) each.
     """
     count, last = np.zeros(len(points), np.intp), np.full(len(points), -1, np.intp)
     for position, box in enumerate(boxes):
@@ -62,7 +62,7 @@ def holding(
 
 
 def holds(box: DrawnRegion, points: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
-    """Tell which points, x, y in pixels of shape (n, 2), lie in a box."""
+    """Return which points, x, y in pixels of shape (n, 2), lie in a box."""
     start, right, _, down = (np.array(corner) for corner in _corners(box, size))
     inside = np.ones(len(points), np.bool_)
     for edge in (right - start, down - start):

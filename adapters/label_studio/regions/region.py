@@ -1,4 +1,4 @@
-"""Regions and predictions as Label Studio stores them; all places and sizes are percent of the upright picture."""
+"""Regions and predictions as Label Studio stores them; positions and sizes are percent of the upright picture."""
 
 from typing import Literal, NotRequired, TypeAlias, TypedDict
 
@@ -42,14 +42,14 @@ class BonesValue(TypedDict):
 
 
 class RegionMeta(TypedDict):
-    """What belongs to a person: a note that Label Studio shows with a region, and how uncertain the person is."""
+    """Data about a person: a note that Label Studio shows with a region, and the person's uncertainty."""
 
     text: list[str]
     uncertainty: float
 
 
 class NoteValue(TypedDict):
-    """What the region panel says beside a region."""
+    """The text of a region in the region panel."""
 
     text: list[str]
 
@@ -59,7 +59,7 @@ RegionValue: TypeAlias = BoxValue | KeypointValue | BonesValue | NoteValue
 
 
 class Region(TypedDict):
-    """A region; `item_index` is the frame that it is on, from 0, where the tag shows several."""
+    """A region; `item_index` is the index of its frame, from 0, if the tag shows several."""
 
     id: str
     parentID: NotRequired[str]
@@ -76,7 +76,7 @@ class Region(TypedDict):
 
 
 class KeyFrame(TypedDict):
-    """Where a box is at one frame, in percent of the picture."""
+    """The position of a box at one frame, in percent of the picture."""
 
     frame: int
     time: float

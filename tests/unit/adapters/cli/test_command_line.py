@@ -55,7 +55,7 @@ def test_ctrl_c_while_label_studio_is_waited_for_which_is_said(command: str) -> 
         finally:
             running.kill()
 
-    assert "Label Studio at http://127.0.0.1:1 is not reachable, trying again" in said
+    assert "Label Studio at http://127.0.0.1:1 is unreachable. Retrying" in said
     assert running.returncode == 130
     assert "Traceback" not in rest
 

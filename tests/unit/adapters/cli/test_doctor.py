@@ -65,13 +65,13 @@ class TestWhatIsWrong:
         result = doctor(LABEL_STUDIO_URL=f"http://127.0.0.1:{unused_tcp_port}")
 
         assert result.exit_code == 1
-        assert f"✗ Label Studio: http://127.0.0.1:{unused_tcp_port} cannot be reached" in result.output
+        assert f"✗ Label Studio: http://127.0.0.1:{unused_tcp_port} is unreachable" in result.output
 
     def test_an_address_that_is_another_server_s(self, doctor: Doctor, label_studio: str) -> None:
         result = doctor(LABEL_STUDIO_URL=f"{label_studio}/elsewhere")
 
         assert result.exit_code == 1
-        assert f"✗ Label Studio: {label_studio}/elsewhere/health answers 404" in result.output
+        assert f"✗ Label Studio: {label_studio}/elsewhere/health returns 404" in result.output
 
     def test_a_token_that_is_refused_which_is_not_shown(self, doctor: Doctor, label_studio: str) -> None:
         wrong = "f" * 40
@@ -79,7 +79,7 @@ class TestWhatIsWrong:
 
         assert result.exit_code == 1
         assert "✗ Label Studio: " in result.output
-        assert "refuses the legacy token" in result.output
+        assert "rejects the legacy token" in result.output
         assert wrong not in result.output
 
 
