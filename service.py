@@ -1,4 +1,4 @@
-"""The Bento: runners wired to Label Studio's HTTP surface."""
+"""The Bento: connects the runners to the HTTP routes for Label Studio."""
 
 import asyncio
 import gc
@@ -32,7 +32,7 @@ from adapters.label_studio.schemas import (
     SetupResponse,
     WebhookRequest,
 )
-from adapters.label_studio.setup import note_project
+from adapters.label_studio.setup import check_label_config
 from adapters.observability import metrics
 from adapters.observability.logs import configure_logging
 from adapters.observability.loop_lag import event_loop_watched
@@ -71,7 +71,7 @@ for runner in (DetectorRunner, PoseRunner):
 
 
 def watch_workers() -> None:
-    """Have BentoML's supervisor watch the workers that it is about to start."""
+    """Let BentoML's supervisor watch the workers that it is about to start."""
     from runners.bento.supervision import supervise  # noqa: PLC0415 - of no use to the workers
 
     supervise(name_variable=PROCESS_NAME)
@@ -79,14 +79,14 @@ def watch_workers() -> None:
 
 @bentoml.service(
     name="rtmlib-ml-backend",
-    # Said here, or BentoML adds a compiler and git, which nothing needs.
+    # Set here, or BentoML adds a compiler and git, which nothing needs.
     image=bentoml.images.Image(base_image="python:3.11-slim", distro="slim"),
     http={"port": settings.backend_port},
     traffic={"timeout": TIME_LIMITS.request_s},
-    # Readiness is asked of the runners in `__is_ready__`, with a limit; BentoML's own way can hang for 15 s.
+    # `__is_ready__` asks the runners, with a time limit; BentoML's own probe can hang for 15 s.
     runner_probe={"enabled": False},
-    # The surface logs requests, with ids and without secrets, and counts them: BentoML's own metrics have a label for
-    # every path that anybody ever asked for.
+    # `Surface` logs requests, with ids and without secrets, and counts them. BentoML's own metrics have a label for
+    # every requested path.
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
 )
@@ -132,7 +132,7 @@ class Backend:
             watch = correction_watch(api, status.model_version)
             self._corrections = await self._open.enter_async_context(watch)
 
-        # What was imported lives as long as the process; looking through it for garbage stops everything for 0.1 s.
+        # Imported objects live as long as the process; collecting them would pause the process for 0.1 s.
         gc.collect()
         gc.freeze()
 
@@ -153,8 +153,8 @@ class Backend:
 
     @bentoml.api(route="/predict")
     async def predict(self, body: PredictRequest, /) -> PredictResponse:
-        """Predict the tasks: one slot for each, and why some have none."""
-        assert self._predictor is not None, "requests come after start-up"
+        """Predict the tasks: one slot for each, and the reason of each empty one."""
+        assert self._predictor is not None, "requests arrive after start-up"
         try:
             slots = await self._predictor.predict(body, settings.time_budget_seconds)
         except LabelConfigError as error:
@@ -163,27 +163,27 @@ class Backend:
 
     @bentoml.api(route="/setup")
     async def setup(self, body: SetupRequest, /) -> SetupResponse:
-        """Take note of a project and answer with the model version."""
-        await note_project(body, status)
+        """Check a project's label config and return the model version."""
+        await check_label_config(body, status)
         return SetupResponse(model_version=status.model_version)
 
     @bentoml.api(route="/webhook")
     async def webhook(self, body: WebhookRequest, /) -> dict[str, Any]:
-        """Acknowledge an event; annotations are compared with their predictions afterwards."""
+        """Acknowledge an event; annotations are compared with their predictions in the background."""
         if self._corrections is not None:
             self._corrections.note(body)
-        return {"message": f"{body.action or 'The event'} was received; this model is not trained here."}
+        return {"message": f"{body.action or 'Event'} received. This backend does not train its model."}
 
     @bentoml.api(route="/train")
     async def train(self, body: WebhookRequest, /) -> dict[str, Any]:
-        """Say that nothing is trained here."""
+        """Answer that this backend does not train its model."""
         return {
-            "message": "This model is not trained here: its networks are used as their authors trained them."
+            "message": "This backend does not train its model: its networks are used as their authors trained them."
         }
 
 
 def retry_after_s() -> int | None:
-    """Return after how many seconds to come again with work, or None if it is welcome now."""
+    """Return Retry-After in seconds if overloaded, else None."""
     seconds = admission.retry_after_s()
     if seconds is not None:
         status.refused()
@@ -191,7 +191,7 @@ def retry_after_s() -> int | None:
 
 
 async def compact(body: bytes) -> bytes:
-    """Return the body of a prediction request in short."""
+    """Return the shortened body of a prediction request."""
     return await run_in_thread(run_apart, compact_request, body, limit_s=TIME_LIMITS.compact_s)
 
 

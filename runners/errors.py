@@ -1,8 +1,8 @@
-"""Errors of the networks and their files. Each says in one sentence what is wrong and what to do."""
+"""Errors of the networks and their files. Each message says what is wrong and what to do."""
 
 
 class ModelUnavailableError(Exception):
-    """A network's file is not in the store and could not be put there."""
+    """A network's file is not in the store and could not be fetched."""
 
 
 class ModelDownloadError(ModelUnavailableError):
@@ -10,7 +10,7 @@ class ModelDownloadError(ModelUnavailableError):
 
 
 class ModelDigestError(ModelUnavailableError):
-    """What was fetched or converted is not, byte for byte, what the manifest names."""
+    """A fetched or converted file differs from the digest in the manifest."""
 
 
 class ModelStoreError(ModelUnavailableError):
@@ -18,12 +18,12 @@ class ModelStoreError(ModelUnavailableError):
 
 
 class OwnNetworkError(ModelUnavailableError):
-    """What DETECTOR_MODEL or POSE_MODEL names cannot be used."""
+    """The network in DETECTOR_MODEL or POSE_MODEL cannot be used."""
 
 
 class ConversionError(Exception):
-    """A TFLite network holds something that the conversion to ONNX does not know."""
+    """A TFLite network has a feature that the conversion to ONNX does not support."""
 
 
 class ProviderUnavailableError(Exception):
-    """The device that was asked for cannot be used."""
+    """The requested device cannot be used."""

@@ -1,4 +1,4 @@
-"""What people wear, as colours: enough to tell two of them apart when they cross."""
+"""Colours of people's clothes, which distinguish people who cross."""
 
 import cv2
 import numpy as np
@@ -9,11 +9,11 @@ from wholebody.geometry import Picture
 _BINS = (4, 8, 8)  # of lightness, and of the two colour axes of CIE Lab
 # The part of a person's box that shows clothes more than background, in shares of the box: x1, y1, x2, y2.
 _CLOTHES = (0.25, 0.15, 0.75, 0.6)
-_PIXELS = 32  # a side of the part is looked at in; more tell nothing more
+_PIXELS = 32  # side of the resized part; more add no information
 
 
 def clothes_colours(picture: Picture, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Describe the colours of people's clothes.
+    """Return descriptors of the colours of people's clothes.
 
     Args:
         picture: H×W×3 uint8, BGR, upright.
@@ -31,7 +31,7 @@ def clothes_colours(picture: Picture, boxes: NDArray[np.float32]) -> NDArray[np.
         part = picture[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
         if part.size:
             small = cv2.resize(part, (_PIXELS, _PIXELS), interpolation=cv2.INTER_NEAREST)
-            # Colours more vivid than the outermost bins belong to them.
+            # More vivid colours fall into the outermost bins.
             lab = np.clip(cv2.cvtColor(small, cv2.COLOR_BGR2LAB), (0, 64, 64), (255, 191, 191)).astype(
                 np.uint8
             )

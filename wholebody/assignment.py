@@ -1,4 +1,4 @@
-"""The best pairing of two groups."""
+"""Optimal assignment between two groups."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ def best_pairs(values: NDArray[np.floating]) -> list[tuple[int, int]]:
     `linear_sum_assignment`, for which alone SciPy would be 110 MB.
 
     Args:
-        values: What each pair is worth, finite, shape (rows, columns).
+        values: Value of each pair, finite, shape (rows, columns).
 
     Returns:
         As many pairs as there are rows or columns, whichever are fewer, by row.
@@ -20,7 +20,7 @@ def best_pairs(values: NDArray[np.floating]) -> list[tuple[int, int]]:
     if rows > columns:
         return sorted((row, column) for column, row in best_pairs(values.T))
     cost = -values.astype(np.float64)
-    # Row and column 0 are no pair: where each augmenting path begins.
+    # Row and column 0 are no pair: each augmenting path starts there.
     of_rows, of_columns = np.zeros(rows + 1), np.zeros(columns + 1)
     row_of = np.zeros(columns + 1, np.intp)
     for row in range(1, rows + 1):

@@ -1,4 +1,4 @@
-"""A click on one part of a person: how large the part is there, and whether a find lies at the click."""
+"""A click on a part of a person: the part's size, and whether a detected part lies at the click."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from wholebody.geometry import Points
 from wholebody.person import Person
 
 JOINT_SCORE = 0.5
-"""Least score of keypoints that tell size and direction: where only a hand is, bodies are seen with scores below."""
+"""Least score of keypoints used for size and direction: bodies hallucinated around a hand score less."""
 FOREARMS_PER_BONE = (((7, 9), 1.0), ((8, 10), 1.0), ((5, 7), 0.9), ((6, 8), 0.9), ((5, 6), 0.7))
-"""Keypoints and the length of a forearm in their distance: forearms, upper arms, shoulders. Foreshortening makes all
-of them look short, so the largest tells most."""
+"""Keypoints and the length of a forearm in their distance: forearms, upper arms, shoulders. Foreshortening shortens all
+of them, so the largest is the best estimate."""
 FOREARMS_PER_HEAD = 1.5
 """Length of a forearm in spans of nose, eyes and ears."""
 FOREARMS_PER_BOX = 0.2
 """Length of a forearm in diagonals of the person's box: 0.11 for whole people, 0.3 for those cut at the hips."""
 FOREARMS_PER_PICTURE = 0.4
-"""Length of a forearm in shorter sides of the picture, where nobody was found: a hand or face fills much of it."""
+"""Length of a forearm in shorter sides of the picture, without a person: a hand or face fills much of it."""
 HEAD = slice(0, 5)  # nose, eyes, ears
 FEWEST_OF_HEAD = 3
 SMALLEST_FOREARM, SMALLEST_REACH = 4.0, 2.0
 """Pixels."""
 
 PART_SCORE = 0.3
-"""Least mean score of a part's keypoints for a network that knows whole people."""
+"""Least mean score of a part's keypoints from a whole-body network."""
 PART_DISTANCE = 0.25
-"""Farthest that the click may lie outside the part, in sides of its bounding square."""
+"""Largest distance of the click from the part, in sides of its bounding square."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Click:
 
     Attributes:
         point: x, y in pixels, shape (2,).
-        person: Whom it is on; None where nobody was found.
-        forearm: About the length of the person's forearm in pixels.
-        reach: Half the side in pixels of the square that the annotator drew round the part; None if only a point.
-        size_known: False where `forearm` is a guess, and there is no `reach`.
+        person: The person under it; None if none was found.
+        forearm: Approximate length of the person's forearm in pixels.
+        reach: Half the side in pixels of the square that the annotator drew around the part; None for a point.
+        size_known: False if `forearm` is a guess and `reach` is None.
     """
 
     point: Points
@@ -58,7 +58,7 @@ class Click:
         reach: float | None,
         picture_size: tuple[int, int],
     ) -> "Click":
-        """Return a click with the person's size, as far as it can be told; `picture_size` is width and height."""
+        """Return a click with the person's size, as far as known; `picture_size` is width and height."""
         measured = None if person is None else measured_forearm(person)
         if measured is not None:
             forearm = measured
@@ -73,7 +73,7 @@ class Click:
 
 
 def measured_forearm(person: Person) -> float | None:
-    """Return about the length of a person's forearm in pixels, or None if too little of them is seen to tell."""
+    """Return the approximate length of a person's forearm in pixels; None if too little of them is visible."""
     at = person.keypoints.astype(np.float64)
     seen = (person.scores >= JOINT_SCORE) & np.isfinite(at).all(axis=1)
     lengths = [
@@ -93,7 +93,7 @@ def _diagonal(person: Person) -> float:
 
 
 def distance_to_points(points: Points, click: Points) -> float:
-    """Return how far outside the convex hull of points (n, 2) a click lies, in pixels; 0 within, inf for no numbers."""
+    """Return the distance in pixels of a click from the convex hull of points (n, 2); 0 inside, inf for NaN."""
     if not np.isfinite(points).all():
         return float("inf")
     hull = cv2.convexHull(points.astype(np.float32))
@@ -102,10 +102,10 @@ def distance_to_points(points: Points, click: Points) -> float:
 
 
 def boxes_at(click: Click) -> Points:
-    """Return boxes in which a network for whole people finds the part that was clicked on.
+    """Return boxes in which a whole-body network finds the clicked part.
 
-    The person's box, grown to hold the part, and a box round the click with what is beside the part: of a hand, the
-    arm. Without a person, two boxes round the click.
+    They are the person's box, grown to contain the part, and a box around the click with the neighbouring parts, such
+    as the arm of a hand. Without a person, both are around the click.
 
     Returns:
         x1, y1, x2, y2 in pixels, shape (2, 4), float32.
@@ -127,7 +127,7 @@ def _square(center: Points, reach: float) -> Points:
 def part_at(
     click: Click, finds: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return the likeliest find (keypoints (n, 2) in pixels, scores (n,)) that lies at a click, or None."""
+    """Return the best detected part (keypoints (n, 2) in pixels, scores (n,)) at a click, or None."""
     there = [
         find
         for find in finds

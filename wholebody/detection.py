@@ -1,4 +1,4 @@
-"""From a picture to the boxes of its people."""
+"""Detects people: from a picture to their boxes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +13,7 @@ from wholebody.geometry import Picture, letterbox
 
 @dataclass(frozen=True)
 class Detections:
-    """People found: boxes x1, y1, x2, y2 in pixels, shape (n, 4), best first, and scores 0 to 1, shape (n,)."""
+    """Detected people: boxes x1, y1, x2, y2 in pixels, shape (n, 4), best first, and scores 0 to 1, shape (n,)."""
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]

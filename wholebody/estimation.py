@@ -1,7 +1,7 @@
-"""From people's boxes to their 133 keypoints, with one network that knows them all or with one for each part.
+"""Estimates the 133 keypoints in people's boxes, with one network for all of them or one for each part.
 
-A network is an async function on a batch of crops (n×h×w×3 uint8, BGR): a call into a runner process in the
-service, a thread in the command line. Cutting crops takes time, so it runs in threads as well.
+A network is an async function on a batch of crops (n×h×w×3 uint8, BGR): a call into a runner process in the service, a
+thread in the command line. Cropping takes time, so it runs in threads as well.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 
 class InferenceError(Exception):
-    """Inference failed: a network does not answer, or refuses its input."""
+    """Inference failed: a network does not answer, or rejects its input."""
 
     reason = "inference"
 
@@ -41,7 +41,7 @@ PoseNetwork = Network[Floats]
 
 @dataclass(frozen=True)
 class HandLandmarks:
-    """What the hand network sees in one crop.
+    """The hand network's output for one crop.
 
     Attributes:
         points: x, y in units of the crop (0..1), shape (21, 2).
@@ -86,7 +86,7 @@ class PoseEstimator(Protocol):
     """Finds the keypoints of people whose boxes are known, and single parts of them."""
 
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
-        """Return the keypoints of everybody.
+        """Return the keypoints of all people.
 
         Args:
             picture: H×W×3 uint8, BGR, upright.
@@ -102,14 +102,14 @@ class PoseEstimator(Protocol):
         point: tuple[float, float],
         reach: float | None,
     ) -> PartFound | None:
-        """Return the keypoints of a hand or face at which an annotator points, or None where there is none.
+        """Return the keypoints of the hand or face that an annotator points at, or None if there is none.
 
         Args:
             picture: H×W×3 uint8, BGR, upright.
-            person: Whose it is, as `estimate` found them; None where nobody was found.
-            part: A hand or the face. Which hand it is, the annotator knows.
+            person: Its person, as `estimate` found them; None if none was found.
+            part: A hand or the face. The annotator chooses the side of a hand.
             point: x, y in pixels, within the picture: about the middle of the part.
-            reach: Half the side in pixels of a square that was drawn round the part; None to go by the person.
+            reach: Half the side in pixels of a square drawn around the part; None to use the person's size.
         """
         ...
 
@@ -129,7 +129,7 @@ async def _estimate_in_boxes(
 
 @dataclass(frozen=True)
 class WholeBodyEstimator:
-    """One network that knows all 133 keypoints (RTMW, DWPose).
+    """One network for all 133 keypoints (RTMW, DWPose).
 
     Attributes:
         network: The network on upright crops.
@@ -151,7 +151,7 @@ class WholeBodyEstimator:
         point: tuple[float, float],
         reach: float | None,
     ) -> PartFound | None:
-        """See `PoseEstimator`: the person is looked at again, so that the part is surely in the crop."""
+        """See `PoseEstimator`: the network runs again on crops that contain the part."""
         click = Click.on(point, person, reach, _size_of(picture))
         boxes = clicks.boxes_at(click)
         keypoints, scores = await _estimate_in_boxes(self.network, self.size, picture, boxes)
@@ -159,7 +159,7 @@ class WholeBodyEstimator:
         return clicks.part_at(click, list(zip(keypoints[:, where], scores[:, where], strict=True)))
 
 
-# Where COCO-WholeBody's body and feet stand in Halpe-26 (github.com/Fang-Haoshu/Halpe-FullBody).
+# Indices of COCO-WholeBody's body and feet in Halpe-26 (github.com/Fang-Haoshu/Halpe-FullBody).
 HALPE_BODY_AND_FEET = (*range(17), 20, 22, 24, 21, 23, 25)
 # COCO's own 17 are the first of COCO-WholeBody.
 BODY_AND_FEET = {26: HALPE_BODY_AND_FEET, 17: tuple(range(17))}
@@ -167,10 +167,10 @@ BODY_AND_FEET = {26: HALPE_BODY_AND_FEET, 17: tuple(range(17))}
 
 @dataclass(frozen=True)
 class PartsEstimator:
-    """A body network of 26 Halpe or 17 COCO keypoints, with networks for hands and faces that look where it says.
+    """A body network of 26 Halpe or 17 COCO keypoints, with networks for the hands and faces that it locates.
 
-    A part that is not found, not known (the feet, to COCO), or not believed, has score 0. All people of a picture go
-    through each network together; hands and faces at the same time.
+    A part that is not found, not supported (feet with COCO), or implausible has score 0. All people of a picture go
+    through each network together; hands and faces run concurrently.
 
     Attributes:
         body: The body network on upright crops.
@@ -208,7 +208,7 @@ class PartsEstimator:
             face_search = asyncio.create_task(self._faces(picture, bodies, body_scores))
             try:
                 found_hands, found_faces = await asyncio.gather(hand_search, face_search)
-            finally:  # when one fails, the other must not go on for nobody
+            finally:  # if one fails, the other's result is not needed
                 hand_search.cancel()
                 face_search.cancel()
         for arm, hand in found_hands:
@@ -228,7 +228,7 @@ class PartsEstimator:
     async def _refined(
         self, picture: Picture, finds: list[Hand], regions: list[SquareRegion]
     ) -> list[tuple[Hand, SquareRegion]]:
-        """Look again where the hands themselves say that they are; return them with the last regions."""
+        """Run the hand network again in regions from its own keypoints; return the hands and the last regions."""
         settled = list(zip(finds, regions, strict=True))
         for _ in range(hands.MAX_REFINEMENTS):
             again = {i: refined for i, find in enumerate(settled) if (refined := hands.refined_region(*find))}
@@ -293,7 +293,7 @@ class PartsEstimator:
         point: tuple[float, float],
         reach: float | None,
     ) -> PartFound | None:
-        """See `PoseEstimator`: the networks for hands and faces look round the point, whatever the body network saw."""
+        """See `PoseEstimator`: the networks for hands and faces search around the point, without the body network."""
         click = Click.on(point, person, reach, _size_of(picture))
         with stage("hands_and_face"):
             if part is Part.FACE:

@@ -1,9 +1,9 @@
-"""A drawn person: a picture that belongs to nobody, and that all networks take for a person."""
+"""A drawn person: a picture free of rights, which all networks detect as a person."""
 
 from PIL import Image, ImageDraw
 
 WIDTH, HEIGHT = 240, 320
-_DRAWN_LARGER = 4  # and made smaller afterwards, which smooths the edges
+_DRAWN_LARGER = 4  # drawn larger and scaled down, which smooths the edges
 
 _SKY, _GRASS = (196, 214, 226), (150, 160, 130)
 _SKIN, _SHADE, _HAIR, _LIPS = (224, 172, 140), (180, 120, 95), (70, 45, 30), (150, 50, 50)

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from wholebody.schema import KEYPOINT_COUNT
 
 _MARGIN = 0.1
-"""How far outside a person's box they can still be pointed at, as a share of its sides."""
+"""Margin around a person's box within which a point still hits them, as a share of its sides."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person: where they are and where their keypoints are.
+    """One person: box and keypoints.
 
     Attributes:
         box: Bounding box x1, y1, x2, y2 in pixels of the upright picture, shape (4,), float32. It may reach beyond
@@ -36,12 +36,12 @@ class Person:
 
     @property
     def area(self) -> float:
-        """Of the box, in square pixels."""
+        """Area of the box in square pixels."""
         x1, y1, x2, y2 = (float(edge) for edge in self.box)
         return (x2 - x1) * (y2 - y1)
 
     def is_pointed_at(self, x: float, y: float) -> bool:
-        """Tell whether the box holds a place in pixels, or nearly."""
+        """Return whether the box, enlarged by a margin, contains a position in pixels."""
         x1, y1, x2, y2 = (float(edge) for edge in self.box)
         across, down = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
         return x1 - across <= x <= x2 + across and y1 - down <= y <= y2 + down

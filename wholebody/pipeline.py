@@ -1,4 +1,4 @@
-"""From a picture to its people: detector, then pose estimator."""
+"""Finds the people in a picture: detector, then pose estimator."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from wholebody.person import Person
 from wholebody.stages import stage
 
 PIPELINE_VERSION = 1
-"""Part of every model version: raise it when the same weights can give other keypoints than before."""
+"""Part of every model version: increase it when the same weights can give other keypoints."""
 
 
 async def find_people(
@@ -23,12 +23,12 @@ async def find_people(
 
     Args:
         picture: H×W×3 uint8, BGR, upright.
-        detector: Finds the people's boxes; not asked when `boxes` are given.
+        detector: Finds the people's boxes; not called if `boxes` are given.
         estimator: Finds the keypoints in the boxes.
-        boxes: Boxes that somebody drew: x1, y1, x2, y2 in pixels, shape (n, 4).
+        boxes: Drawn boxes: x1, y1, x2, y2 in pixels, shape (n, 4).
 
     Returns:
-        The people, those that the detector is surest of first. Boxes without an area are left out.
+        The people by falling confidence of the detector. Boxes without an area are omitted.
     """
     if boxes is None:
         with stage("detect"):

@@ -1,6 +1,6 @@
-"""The steps from a picture to its keypoints, for whoever wants to measure them.
+"""Timing hooks for the stages from a picture to its keypoints.
 
-Nothing here measures: the steps name themselves, and a clock of the caller's is started and stopped around each.
+The pipeline names its stages, and the caller's clock is started and stopped around each.
 """
 
 from collections.abc import Callable, Generator
@@ -9,10 +9,10 @@ from contextvars import ContextVar
 from typing import Literal
 
 Stage = Literal["detect", "crop", "pose", "hands_and_face"]
-"""The steps, one after the other. Where one network finds all keypoints, there is no `hands_and_face`."""
+"""The stages in order. With one network for all keypoints, there is no `hands_and_face`."""
 
 Clock = Callable[[Stage], AbstractContextManager[object]]
-"""Gives what is to be entered at the beginning of a stage and left at its end."""
+"""Returns the context manager of a stage."""
 
 
 def _no_clock(_: Stage) -> AbstractContextManager[object]:
@@ -23,13 +23,13 @@ _clock: ContextVar[Clock] = ContextVar("clock", default=_no_clock)
 
 
 def stage(name: Stage) -> AbstractContextManager[object]:
-    """Return what a stage runs in."""
+    """Return the context manager in which a stage runs."""
     return _clock.get()(name)
 
 
 @contextmanager
 def timed_by(clock: Clock) -> Generator[None]:
-    """Run the stages within by a clock: those of this task, not of others that run at the same time."""
+    """Time the stages within the block by a clock: those of this task only, not of concurrent ones."""
     token = _clock.set(clock)
     try:
         yield

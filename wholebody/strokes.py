@@ -1,7 +1,7 @@
-"""How people are drawn: what in one stroke, in which order, how wide. Overlays and the playground follow it.
+"""The drawing of people, for overlays and the playground: strokes, their order and their widths.
 
-A stroke is what has one colour: a finger, an arm and its leg, one side of the face. Each is drawn wider and dark first,
-then in its colour, so that a finger that crosses another is seen as a line of its own.
+A stroke has one colour: a finger, an arm and its leg, one side of the face. Each is drawn wider and dark first, then in
+its colour, so a finger that crosses another stays visible as a line.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from wholebody.schema import FACE_START, FEET_START, KEYPOINT_COUNT, LEFT_HAND_S
 
 @dataclass(frozen=True)
 class Pen:
-    """How wide a stroke is.
+    """The width and opacity of a stroke.
 
     Attributes:
         line: Width of its bones as a share of the diagonal of the person's box.
@@ -32,12 +32,12 @@ class Pen:
 
 @dataclass(frozen=True)
 class Stroke:
-    """What is drawn in one go.
+    """Bones and keypoints of one colour, drawn together.
 
     Attributes:
-        pen: How wide.
+        pen: Width and opacity.
         colour: As #rrggbb.
-        bones: Each is drawn where both of its keypoints were found.
+        bones: Drawn if both of their keypoints were found.
         keypoints: Indices of the points of this colour.
     """
 
@@ -57,7 +57,7 @@ EDGE_WIDTH = 0.3
 
 _BODY = Pen(line=0.0054, thinnest=1.5)
 _FEET = Pen(line=0.0044, thinnest=1.3)
-_HEAD = Pen(line=0.002, thinnest=0.8)  # nose, eyes and ears: a face is to be seen under them
+_HEAD = Pen(line=0.002, thinnest=0.8)  # nose, eyes and ears: the face must stay visible under them
 # Neighbouring points of a face lie some 0.004 diagonals apart: anything wider would hide the face.
 _FACE = Pen(line=0.0012, thinnest=0.6, opacity=0.85)
 _HAND = Pen(line=0.0031, thinnest=1.1)
@@ -66,7 +66,7 @@ BOX_PEN = Pen(line=0.0016, thinnest=1.0, opacity=0.9)
 
 
 def _pen(index: int) -> Pen:
-    """Return what a keypoint is drawn with, and the bones of which it is the outer end."""
+    """Return the pen of a keypoint and of the bones that end at it."""
     if index < FEET_START:
         return _HEAD if index < _HEAD_END else _BODY
     if index < FACE_START:

@@ -1,9 +1,9 @@
-"""Who is who from one frame of a clip to the next.
+"""Tracks people from frame to frame of a clip.
 
-People are told apart by where they were, how they moved and what they wear; no network looks at them a second time.
-The ideas are those of published trackers: boxes of low confidence continue a track but begin none (ByteTrack,
-arXiv 2110.06864), motion is what was observed and not what was filtered (OC-SORT, arXiv 2203.14360), and boxes are
-enlarged before they are compared (C-BIoU, arXiv 2211.14317), since frames are far apart when not all are looked at.
+People are matched by position, motion and colours of clothes, without another network. The ideas are those of published
+trackers. Boxes of low confidence continue a track but start none (ByteTrack, arXiv 2110.06864). Motion is observed, not
+filtered (OC-SORT, arXiv 2203.14360). Boxes are enlarged before they are compared (C-BIoU, arXiv 2211.14317), since
+processed frames may be far apart.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from wholebody.geometry import overlaps
 Box = NDArray[np.float32]
 
 SURE_SCORE = 0.5
-"""Confidence from which a box may begin a track."""
+"""Least confidence of a box that starts a track."""
 LOST_AFTER_S = 2.0
-"""Who was not seen for longer is somebody new when they come back."""
+"""A person who was not seen for longer gets a new track."""
 BRIEFLY_S = 0.5
-"""How long somebody may be overlooked and still be held for seen: as ByteTrack, low boxes count for them only."""
+"""Longest gap in a track that low-confidence boxes may continue, as in ByteTrack."""
 
-_MOTION_OVER_S = 0.5  # the walk of that long tells the direction; less is the detector's jitter
-_COASTING_S = 1.0  # people hidden for longer have stopped or turned, as far as anybody knows
-_MARGIN = 0.15  # of the box's size on each side, at once
-_MARGIN_PER_S = 0.5  # and more with the time since they were seen
+_MOTION_OVER_S = 0.5  # span for the velocity; over less, the detector's jitter dominates
+_COASTING_S = 1.0  # longest extrapolation: people hidden for longer may have stopped or turned
+_MARGIN = 0.15  # of the box's size on each side
+_MARGIN_PER_S = 0.5  # added per second since the last sighting
 _WIDEST_MARGIN = 0.75
 _LEAST_OVERLAP = 0.1  # of the enlarged boxes
-_COLOURS_COUNT = 0.5  # other colours halve the likeness; they do not rule it out, since light changes
+_COLOURS_COUNT = 0.5  # different colours halve the similarity, but exclude no match, since light changes
 _NEWEST_COLOURS = 0.2  # weight of the newest frame in a track's colours
 _CROWDED = 0.1  # boxes that overlap more show each other's clothes
 
@@ -63,7 +63,7 @@ class _Followed:
     colours: NDArray[np.float32]
 
     def expected(self, time: float) -> Box:
-        """Where the box should be by now, if they walk on."""
+        """Return the extrapolated box at a time."""
         last = self.sightings[-1]
         first = next(one for one in self.sightings if one.time >= last.time - _MOTION_OVER_S - 1e-6)
         if first is last and len(self.sightings) > 1:
@@ -76,7 +76,7 @@ class _Followed:
 
 
 class Tracker:
-    """Follows people through the frames of a clip, which are shown to it in order of time."""
+    """Tracks people through the frames of a clip, given in order of time."""
 
     def __init__(self) -> None:
         self._looks = 0
@@ -90,7 +90,7 @@ class Tracker:
         scores: NDArray[np.float32],
         colours: NDArray[np.float32],
     ) -> None:
-        """Take note of the people in a frame.
+        """Add the people in a frame.
 
         Args:
             time: Of the frame in seconds, later than that of the frame before.
@@ -115,7 +115,7 @@ class Tracker:
                     found.colours += _NEWEST_COLOURS * (colours[seen] - found.colours)
                 matched.append(found)
                 unmatched.remove(seen)
-            # A low score is worth something only where somebody is known to be.
+            # A box of low confidence counts only where a person was seen recently.
             waiting = [
                 one for one in waiting if one not in matched and time - one.sightings[-1].time <= BRIEFLY_S
             ]
@@ -125,9 +125,9 @@ class Tracker:
                 self._followed.append(_Followed([sighting], colours[seen].copy()))
 
     def tracks(self) -> tuple[Track, ...]:
-        """Return the people so far by when they came, those who came together from left to right.
+        """Return the tracks so far by start time, those of the same time from left to right.
 
-        Who was seen in one frame only is taken for a mistake of the detector, unless there are hardly any frames.
+        People seen in one frame only count as false detections, unless there are at most two frames.
         """
         least = 2 if self._looks > 2 else 1
         kept = [one for one in (*self._over, *self._followed) if len(one.sightings) >= least]

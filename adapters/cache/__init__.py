@@ -1,1 +1,1 @@
-"""People that were found before, so that nobody computes them twice."""
+"""The prediction cache: people found in a picture are not computed twice."""

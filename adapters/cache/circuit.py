@@ -1,15 +1,15 @@
-"""Leaves alone what has just failed."""
+"""A circuit breaker."""
 
 import time
 from dataclasses import dataclass
 
 RETRY_PERIOD_S = 5.0
-"""For how long: a Redis that does not answer costs one request a short wait in each such period."""
+"""Pause after a failure: an unresponsive Redis delays one request per period."""
 
 
 @dataclass
 class Circuit:
-    """Closed while all is well; open for a period after a failure, with one attempt at the end of each period.
+    """Closed while calls succeed; open after a failure, with one attempt at the end of each period.
 
     Attributes:
         kind: Of the failure that opened it; None while it is closed.
@@ -20,18 +20,18 @@ class Circuit:
     _next_attempt: float = 0.0
 
     def attempt(self) -> float | None:
-        """Return when the attempt began, to be told with its outcome; None where none may be made now."""
+        """Return the start time of an attempt, for `failed` or `succeeded`; None while no attempt is allowed."""
         now = time.monotonic()
         if self.kind is not None:
             if now < self._next_attempt:
                 return None
-            self._next_attempt = now + RETRY_PERIOD_S  # this one tries, and the others need not wait for it
+            self._next_attempt = now + RETRY_PERIOD_S  # only this call tries; others do not wait for it
         return now
 
     def failed(self, began: float, kind: str) -> bool:
-        """Open; returns whether that is news: it was closed, or what fails has become something else."""
+        """Open, and return whether the state changed: it was closed, or the kind of failure is new."""
         if self.kind is not None and began < self._opened:
-            return False  # several had begun before the first of them failed
+            return False  # several attempts began before the first of them failed
         news = kind != self.kind
         now = time.monotonic()
         if self.kind is None:
@@ -41,7 +41,7 @@ class Circuit:
         return news
 
     def succeeded(self, began: float) -> bool:
-        """Close; returns whether that is news."""
+        """Close, and return whether it was open."""
         if self.kind is None or began < self._opened:
             return False
         self.kind = None

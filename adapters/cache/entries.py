@@ -1,8 +1,8 @@
-"""One entry of the prediction cache: what it is called, and its bytes.
+"""An entry of the prediction cache: its name and its bytes.
 
-The bytes come back from a store that others can write to, so they are never trusted: no pickle, a checksum, and every
-length compared. Numbers are kept exactly, not rounded: a score next to a threshold must not change sides, nor an
-answer depend on which replica computed it. zlib makes it a third to four fifths of the size.
+Others can write to the store, so its bytes are not trusted: no pickle, a checksum, and every length is checked. Numbers
+are not rounded: a score near a threshold must stay on its side, and a result must not depend on the replica that
+computed it. zlib reduces an entry to between a third and four fifths of its size.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from wholebody.person import Person
 from wholebody.schema import KEYPOINT_COUNT
 
 FORMAT_VERSION = 1
-"""Part of every name: replicas of two releases may share a store, and must not read each other's bytes."""
+"""Part of every name: replicas of two releases may share a store, but must not read each other's entries."""
 MAX_PEOPLE = 500
-"""More people in one picture are not kept, so that the size of an entry has a bound."""
+"""Results with more people are not cached, which limits the size of an entry."""
 
-# After the magic: checksum of all that follows it, width and height in pixels, number of people.
+# After the magic: checksum of the rest, width and height in pixels, number of people.
 _HEADER = struct.Struct("<4sIIII")
 _MAGIC = b"rwbp"
 _CHECKED_FROM = 8
@@ -29,14 +29,14 @@ _CHECKED_FROM = 8
 _NUMBERS = 4 + 1 + 2 * KEYPOINT_COUNT + KEYPOINT_COUNT
 _NUMBER_BYTES = 4
 MAX_ENTRY_BYTES = _HEADER.size + MAX_PEOPLE * _NUMBERS * _NUMBER_BYTES * 101 // 100
-"""Longest entry: zlib adds less than a hundredth to what it cannot make smaller."""
+"""Longest entry: zlib adds less than 1 % to incompressible data."""
 
 PromptBox = tuple[int, int, int, int]
 """x1, y1, x2, y2 of a drawn box, in whole pixels."""
 
 
 class EntryError(ValueError):
-    """Bytes that are no entry."""
+    """The bytes are no valid entry."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FoundPeople:
     """The people in one picture, before any threshold.
 
     Attributes:
-        people: Those found, in their order.
+        people: The people, in order of detection.
         size: Width and height of the upright picture in pixels.
     """
 
@@ -53,12 +53,12 @@ class FoundPeople:
 
 
 def picture_digest(picture: bytes) -> str:
-    """Return the digest of a picture's file; blocking, and made to run in a thread."""
+    """Return the digest of a picture's file; blocking, to be run in a thread."""
     return hashlib.sha256(picture).hexdigest()
 
 
 def prompt_box(x1: float, y1: float, x2: float, y2: float) -> PromptBox:
-    """Round a drawn box to whole pixels: an annotator means no less, and a thin one must stay a box."""
+    """Round a drawn box to whole pixels, at least one wide and high."""
     left, top = round(x1), round(y1)
     return left, top, max(round(x2), left + 1), max(round(y2), top + 1)
 
@@ -66,12 +66,12 @@ def prompt_box(x1: float, y1: float, x2: float, y2: float) -> PromptBox:
 def entry_name(digest: str, model_version: str, box: PromptBox | None) -> str:
     """Return the name of an entry.
 
-    The braces make a Redis Cluster place an entry by its picture alone.
+    The braces make a Redis Cluster choose the slot by the picture alone.
 
     Args:
         digest: Of the picture.
-        model_version: Changes whenever the same picture can give other people.
-        box: The box that was drawn, or None for the people in the whole picture.
+        model_version: Changes whenever results for the same picture can change.
+        box: The drawn box, or None for the people in the whole picture.
     """
     prompt = "whole" if box is None else ",".join(map(str, box))
     return f"rtmlib:{FORMAT_VERSION}:{{{digest}}}:{model_version}:{prompt}"
@@ -91,18 +91,18 @@ def encode(found: FoundPeople) -> bytes:
 
 
 def decode(data: bytes) -> FoundPeople:
-    """Return what was encoded. The arrays cannot be written to.
+    """Return the decoded people. Their arrays are read-only.
 
     Raises:
-        EntryError: These bytes are no entry, or a damaged one.
+        EntryError: The bytes are no entry, or a damaged one.
     """
     if len(data) < _HEADER.size:
         raise EntryError("too short")
     magic, checksum, width, height, count = _HEADER.unpack_from(data)
     if magic != _MAGIC or checksum != zlib.crc32(data[_CHECKED_FROM:]):
-        raise EntryError("another format, or a wrong checksum")
+        raise EntryError("wrong format or checksum")
     if count > MAX_PEOPLE or not width or not height:
-        raise EntryError("sizes that cannot be")
+        raise EntryError("impossible sizes")
     numbers = _numbers(data[_HEADER.size :], count)
     people = tuple(
         Person(
@@ -120,12 +120,12 @@ def _numbers(compressed: bytes, count: int) -> NDArray[np.float32]:
     length = count * _NUMBERS * _NUMBER_BYTES
     unpacker = zlib.decompressobj()
     try:
-        # One byte more than may come out: what would unfold to gigabytes ends there.
+        # The limit is one byte above the expected size, so a decompression bomb stops there.
         planes = unpacker.decompress(compressed, length + 1)
     except zlib.error as error:
         raise EntryError("damaged") from error
     if len(planes) != length or not unpacker.eof or unpacker.unused_data:
-        raise EntryError("another length than it says")
+        raise EntryError("wrong length")
     octets = np.frombuffer(planes, np.uint8).reshape(_NUMBER_BYTES, -1).T
     numbers = np.ascontiguousarray(octets).view("<f4").reshape(count, _NUMBERS)
     numbers.flags.writeable = False

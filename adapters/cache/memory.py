@@ -19,11 +19,11 @@ class _Entries(LRUCache[str, bytes]):
 
 
 class MemoryStore:
-    """Keeps what was used last.
+    """Keeps the most recently used entries.
 
     Args:
-        limit_bytes: Memory that the entries may take, their names and places included: the entry of a picture
-            without people is smaller than its name.
+        limit_bytes: Memory limit of the entries, including their names and overhead: the entry of a picture without
+            people is smaller than its name.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -31,7 +31,7 @@ class MemoryStore:
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the entries take now."""
+        """Memory of the entries in bytes."""
         return int(self._entries.currsize)
 
     def get(self, name: str) -> bytes | None:
@@ -39,7 +39,7 @@ class MemoryStore:
         return self._entries.get(name)
 
     def put(self, name: str, entry: bytes) -> None:
-        """Keep an entry, in place of those that were not used for longest. One that is too large is not kept."""
+        """Keep an entry and evict the least recently used ones. An entry above the limit is not kept."""
         try:
             self._entries[name] = entry
         except ValueError:  # larger than all of the memory

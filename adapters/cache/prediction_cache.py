@@ -1,4 +1,4 @@
-"""The prediction cache: memory, then Redis, then one computation for all who ask at the same time."""
+"""The prediction cache: memory, then Redis, then one computation for all concurrent callers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,16 +17,16 @@ Compute = Callable[[], Awaitable[FoundPeople]]
 
 @dataclass
 class _Flight:
-    """A computation under way, and how many wait for it."""
+    """A running computation and the number of its waiters."""
 
     task: asyncio.Task[FoundPeople]
     waiting: int = 0
 
 
 class PredictionCache:
-    """Finds people that were found before, and computes the others.
+    """Returns cached people, and computes the others.
 
-    Used as an asynchronous context manager: its end closes the connections.
+    An async context manager: its end closes the connections.
 
     Args:
         memory: Entries of this process.
@@ -39,7 +39,7 @@ class PredictionCache:
         self._flights: dict[str, _Flight] = {}
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before it is needed."""
+        """Open nothing: connections are opened at their first use."""
         return self
 
     async def __aexit__(
@@ -52,13 +52,11 @@ class PredictionCache:
     async def find(self, name: str, compute: Compute) -> FoundPeople:
         """Return the people of an entry.
 
-        Whoever asks while they are being computed waits for the same computation. It goes on as long as somebody
-        waits for it, and is cancelled with the last of them.
+        Concurrent callers share one computation. It is cancelled when the last of them is.
 
         Args:
             name: Of the entry, from `entry_name`.
-            compute: Computes the people, where nobody has them. What it raises reaches all who wait, and is not
-                kept.
+            compute: Computes the people if no store has them. Its exception reaches all waiters and is not cached.
         """
         found = self._read(self._memory.get(name))
         if found is not None:
@@ -75,7 +73,7 @@ class PredictionCache:
             return await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
-            # Given up at once, so that nobody joins a flight that is being cancelled.
+            # Removed at once, so no caller joins a computation that is being cancelled.
             if not flight.waiting and self._flights.get(name) is flight:
                 del self._flights[name]
                 flight.task.cancel()
@@ -108,11 +106,11 @@ class PredictionCache:
 
 
 def open_prediction_cache(memory_bytes: int, redis: RedisAddress | None) -> PredictionCache | None:
-    """Return the cache that the settings ask for; None if they ask for none.
+    """Return the cache as configured; None if it is off.
 
     Args:
         memory_bytes: Memory for the entries of this process; 0 keeps none.
-        redis: Where those of several processes are, if anywhere.
+        redis: Address of the shared store, if there is one.
     """
     if not memory_bytes and redis is None:
         return None

@@ -1,4 +1,4 @@
-"""REDIS_URL: where the shared entries are."""
+"""Parses REDIS_URL, the address of the shared entries."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ _OPTIONS = f"db and, for rediss, {', '.join(_FILES)} and ssl_check_hostname"
 
 
 class RedisAddressError(ValueError):
-    """REDIS_URL cannot be used. The message says why, and never shows the value, which may hold a password."""
+    """REDIS_URL is invalid. The message says why, and never shows the value, which may hold a password."""
 
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """Where a Redis is.
+    """The address of a Redis.
 
     Attributes:
         shown: The address without user name, password and options, for log lines.
@@ -31,7 +31,7 @@ class RedisAddress:
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """Check REDIS_URL. redis-py reads it again, but passes over half of what is wrong, and shows the rest.
+    """Parse REDIS_URL. redis-py parses it again, but ignores some errors and shows the password in others.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://`, with user name and password (percent-encoded) before the
@@ -39,7 +39,7 @@ def parse_redis_url(url: str) -> RedisAddress:
             `ssl_check_hostname` (`true`, `false`). Certificates are always verified.
 
     Raises:
-        RedisAddressError: It is none of them, or a file is missing.
+        RedisAddressError: It has another form, or a file is missing.
     """
     try:
         parts = urlsplit(url)

@@ -1,6 +1,6 @@
-"""What can be wrong with a Redis, in a few words and in a sentence that says what to do.
+"""Redis errors: a kind for metrics, and a sentence for the log.
 
-What the server says is not repeated: it repeats commands that it does not know, AUTH with its password among them.
+The server's own text is not logged: it repeats unknown commands, AUTH with its password among them.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Failure:
     """A failed command.
 
     Attributes:
-        kind: One of a few words.
+        kind: Used as a metric label.
         sentence: What is wrong and what to do.
-        by_write: Whether Redis refused to write, and may still be read.
+        by_write: Whether Redis rejected only the write, so reads may still work.
     """
 
     kind: str
@@ -25,11 +25,11 @@ class Failure:
     by_write: bool = False
 
 
-_TIMEOUT = Failure("timeout", "it does not answer in time")
+_TIMEOUT = Failure("timeout", "it timed out")
 _FULL = Failure(
-    "full", "it is full; let it give up old entries with maxmemory-policy allkeys-lru", by_write=True
+    "full", "it is full; set maxmemory-policy allkeys-lru, which evicts old entries", by_write=True
 )
-# In this order: some are subclasses of others.
+# The order matters: some are subclasses of others.
 _BY_CLASS: tuple[tuple[type[Exception], Failure], ...] = (
     (TimeoutError, _TIMEOUT),
     (exceptions.TimeoutError, _TIMEOUT),
@@ -37,7 +37,7 @@ _BY_CLASS: tuple[tuple[type[Exception], Failure], ...] = (
         exceptions.AuthenticationError,
         Failure(
             "login",
-            "it refuses the user name and password of REDIS_URL, or asks for a password that is not there",
+            "it rejects the user name and password of REDIS_URL, or needs a password that is missing there",
         ),
     ),
     (exceptions.BusyLoadingError, Failure("loading", "it is still loading its data")),
@@ -46,7 +46,7 @@ _BY_CLASS: tuple[tuple[type[Exception], Failure], ...] = (
         exceptions.ReadOnlyError,
         Failure(
             "read_only",
-            "it is a replica that cannot be written to; name the primary in REDIS_URL",
+            "it is a read-only replica; set REDIS_URL to the primary",
             by_write=True,
         ),
     ),
@@ -59,24 +59,22 @@ _BY_CLASS: tuple[tuple[type[Exception], Failure], ...] = (
     (exceptions.MasterDownError, Failure("read_only", "it is a replica that has lost its primary")),
     (
         exceptions.AskError,  # MOVED, too
-        Failure(
-            "cluster", "it is one node of a cluster; name a Redis that is none, or a proxy, in REDIS_URL"
-        ),
+        Failure("cluster", "it is one node of a cluster; set REDIS_URL to a single Redis or a proxy"),
     ),
     (exceptions.ClusterError, Failure("cluster", "it is one node of a cluster, which is down")),
     (exceptions.ClusterCrossSlotError, Failure("cluster", "it is one node of a cluster")),
 )
 _MISCONF = Failure(
-    "full", "it stopped writing since it cannot save its data to disk (MISCONF)", by_write=True
+    "full", "it rejects writes because it cannot save its data to disk (MISCONF)", by_write=True
 )
 
 
 def explain(error: Exception, password: str | None) -> Failure:
-    """Return what an error of redis-py means.
+    """Return the failure that an error of redis-py means.
 
     Args:
-        error: Whatever it raised; parsers trip over rubbish in many ways.
-        password: Is never part of the sentence.
+        error: Any exception: invalid responses make the parser raise many kinds.
+        password: Never part of the sentence.
     """
     for kind, failure in _BY_CLASS:
         if isinstance(error, kind):
@@ -86,8 +84,8 @@ def explain(error: Exception, password: str | None) -> Failure:
         if code == "MISCONF":
             return _MISCONF
         shown = f" ({code})" if code.isalpha() and code.isupper() and code != password else ""
-        return Failure("refused", f"it refuses the command{shown}", by_write=True)
+        return Failure("refused", f"it rejects the command{shown}", by_write=True)
     if isinstance(error, exceptions.ConnectionError | OSError):
         words = str(error).replace(password, "***") if password else str(error)
-        return Failure("connection", f"it cannot be reached ({printable(words, 200).rstrip('. ')})")
-    return Failure("protocol", f"what it answers is not the Redis protocol ({type(error).__name__})")
+        return Failure("connection", f"it is unreachable ({printable(words, 200).rstrip('. ')})")
+    return Failure("protocol", f"its response is not the Redis protocol ({type(error).__name__})")

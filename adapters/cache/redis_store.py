@@ -1,4 +1,4 @@
-"""Entries in a Redis that several processes share. It may be slow, full, gone or wrong: then it is done without."""
+"""Entries in a Redis that processes share. The service works without it if it is slow, full, down or misconfigured."""
 
 import asyncio
 import contextlib
@@ -16,20 +16,20 @@ from adapters.cache.redis_failures import Failure, explain
 logger = logging.getLogger(__name__)
 
 LIMIT_S = 0.25
-"""For one command with all that it needs: a connection, TLS, the login. A slower Redis is of no use."""
+"""Timeout of one command with its connection, TLS and login. A slower Redis gains nothing."""
 KEPT_S = 7 * 24 * 3600
-"""Redis forgets an entry after that time."""
+"""Entries expire after this time."""
 _CONNECTIONS = 16
 
 
 class RedisStore:
-    """Reads and writes entries; never raises, whatever Redis does.
+    """Reads and writes entries; never raises.
 
-    Failures are counted by kind, and logged when they begin, change or end. After a failure Redis is left alone for
-    a period, so that a dead one costs little.
+    Failures are counted by kind, and logged when they begin, change or end. After a failure, Redis is not used for a
+    period, so an outage costs little.
 
     Args:
-        address: Where it is.
+        address: Of the Redis.
     """
 
     def __init__(self, address: RedisAddress) -> None:
@@ -46,7 +46,7 @@ class RedisStore:
             return None
         try:
             async with asyncio.timeout(LIMIT_S):
-                # GETRANGE: whatever lies there, no more of it is fetched than an entry can have.
+                # GETRANGE: whatever the value is, at most the length of an entry is fetched.
                 reply = await self._redis.getrange(name, 0, MAX_ENTRY_BYTES)
         except Exception as error:
             if isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE"):
@@ -55,11 +55,11 @@ class RedisStore:
                 self._failed(self._all, began, error)
             return None
         if self._all.succeeded(began):
-            logger.warning("%s answers again; predictions are shared.", self._address.shown)
+            logger.warning("%s responds again; predictions are shared.", self._address.shown)
         return reply if isinstance(reply, bytes) and reply else None
 
     def put(self, name: str, entry: bytes) -> None:
-        """Begin to write an entry; nobody waits for the end of it."""
+        """Start writing an entry in the background."""
         if self._all.kind is not None:
             return
         began = self._writes.attempt()
@@ -70,7 +70,7 @@ class RedisStore:
         task.add_done_callback(self._writing.discard)
 
     async def aclose(self) -> None:
-        """End what is being written, each within its time limit, and close the connections."""
+        """Finish pending writes, each within its timeout, and close the connections."""
         if self._writing:
             await asyncio.wait(self._writing, timeout=2 * LIMIT_S)
         try:
@@ -87,12 +87,12 @@ class RedisStore:
             failure = self._explain(error)
             self._failed(self._writes if failure.by_write else self._all, began, error)
             if failure.kind == "read_only":
-                # The primary may have moved; new connections find it, and those that are open stay with the replica.
+                # The primary may have moved: new connections find it, open ones stay with the replica.
                 with contextlib.suppress(RedisError):
                     await self._redis.connection_pool.disconnect(inuse_connections=False)
             return
         if self._writes.succeeded(began):
-            logger.warning("%s takes predictions again.", self._address.shown)
+            logger.warning("%s accepts predictions again.", self._address.shown)
 
     def _explain(self, error: Exception) -> Failure:
         return explain(error, self._address.password)
@@ -102,7 +102,7 @@ class RedisStore:
         metrics.errors_total().labels(kind=failure.kind).inc()
         if circuit.failed(began, failure.kind):
             logger.warning(
-                "Predictions are not %s: %s: %s. It is tried again every %.0f s.",
+                "Predictions are not %s: %s: %s. Retry every %.0f s.",
                 "written" if circuit is self._writes else "shared",
                 self._address.shown,
                 failure.sentence,
@@ -111,14 +111,14 @@ class RedisStore:
 
 
 def _connect(address: RedisAddress) -> Redis:
-    """Make a client; it connects when it is first used."""
+    """Return a client, which connects at its first use."""
     pool = BlockingConnectionPool.from_url(
         address.url,
         max_connections=_CONNECTIONS,
         timeout=LIMIT_S,
         socket_timeout=LIMIT_S,
         socket_connect_timeout=LIMIT_S,
-        # RESP 2 is spoken by every Redis and every proxy, and needs no greeting.
+        # Every Redis and proxy supports RESP 2, which needs no handshake.
         protocol=2,
     )
     return Redis.from_pool(pool)

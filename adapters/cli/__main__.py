@@ -1,8 +1,8 @@
-"""What `rtmlib-backend` and, as in the image, `python -m adapters.cli` start."""
+"""Entry point of `rtmlib-backend` and of `python -m adapters.cli`, which the image runs."""
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C ends it quietly from the first moment on."""
+    """Run the command line; Ctrl-C ends it without a traceback at any time."""
     try:
         from adapters.cli import app  # noqa: PLC0415 - importing takes seconds, in which Ctrl-C may come
 

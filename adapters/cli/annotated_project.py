@@ -1,4 +1,4 @@
-"""Where `export-coco` and `evaluate` take annotations from: a project through the API, or an export file."""
+"""The source of annotations for `export-coco` and `evaluate`: a project through the API, or an export file."""
 
 import asyncio
 from collections import Counter
@@ -30,32 +30,32 @@ ProjectOption = Annotated[
     typer.Option(
         "--project",
         min=1,
-        help="Number of a project in Label Studio (LABEL_STUDIO_URL, LABEL_STUDIO_API_TOKEN).",
+        help="Number of the Label Studio project (needs LABEL_STUDIO_URL, LABEL_STUDIO_API_TOKEN).",
     ),
 ]
 ExportOption = Annotated[
     Path | None,
-    typer.Option("--export", help="A file of Label Studio's Export > JSON, instead of a project."),
+    typer.Option("--export", help="File from Label Studio's Export > JSON, instead of a project."),
 ]
 LabelConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--label-config", help="The label config of that export, where its labels have names of their own."
+        "--label-config", help="File with the label config of the export; needed for custom label names."
     ),
 ]
 ModelVersionOption = Annotated[
-    str | None, typer.Option("--model-version", help="Take predictions of this version only.")
+    str | None, typer.Option("--model-version", help="Use predictions of this version only.")
 ]
 
 
 @dataclass
 class Warnings:
-    """Gathers what was left out, and says it once."""
+    """Collects warnings and prints each once."""
 
     _sentences: Counter[str] = field(default_factory=Counter[str])
 
     def about(self, task: int) -> Warn:
-        """Return what takes sentences about a task."""
+        """Return a function that adds a warning about a task."""
 
         def warn(sentence: str) -> None:
             self._sentences[f"Task {task}: {sentence}."] += 1
@@ -63,7 +63,7 @@ class Warnings:
         return warn
 
     def show(self) -> None:
-        """Print them to standard error, the first of many."""
+        """Print the first warnings to standard error, and the number of the others."""
         console = Console(stderr=True, highlight=False)
         for sentence, times in list(self._sentences.items())[:_WARNINGS_SHOWN]:
             again = f" ({times} times)" if times > 1 else ""
@@ -76,13 +76,13 @@ class Warnings:
 
 @dataclass(frozen=True)
 class AnnotatedProject:
-    """Tasks, and how to read them.
+    """Annotated tasks and the meanings of their labels.
 
     Attributes:
-        title: Where they come from, for people.
+        title: Their source, for display.
         tasks: The tasks.
-        meanings: What their labels stand for.
-        pictures: Where their pictures are.
+        meanings: The meanings of their labels.
+        pictures: The fields with their pictures.
     """
 
     title: str
@@ -91,7 +91,7 @@ class AnnotatedProject:
     pictures: PictureFields
 
     def annotated(self, warnings: Warnings, *, every: bool) -> list[PictureOfTask]:
-        """Return what people drew; a task that nobody annotated has no picture in it."""
+        """Return the annotated pictures; tasks without an annotation are ignored."""
         return [
             picture
             for task in self.tasks
@@ -102,7 +102,7 @@ class AnnotatedProject:
         ]
 
     def predicted(self, warnings: Warnings, model_version: str | None) -> list[PictureOfTask]:
-        """Return what was predicted, of each task the latest prediction.
+        """Return the pictures of each task's latest prediction.
 
         Raises:
             TasksError: The export names predictions by their ids only.
@@ -115,7 +115,7 @@ class AnnotatedProject:
         ]
 
     def model_versions(self, model_version: str | None) -> list[str]:
-        """Return the versions of the predictions that `predicted` takes."""
+        """Return the versions of the predictions that `predicted` returns."""
         latest = (task.latest_prediction(model_version) for task in self.tasks)
         return sorted({one.model_version or "unknown" for one in latest if one is not None})
 
@@ -136,7 +136,7 @@ class AnnotatedProject:
     def _with_empty(
         self, task: AnnotatedTask, drawn: Sequence[AnnotatedPicture], warn: Warn
     ) -> list[AnnotatedPicture]:
-        """Add the task's pictures on which others drew something, and this one nothing: nobody is in them."""
+        """Add the task's pictures that have people in other annotations only, without people."""
         others = [*task.annotations, *(one for one in task.predictions if isinstance(one, Work))]
         sizes = {
             picture: size
@@ -147,29 +147,31 @@ class AnnotatedProject:
         empty = [AnnotatedPicture(*key, size, ()) for key, size in sizes.items() if key not in there]
         if drawn or empty:
             return [*drawn, *empty]
-        warn("nothing was ever drawn on it, so that the size of its picture is not known and given as 0")
+        warn("no annotation has a region, so the size of its picture is unknown and written as 0")
         return [AnnotatedPicture(next(iter(self.pictures.values), ""), None, (0, 0), ())]
 
 
 def load_project(project: int | None, export: Path | None, label_config: Path | None) -> AnnotatedProject:
-    """Read what the options name.
+    """Read the tasks of the project or export in the options.
 
     Raises:
-        typer.BadParameter: They name nothing, or two things.
-        TasksError: What they name cannot be read.
-        LabelStudioApiError: Label Studio does not give it.
-        SettingsError: It is not known where Label Studio is, or a setting is wrong.
+        typer.BadParameter: The options name no source, or two.
+        TasksError: The source cannot be read.
+        LabelStudioApiError: Label Studio does not return it.
+        SettingsError: LABEL_STUDIO_URL is not set, or a setting is wrong.
     """
     if (project is None) == (export is None):
-        raise typer.BadParameter("name one of them.", param_hint="--project / --export")
+        raise typer.BadParameter("give one of the two.", param_hint="--project / --export")
     if export is None:
         assert project is not None
         if label_config is not None:
-            raise typer.BadParameter("a project brings its own.", param_hint="--label-config")
+            raise typer.BadParameter(
+                "use it with --export only; a project has its own.", param_hint="--label-config"
+            )
         return asyncio.run(_from_label_studio(project))
     tasks = read_export(export)
     if not tasks:
-        raise TasksError(f"{export} has no tasks: export a project that has some.")
+        raise TasksError(f"{export} has no tasks. Export a project with tasks.")
     if label_config is None:
         return AnnotatedProject(export.name, tasks, LabelMeanings(), PictureFields({}))
     try:
@@ -200,16 +202,16 @@ async def _from_label_studio(number: int) -> AnnotatedProject:
         with console.status("Reading tasks"):
             items = [item async for item in api.annotated_tasks(number)]
     if not items:
-        raise TasksError(f"Project {number} of {url} has no tasks.")
+        raise TasksError(f"Project {number} of {url} has no tasks. Import some, or choose another project.")
     return _project(f"{project.title} (project {number} of {url})", tasks_of(items), project.label_config)
 
 
 READING_FAILED = (SettingsError, TasksError, LabelStudioApiError)
-"""What ends a command with one sentence."""
+"""Errors that end a command with a message instead of a traceback."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole, or end the command with a sentence."""
+    """Write a file, or end the command with a message."""
     try:
         path.write_text(text, "utf-8")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The commands of `rtmlib-backend` under one roof."""
+"""The command line `rtmlib-backend` with all its commands."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:
-    """Run the command line; what a user can mend ends it with one sentence instead of a traceback."""
+    """Run the command line; errors that a user can fix end it with a message instead of a traceback."""
     try:
         app()
     except (SettingsError, ModelUnavailableError, ProviderUnavailableError) as error:
@@ -37,4 +37,4 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         typer.echo(f"{error.filename or 'The output'} cannot be written: {error.strerror}.", err=True)
-        os._exit(1)  # at its end Python would try to write the rest once more, and complain
+        os._exit(1)  # a normal exit would try to flush the output again, and fail again

@@ -1,4 +1,4 @@
-"""`rtmlib-backend doctor`: what is wrong with this installation, and what to do."""
+"""`rtmlib-backend doctor`: finds problems of this installation, and says what to do."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ from adapters.cli.doctor_label_config import (
     label_config_of_file,
     label_config_of_project,
 )
-from adapters.cli.serve import why_taken
+from adapters.cli.serve import listen_error
 from adapters.concurrency.cgroups import usable_cpus
 from adapters.label_studio.client.connection import ConnectionFailedError, check_connection
 from adapters.settings import Settings, SettingsError, load_settings
@@ -40,10 +40,10 @@ class _ProblemError(Exception):
 
 def doctor(
     label_config: Annotated[
-        Path | None, typer.Option(help="Check also the label config in this file.", metavar="FILE")
+        Path | None, typer.Option(help="Also check the label config in this file.", metavar="FILE")
     ] = None,
     project: Annotated[
-        int | None, typer.Option(help="Check also the label config of this project in Label Studio.", min=1)
+        int | None, typer.Option(help="Also check the label config of this Label Studio project.", min=1)
     ] = None,
 ) -> None:
     """Check Python, packages, networks, device, port and Label Studio; exit code 1 if something is wrong."""
@@ -91,8 +91,8 @@ def _packages() -> str:
         found = sorted(name for name in names if name == kind or name.startswith(f"{kind}-"))
         if len(found) != 1:
             raise _ProblemError(
-                f"there must be exactly one {kind} package, but {', '.join(found) or 'none'} is installed: they "
-                "overwrite each other's files. `uv sync` installs the right ones."
+                f"exactly one {kind} package must be installed, since they overwrite each other's files; found: "
+                f"{', '.join(found) or 'none'}. Run `uv sync`."
             )
     return ", ".join(f"{name} {metadata.version(name)}" for name in ("bentoml", "rtmlib", "numpy"))
 
@@ -116,8 +116,8 @@ def _networks(settings: Settings) -> str:
         raise _ProblemError(str(error)) from error
     if wrong:
         raise _ProblemError(
-            f"{len(wrong)} are missing or damaged in {store.root}: `rtmlib-backend models pull --mode "
-            f"{settings.mode}` fetches them."
+            f"{len(wrong)} are missing or damaged in {store.root}. Run `rtmlib-backend models pull --mode "
+            f"{settings.mode}`."
         )
     described_own = [f"{one}: {in_words(plan.files[one.task])}" for one in own]
     return "; ".join([f"all are in {store.root}, {plan.version}", *described_own])
@@ -128,7 +128,7 @@ def _device(settings: Settings) -> str:
     try:
         body = resolve(config).networks["body"]
         if ModelStore(config.cache_dir, digests=config.digests).state(body.file) != "ok":
-            raise _ProblemError("it is tried with the networks, once they are there.")
+            raise _ProblemError("not checked: the networks are missing.")
         load(body, config)
     except (ProviderUnavailableError, ModelUnavailableError) as error:
         raise _ProblemError(str(error)) from error
@@ -144,20 +144,19 @@ def _engines(settings: Settings) -> str:
 
 
 def _port(settings: Settings) -> str:
-    taken = why_taken(settings.backend_port)
+    taken = listen_error(settings.backend_port)
     if taken is None:
         return f"{settings.backend_port} is free"
     running = _running_there(settings.backend_port)
     if running is not None:
         return f"the service is running on {settings.backend_port}, {running}"
     raise _ProblemError(
-        f"{settings.backend_port} cannot be listened on ({taken}), and what is there is not this service: set "
-        "BACKEND_PORT."
+        f"{settings.backend_port} is in use by another program ({taken}). Stop it, or set BACKEND_PORT."
     )
 
 
 def _running_there(port: int) -> str | None:
-    """Ask a port for its health; returns the model version of a service of ours."""
+    """Return the model version of this service if it runs on a port, else None."""
     try:
         said: Any = requests.get(f"http://127.0.0.1:{port}/health", timeout=HEALTH_LIMIT_S).json()
         version = said["model_version"]

@@ -1,4 +1,4 @@
-"""What `rtmlib-backend doctor` says about a project's label config."""
+"""The label config check of `rtmlib-backend doctor`."""
 
 import asyncio
 from pathlib import Path
@@ -11,29 +11,29 @@ from adapters.wiring import label_studio_access
 
 
 class LabelConfigProblemError(Exception):
-    """A label config cannot be had, or lacks something; the message says what to do."""
+    """A label config cannot be read, or lacks something; the message says what to do."""
 
 
 def label_config_of_file(path: Path) -> str:
     """Read a label config from a file.
 
     Raises:
-        LabelConfigProblemError: It cannot be read.
+        LabelConfigProblemError: The file cannot be read.
     """
     try:
         with path.open(encoding="utf-8") as file:
             return file.read(MAX_CHARACTERS + 1)
     except UnicodeDecodeError as error:
-        raise LabelConfigProblemError(f"{path} is not text in UTF-8.") from error
+        raise LabelConfigProblemError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
     except OSError as error:
         raise LabelConfigProblemError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def label_config_of_project(number: int, settings: Settings) -> str:
-    """Ask Label Studio for the label config of a project.
+    """Fetch the label config of a project from Label Studio.
 
     Raises:
-        LabelConfigProblemError: Label Studio does not show it.
+        LabelConfigProblemError: Label Studio does not return it.
     """
 
     async def ask() -> str:
@@ -49,10 +49,10 @@ def label_config_of_project(number: int, settings: Settings) -> str:
 
 
 def described(xml: str) -> str:
-    """Say what a label config asks for.
+    """Return a summary of what a label config requests.
 
     Raises:
-        LabelConfigProblemError: It cannot be read, or lacks something.
+        LabelConfigProblemError: It is invalid, or lacks something.
     """
     try:
         config = parse_label_config(xml)

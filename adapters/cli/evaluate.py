@@ -1,4 +1,4 @@
-"""`rtmlib-backend evaluate`: how well predictions agree with what people annotated."""
+"""`rtmlib-backend evaluate`: how well predictions agree with annotations."""
 
 import json
 from dataclasses import asdict
@@ -34,22 +34,22 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     model_version: ModelVersionOption = None,
     annotated: Annotated[
         Path | None,
-        typer.Option(help="Annotations as COCO-WholeBody JSON, instead of a project or an export."),
+        typer.Option(help="COCO-WholeBody JSON with annotations, instead of a project or an export."),
     ] = None,
     predicted: Annotated[
-        Path | None, typer.Option(help="Predictions as COCO-WholeBody JSON; together with --annotated.")
+        Path | None, typer.Option(help="COCO-WholeBody JSON with predictions; needs --annotated.")
     ] = None,
-    worst: Annotated[int, typer.Option(min=0, help="How many of the worst pictures to list.")] = 10,
+    worst: Annotated[int, typer.Option(min=0, help="Number of worst pictures to list.")] = 10,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all figures and pictures into this file.")
+        Path | None, typer.Option("--json", help="Write all figures and pictures to this file.")
     ] = None,
     plot_file: Annotated[
-        Path | None, typer.Option("--plot", help="Draw precision and PCK into this SVG file.")
+        Path | None, typer.Option("--plot", help="Draw precision and PCK to this SVG file.")
     ] = None,
 ) -> None:
     """Compare predictions with annotations: OKS-AP and PCK of each part, the worst pictures first."""
     if (annotated is None) != (predicted is None):
-        raise typer.BadParameter("name both files.", param_hint="--annotated / --predicted")
+        raise typer.BadParameter("give both files.", param_hint="--annotated / --predicted")
     if annotated is not None:
         _refuse_with_files(
             project=project, export=export, label_config=label_config, model_version=model_version
@@ -72,7 +72,7 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     warnings.show()
     if not evaluation.pictures:
         typer.echo(
-            f"There is no picture with both an annotation and a prediction ({evaluation.not_predicted} annotated, "
+            f"No picture has both an annotation and a prediction ({evaluation.not_predicted} annotated, "
             f"{evaluation.not_annotated} predicted).",
             err=True,
         )
@@ -85,11 +85,11 @@ def evaluate(  # noqa: PLR0913 - the options of a command
 
 
 def _refuse_with_files(**options: object) -> None:
-    """End the command where an option is named that COCO files leave nothing to do for."""
+    """Raise for an option that has no effect with COCO files."""
     for name, value in options.items():
         if value is not None:
             raise typer.BadParameter(
-                "it goes with a project or an export; COCO files (--annotated, --predicted) are compared as they are.",
+                "use it with a project or an export only, not with COCO files (--annotated, --predicted).",
                 param_hint=f"--{name.replace('_', '-')}",
             )
 
@@ -104,7 +104,7 @@ def _as_json(evaluation: Evaluation, title: str) -> dict[str, Any]:
 
 
 def _print(evaluation: Evaluation, title: str, worst: int) -> None:
-    console = Console(markup=False, highlight=False)  # names of files and projects are of others' making
+    console = Console(markup=False, highlight=False)  # names of files and projects may contain markup
     table = _table(title, "people", "points", "AP", "AP50", "AP75", "AR", f"PCK@{PCK_AT:g}", "median")
     for name, group in evaluation.groups.items():
         shares = (group.ap, group.ap50, group.ap75, group.ar, group.pck)

@@ -1,4 +1,4 @@
-"""`rtmlib-backend export-coco`: what people annotated, or what was predicted, as COCO-WholeBody JSON."""
+"""`rtmlib-backend export-coco`: annotations or predictions as COCO-WholeBody JSON."""
 
 import json
 from pathlib import Path
@@ -27,22 +27,22 @@ def export_coco(  # noqa: PLR0913 - the options of a command
     label_config: LabelConfigOption = None,
     predictions: Annotated[
         bool,
-        typer.Option("--predictions", help="The latest prediction of each task instead of its annotation."),
+        typer.Option("--predictions", help="Export the latest prediction of each task, not its annotation."),
     ] = False,
     model_version: ModelVersionOption = None,
     all_annotations: Annotated[
         bool,
         typer.Option(
             "--all-annotations",
-            help="Every annotation of a task, each as an image of its own; otherwise the ground truth, or the latest.",
+            help="Export every annotation, each as its own image; by default the ground truth, or else the latest.",
         ),
     ] = False,
 ) -> None:
-    """Write COCO-WholeBody JSON: every person with body, feet, face and hands. See docs/evaluation.md."""
+    """Write COCO-WholeBody JSON: each person with body, feet, face and hands. See docs/evaluation.md."""
     if predictions and all_annotations:
-        raise typer.BadParameter("it is about annotations.", param_hint="--all-annotations")
+        raise typer.BadParameter("do not use it with --predictions.", param_hint="--all-annotations")
     if model_version is not None and not predictions:
-        raise typer.BadParameter("it is about --predictions.", param_hint="--model-version")
+        raise typer.BadParameter("use it with --predictions only.", param_hint="--model-version")
     warnings = Warnings()
     try:
         source = load_project(project, export, label_config)

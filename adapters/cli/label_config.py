@@ -14,17 +14,17 @@ def label_config(
         str, typer.Option(help=f"What to annotate, separated by commas: {_CHOICES}.")
     ] = Selection.WHOLE.value,
     points: Annotated[
-        bool, typer.Option("--points", help="Points one by one, with boxes, instead of bones by part.")
+        bool, typer.Option("--points", help="Single points and boxes instead of bones by part.")
     ] = False,
     skeleton: Annotated[bool, typer.Option("--skeleton", hidden=True)] = False,
     frames: Annotated[
         bool,
-        typer.Option("--frames", help="For tasks with a list of pictures, under 'frames' in their data."),
+        typer.Option("--frames", help="For tasks with a list of pictures in their field 'frames'."),
     ] = False,
 ) -> None:
     """Print a label config to paste into a project under Settings > Labeling Interface > Code."""
     if points and skeleton:
-        raise typer.BadParameter("it is about bones.", param_hint="--points")
+        raise typer.BadParameter("do not use it with --points.", param_hint="--points")
     typer.echo(label_config_template(_selections(parts), skeleton=not points, frames=frames), nl=False)
 
 

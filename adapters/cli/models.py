@@ -1,4 +1,4 @@
-"""`rtmlib-backend models`: the networks' files, without starting the service."""
+"""`rtmlib-backend models`: manages the networks' files without starting the service."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +16,7 @@ from runners.models.store import FileState, ModelStore
 
 STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
 
-app = typer.Typer(
-    help="The networks' files: which there are, fetching them, checking them.", no_args_is_help=True
-)
+app = typer.Typer(help="List, fetch, check and pin the networks' files.", no_args_is_help=True)
 
 CacheDir = Annotated[
     Path | None,
@@ -26,15 +24,17 @@ CacheDir = Annotated[
 ]
 Digests = Annotated[
     Path | None,
-    typer.Option(envvar="MODEL_DIGESTS", help="File of pinned digests: no network with another one is used."),
+    typer.Option(
+        envvar="MODEL_DIGESTS", help="File of pinned digests; networks with other digests are not used."
+    ),
 ]
 DetectorModel = Annotated[
     str | None,
-    typer.Option(envvar="DETECTOR_MODEL", help="Your own detector, as the service's setting names it."),
+    typer.Option(envvar="DETECTOR_MODEL", help="Your own detector, as in the service's setting."),
 ]
 PoseModel = Annotated[
     str | None,
-    typer.Option(envvar="POSE_MODEL", help="Your own pose network, as the service's setting names it."),
+    typer.Option(envvar="POSE_MODEL", help="Your own pose network, as in the service's setting."),
 ]
 Mode = Annotated[str | None, typer.Option(help=f"Only this mode's networks: {', '.join(MODES)}.")]
 
@@ -47,7 +47,7 @@ def list_models(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Show the networks, where they come from and whether they are there."""
+    """List the networks, their sources, and whether they are present."""
     store = _store(cache_dir, digests)
     table = Table("mode", title=f"Networks in {store.root}")
     table.add_column("name", overflow="fold")
@@ -76,7 +76,7 @@ def pull(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Fetch the networks that are missing or damaged."""
+    """Fetch missing or damaged networks."""
     store = _store(cache_dir, digests)
     models = _models(mode)
     try:
@@ -97,7 +97,7 @@ def verify(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Compare every file with its digest; exit code 1 when one is missing or damaged."""
+    """Compare every file with its digest; exit code 1 if one is missing or damaged."""
     store = _store(cache_dir, digests)
     models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
     states = {model: _state(store, model) for model in models}
@@ -106,8 +106,8 @@ def verify(
     if wrong := [model for model, state in states.items() if state != "ok"]:
         option = f" --cache-dir {cache_dir}" if cache_dir else ""
         raise _failure(
-            f"{len(wrong)} of {len(models)} networks are missing, damaged or not yet verified: "
-            f"`rtmlib-backend models pull{option}` puts that right."
+            f"{len(wrong)} of {len(models)} networks are missing, damaged or not yet verified. "
+            f"Run `rtmlib-backend models pull{option}`."
         )
 
 
@@ -119,21 +119,21 @@ def pin(
     detector_model: DetectorModel = None,
     pose_model: PoseModel = None,
 ) -> None:
-    """Write the digests of the networks that are there to FILE: with MODEL_DIGESTS=FILE no others are used."""
+    """Write the digests of the present networks to FILE; with MODEL_DIGESTS=FILE, no others are used."""
     store = _store(cache_dir, None)
     models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
     states = {model: _state(store, model) for model in models}
     digests = {model.filename: store.digest(model) for model, state in states.items() if state == "ok"}
     for model, state in states.items():
         if model.filename not in digests:
-            typer.echo(f"Left out, because it is {state}: {model.filename}", err=True)
+            typer.echo(f"Not pinned, because it is {state}: {model.filename}", err=True)
     if not digests:
-        raise _failure("There is nothing to pin: `rtmlib-backend models pull` fetches networks.")
+        raise _failure("No network is present. Run `rtmlib-backend models pull` first.")
     try:
         write_digests(file, digests, unfinished=file.with_name(f".{file.name}.unfinished"))
     except OSError as error:
         raise _failure(f"{file} cannot be written: {error.strerror}.") from error
-    typer.echo(f"{file} pins {len(digests)} networks: set MODEL_DIGESTS={file.resolve()}.")
+    typer.echo(f"{file} pins {len(digests)} networks. Set MODEL_DIGESTS={file.resolve()}.")
 
 
 def _store(cache_dir: Path | None, digests: Path | None) -> ModelStore:
@@ -172,7 +172,7 @@ def _rows(mode: str | None) -> list[tuple[str, ModelFile]]:
 
 
 def _models(mode: str | None) -> list[ModelFile]:
-    """The modes' networks, each once."""
+    """Return the networks of the mode, or of all modes, each once."""
     return list(dict.fromkeys(model for _, model in _rows(mode)))
 
 

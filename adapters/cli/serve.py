@@ -15,15 +15,15 @@ from runners.plan import fetch
 
 
 def serve() -> None:
-    """Fetch the networks that are missing, then serve on BACKEND_PORT (default 9090)."""
+    """Fetch missing networks, then serve on BACKEND_PORT (default 9090)."""
     settings = load_settings()
-    taken = why_taken(settings.backend_port)
+    taken = listen_error(settings.backend_port)
     if taken is not None:  # which BentoML would show as a traceback
         raise SettingsError(
-            f"BACKEND_PORT={settings.backend_port} cannot be listened on ({taken}): set another one, or stop what is "
-            "there."
+            f"BACKEND_PORT={settings.backend_port} is not available ({taken}). Set another one, or stop the program "
+            "that uses it."
         )
-    # With a progress bar here, where somebody may be watching; the service itself would fetch them too.
+    # Fetched here for the progress bar; the service would fetch them too.
     fetch(runner_config(settings))
     spec = importlib.util.find_spec("service")
     assert spec is not None
@@ -32,12 +32,12 @@ def serve() -> None:
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     os.environ.setdefault("BENTOML_HOME", str(_bentoml_home()))
     command = ["-m", "bentoml", "serve", "service:Backend", "--working-dir", str(folder)]
-    # In place of this process, so that signals reach the server itself.
+    # exec replaces this process, so signals reach the server itself.
     os.execv(sys.executable, [sys.executable, *command, "--port", str(settings.backend_port)])  # noqa: S606
 
 
-def why_taken(port: int) -> str | None:
-    """Return why nobody else can listen on a port of this machine, in the system's words; None if they can."""
+def listen_error(port: int) -> str | None:
+    """Return the system's reason why a port of this machine cannot be listened on, or None."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -48,7 +48,7 @@ def why_taken(port: int) -> str | None:
 
 
 def _bentoml_home() -> Path:
-    """Return a folder for what BentoML keeps while it runs; its default may be in a home that is read-only."""
+    """Return a folder for BentoML's run-time files; its default may be in a read-only home."""
     home = user_cache_path("rtmlib-ml-backend") / "bentoml"
     try:
         home.mkdir(parents=True, exist_ok=True)

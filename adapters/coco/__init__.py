@@ -1,1 +1,1 @@
-"""COCO-WholeBody: what people annotated as its JSON, and how well predictions agree with it."""
+"""COCO-WholeBody: annotations as its JSON, and how well predictions agree with them."""

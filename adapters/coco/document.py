@@ -1,6 +1,6 @@
-"""Writes people as COCO-WholeBody JSON: every person an annotation of its own with the five groups of keypoints.
+"""Writes people as COCO-WholeBody JSON: one annotation per person with the five groups of keypoints.
 
-Which field holds which keypoints: https://github.com/jin-s13/COCO-WholeBody/blob/master/data_format.md
+Fields of the keypoints: https://github.com/jin-s13/COCO-WholeBody/blob/master/data_format.md
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from adapters.label_studio.annotations.people import AnnotatedPerson, AnnotatedP
 from wholebody.schema import FEET_START, KEYPOINTS, PART_RANGES, SKELETON, Part
 
 OUTLINE_SHARE = 0.53
-"""Share of a person's box that their outline covers. COCO's `area` is that of the outline, which nobody draws here;
-the share is the one by which MMPose and xtcocotools make up for missing outlines."""
+"""Share of a person's box that their outline covers. COCO's `area` is that of the outline, which is not annotated
+here. MMPose and xtcocotools use the same share for missing outlines."""
 
 _PERSON = 1
 _DECIMALS = 2  # of a pixel
@@ -48,13 +48,13 @@ PART_FIELDS: dict[Part, PartFields] = {
 
 @dataclass(frozen=True)
 class PictureOfTask:
-    """A picture of a task, and what was drawn on it.
+    """A picture of a task, and the people drawn on it.
 
     Attributes:
         task: Number of the task.
         annotation: Number of the annotation, or None for a prediction.
-        address: Where the picture is, as the task's data has it; "" if unknown.
-        drawn: What was drawn.
+        address: Of the picture, as in the task's data; "" if unknown.
+        drawn: The people drawn on it.
     """
 
     task: int
@@ -69,13 +69,13 @@ def coco_document(
     """Write pictures and their people.
 
     Args:
-        pictures: The pictures. One that was annotated twice is in it twice, with an id for each annotation.
-        description: Where they come from.
+        pictures: The pictures. One that was annotated twice is included twice, with an id for each annotation.
+        description: Their source.
         with_scores: Whether people have a `score`, as predictions do.
 
     Returns:
-        A document for `json.dump`. Beside COCO's fields, an image has `task_id`, `annotation_id`, `image_tag` and
-        `frame`, which tell where it comes from, and `address`.
+        A document for `json.dump`. In addition to COCO's fields, an image has `address` and its source: `task_id`,
+        `annotation_id`, `image_tag` and `frame`.
     """
     names = file_names([(one.address, _name(one)) for one in pictures])
     images: list[dict[str, Any]] = []
@@ -149,7 +149,7 @@ def _box(x1: float, y1: float, x2: float, y2: float) -> list[float]:
 
 
 def _category() -> dict[str, Any]:
-    """COCO's person: names and bones of the body; those of the other groups are beside them."""
+    """COCO's person category: names and bones of the body, and of the other groups in fields of their own."""
     category: dict[str, Any] = {"id": _PERSON, "name": "person", "supercategory": "person"}
     for part, fields in PART_FIELDS.items():
         category[fields.keypoints] = [KEYPOINTS[index].name for index in PART_RANGES[part]]

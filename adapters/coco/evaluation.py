@@ -1,10 +1,10 @@
-"""How well predicted people agree with annotated ones: OKS-AP and PCK for each part, and the worst pictures.
+"""Agreement of predicted with annotated people: OKS-AP and PCK of each part, and the worst pictures.
 
 Object keypoint similarity (OKS) and average precision are COCO's (https://cocodataset.org/#keypoints-eval), computed
-by pycocotools. For the parts, COCO-WholeBody's evaluation
-(https://github.com/jin-s13/COCO-WholeBody, evaluation/myeval_wholebody.py, with xtcocotools) is followed: each group
-of keypoints with its own sigmas, on the person's whole area; a person of whom nothing of the part is annotated is
-ignored, and so is a prediction that has nothing of the part.
+by pycocotools. The parts follow COCO-WholeBody's evaluation
+(https://github.com/jin-s13/COCO-WholeBody, evaluation/myeval_wholebody.py, with xtcocotools). Each group of keypoints
+has its own sigmas and uses the person's whole area. People and predictions without any keypoint of the part are
+ignored.
 """
 
 import contextlib
@@ -26,16 +26,16 @@ GROUPS: dict[str, range] = {
     WHOLE: range(KEYPOINT_COUNT),
     **{str(part): PART_RANGES[part] for part in PART_RANGES},
 }
-"""What figures are given for, and the indices of its keypoints."""
+"""The evaluated groups, and the indices of their keypoints."""
 
 PCK_AT = 0.1
 PCK_THRESHOLDS: NDArray[np.float64] = np.linspace(0, 0.2, 41)
-"""Distances at which the share of correct keypoints is counted, in lengths of the part; see `Group.pck`."""
+"""Distances at which PCK is computed, in lengths of the part; see `Group.pck`."""
 
 SAME_PERSON = 0.1
-"""Lowest OKS at which an annotated and a predicted person are taken for the same one in PCK and in the ranking."""
+"""Lowest OKS at which an annotated and a predicted person match in PCK and in the ranking."""
 
-_SAME_BOX = 0.5  # intersection over union, for people who were annotated with a box only
+_SAME_BOX = 0.5  # intersection over union, for people annotated with a box only
 _FEWEST_DETECTIONS = 20  # COCO counts the best 20 predictions in a picture; here all, if there are more
 
 Pair: TypeAlias = tuple[CocoPicture, CocoPicture]
@@ -43,10 +43,10 @@ Pair: TypeAlias = tuple[CocoPicture, CocoPicture]
 
 @dataclass(frozen=True)
 class Group:
-    """Agreement on one group of keypoints; None where nothing of it is annotated.
+    """Agreement on one group of keypoints; None if none of them is annotated.
 
     Attributes:
-        people: Annotated people with anything of it.
+        people: Annotated people with at least one of them.
         keypoints: Annotated keypoints.
         ap: Average precision over OKS thresholds 0.50 to 0.95, 0 to 1.
         ap50: At OKS 0.50.
@@ -54,9 +54,9 @@ class Group:
         ar: Average recall over the same thresholds.
         pck: Share of annotated keypoints whose prediction lies within `PCK_AT` of them. The unit is the longer side
             of the part: of the person's box for body and feet, of the annotated points for face and hands.
-        pck_curve: The same at each of `PCK_THRESHOLDS`.
-        median_distance: Of annotated from predicted keypoints, in diagonals of the person's box; missing ones are left
-            out. This is the unit of the metric rtmlib_correction_distance.
+        pck_curve: PCK at each of `PCK_THRESHOLDS`.
+        median_distance: Between annotated and predicted keypoints, in diagonals of the person's box, without missing
+            ones. The metric rtmlib_correction_distance has the same unit.
     """
 
     people: int
@@ -77,10 +77,10 @@ class PictureAgreement:
     Attributes:
         file_name: Its name.
         task: Number of the task.
-        agreement: Mean OKS over the people; one whom only one side has counts as 0. 1 where both sides have nobody.
+        agreement: Mean OKS over the people; an unmatched person counts as 0. 1 if neither side has people.
         people: Annotated people with keypoints.
         missed: How many of them were not predicted.
-        invented: Predicted people whom nobody annotated.
+        invented: Predicted people without an annotation.
     """
 
     file_name: str
@@ -98,8 +98,8 @@ class Evaluation:
     Attributes:
         groups: By name: `wholebody` and the parts.
         pictures: The worst first.
-        not_predicted: Annotated pictures that there is no prediction for, which are left out.
-        not_annotated: Predicted pictures that nobody annotated, which are left out.
+        not_predicted: Annotated pictures without a prediction, which are ignored.
+        not_annotated: Predicted pictures without an annotation, which are ignored.
     """
 
     groups: dict[str, Group]
@@ -186,7 +186,7 @@ def _agreement(pair: Pair, matched: Sequence[_Match]) -> PictureAgreement:
 
 
 def _overlap(person: CocoPerson, other: CocoPerson) -> float:
-    """Intersection over union of two boxes; over the smaller area alone if one is round a crowd, as COCO does."""
+    """Intersection over union of two boxes; over the smaller area if one is a crowd's, as in COCO."""
     low = np.maximum(person.box[:2], other.box[:2])
     high = np.minimum(person.box[:2] + person.box[2:], other.box[:2] + other.box[2:])
     shared = float(np.prod((high - low).clip(0)))
@@ -197,7 +197,7 @@ def _overlap(person: CocoPerson, other: CocoPerson) -> float:
 
 @dataclass(frozen=True)
 class _Distances:
-    """Of all annotated keypoints from the predicted ones: shape (n,) each; infinite where nothing was predicted."""
+    """Distances of annotated from predicted keypoints: shape (n,) each; infinite if not predicted."""
 
     keypoint: NDArray[np.intp]
     in_parts: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Which file a task's picture is, and what it is called in a COCO file."""
+"""The file of a task's picture, and its name in a COCO file."""
 
 import base64
 import binascii
@@ -14,20 +14,20 @@ from adapters.label_studio.label_config.tree import label_config_tree
 
 @dataclass(frozen=True)
 class PictureFields:
-    """Where the pictures of a project's tasks are.
+    """The fields of a project's tasks that have pictures.
 
     Attributes:
-        values: By the name of the Image tag: its `value`, or its `valueList` where it shows a list of pictures.
+        values: By the name of the Image tag: its `value`, or its `valueList` if it shows a list of pictures.
     """
 
     values: Mapping[str, str]
 
     @classmethod
     def of(cls, label_config: str) -> "PictureFields":
-        """Read them off a label config.
+        """Read the fields from a label config.
 
         Raises:
-            LabelConfigError: It cannot be read.
+            LabelConfigError: The label config is invalid.
         """
         values: dict[str, str] = {}
         for element in label_config_tree(label_config).iter():
@@ -37,9 +37,9 @@ class PictureFields:
         return cls(values)
 
     def address(self, data: Mapping[str, object], image: str, frame: int | None) -> str:
-        """Return the address of a picture as the task's data has it; "" where it cannot be told.
+        """Return the address of a picture as in the task's data; "" if it is unknown.
 
-        Without a label config, it is the only field that is an address, or a list of them.
+        Without a label config, it is the only field that is an address, or a list of addresses.
         """
         addresses = self._addresses(data, image)
         position = frame or 0
@@ -64,10 +64,10 @@ def _looks_like_address(field: object) -> bool:
 
 
 def file_names(pictures: Sequence[tuple[str, str]]) -> list[str]:
-    """Return a file name for each picture: the end of its address, as long as it takes to tell two addresses apart.
+    """Return a file name for each picture: the shortest end of its address that is unique.
 
     Args:
-        pictures: The address of each picture, and what to call it where the address names no file.
+        pictures: The address of each picture, and a name to use if the address has no file name.
     """
     paths = [_path(address) or PurePosixPath(otherwise) for address, otherwise in pictures]
     names = [path.name for path in paths]
@@ -86,7 +86,7 @@ def file_names(pictures: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _path(address: str) -> PurePosixPath | None:
-    """The path that an address leads to, also through Label Studio's own addresses for files elsewhere."""
+    """Return the path of an address, also inside Label Studio's own addresses for files elsewhere."""
     if address.startswith("data:"):
         return None
     try:
@@ -100,13 +100,13 @@ def _path(address: str) -> PurePosixPath | None:
     elif "fileuri" in query:
         path = urlsplit(_decoded(query["fileuri"][0])).path
     elif parts.scheme not in ("", "http", "https"):
-        path = f"{parts.netloc}/{path}"  # s3://bucket/folder/file: the bucket tells files apart as well
+        path = f"{parts.netloc}/{path}"  # s3://bucket/folder/file: the bucket is part of the name
     named = PurePosixPath(*(part for part in PurePosixPath(path).parts if part != ".."))
     return named if named.name else None
 
 
 def _decoded(uri: str) -> str:
-    """Cloud addresses come as they are, or in URL-safe base64."""
+    """Return a cloud address, which may be encoded in URL-safe base64."""
     if "://" in uri:
         return uri
     try:

@@ -1,4 +1,4 @@
-"""Draws an evaluation as an SVG: average precision of each part, and PCK over the distance that is allowed."""
+"""Draws an evaluation as an SVG: average precision of each part, and PCK over the allowed distance."""
 
 from textwrap import shorten
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -8,7 +8,7 @@ from adapters.coco.evaluation import GROUPS, PCK_THRESHOLDS, Evaluation, Group
 _WIDTH, _HEIGHT = 1000, 430
 _LEFT, _RIGHT = (70, 90, 340, 270), (560, 90, 290, 270)  # x, y, width, height of the two diagrams
 _INK, _FAINT = "#222222", "#d8d8d8"
-# Told apart also by people who see colours otherwise: Okabe and Ito, "Color Universal Design", 2008.
+# Distinct for colour-blind people as well: Okabe and Ito, "Color Universal Design", 2008.
 _COLOURS = dict(zip(GROUPS, ("#000000", "#0072b2", "#56b4e9", "#e69f00", "#d55e00", "#009e73"), strict=True))
 
 
@@ -89,7 +89,7 @@ def _curves(svg: Element, evaluation: Evaluation) -> None:
 
 
 def _label_heights(drawn: dict[str, Group], y: float, height: float) -> dict[str, float]:
-    """Where the names of the curves go: beside their ends, and never over one another."""
+    """Return the heights of the curves' names: beside their ends, without overlap."""
     heights: dict[str, float] = {}
     lowest = y - 10.0
     for name, group in sorted(drawn.items(), key=lambda item: -item[1].pck_curve[-1]):

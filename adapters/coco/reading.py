@@ -1,4 +1,4 @@
-"""Reads COCO-WholeBody JSON, ours or another program's, for comparison."""
+"""Reads COCO-WholeBody JSON, from this or another program, for comparison."""
 
 import json
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ MAX_BYTES = 2 * 1024**3
 """Largest file that is read."""
 
 PictureKey: TypeAlias = tuple[object, ...]
-"""What tells pictures of two files to be the same."""
+"""Pictures of two files with equal keys are the same picture."""
 
 
 class CocoError(Exception):
-    """A file is no COCO-WholeBody JSON; the message says where."""
+    """A file is no valid COCO-WholeBody JSON; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class CocoPerson:
 
     Attributes:
         box: x, y, width, height in pixels, shape (4,).
-        area: Of their outline in square pixels.
+        area: Of the outline in square pixels.
         keypoints: x, y in pixels, shape (133, 2).
         visibility: COCO's flags, shape (133,): 0 is not annotated, or not predicted.
         score: Confidence of a prediction.
-        crowd: Whether the box is round a crowd, in which nobody is told apart.
+        crowd: Whether the box is around a crowd, without individual people.
     """
 
     box: NDArray[np.float64]
@@ -51,7 +51,7 @@ class CocoPicture:
 
     Attributes:
         file_name: Its name.
-        task: Number of the task that it belongs to, if it comes from Label Studio.
+        task: Number of its task, if it comes from Label Studio.
         people: Its people.
     """
 
@@ -64,11 +64,11 @@ def read_coco_file(path: Path) -> dict[PictureKey, CocoPicture]:
     """Read a file.
 
     Raises:
-        CocoError: It cannot be read, is too large, or is something else.
+        CocoError: The file cannot be read, is too large, or is no COCO-WholeBody JSON.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CocoError(f"{path} is larger than {MAX_BYTES} bytes.")
+            raise CocoError(f"{path} has more than {MAX_BYTES} bytes. Split it.")
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise CocoError(f"{path} cannot be read: {error.strerror}.") from error
@@ -84,32 +84,34 @@ def read_coco(document: object) -> dict[PictureKey, CocoPicture]:
     """Read a document.
 
     Returns:
-        Pictures by what tells them apart: task, Image tag and frame in files of ours, otherwise the file name.
+        Pictures by key: task, Image tag and frame in files of this program, otherwise the file name.
 
     Raises:
-        CocoError: It is something else.
+        CocoError: The document is no COCO-WholeBody JSON.
     """
     try:
         read = _Document.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise CocoError(f"this is no COCO-WholeBody JSON: {where or 'it'}: {first['msg']}.") from error
+        raise CocoError(
+            f"The document is no COCO-WholeBody JSON: {where or 'it'}: {first['msg']}."
+        ) from error
     people: dict[int, list[CocoPerson]] = {}
     for image in read.images:
         if image.id in people:
-            raise CocoError(f"two images have the id {image.id}.")
+            raise CocoError(f"Two images have the id {image.id}.")
         people[image.id] = []
     for position, annotation in enumerate(read.annotations):
         if annotation.image_id not in people:
-            raise CocoError(f"annotation {position} is of image {annotation.image_id}, which is not there.")
+            raise CocoError(f"Annotation {position} refers to the missing image {annotation.image_id}.")
         people[annotation.image_id].append(_person(annotation, position))
     pictures: dict[PictureKey, CocoPicture] = {}
     for image in read.images:
         if image.key in pictures:
             raise CocoError(
-                f"the picture {image.file_name!r} is there twice. Where tasks have several annotations, compare one of "
-                "each (without --all-annotations)."
+                f"The picture {image.file_name!r} occurs twice. If tasks have several annotations, compare one of each "
+                "(without --all-annotations)."
             )
         pictures[image.key] = CocoPicture(image.file_name, image.task_id, tuple(people[image.id]))
     return pictures
@@ -170,7 +172,7 @@ def _group(numbers: Numbers, part: Part, position: int) -> NDArray[np.float64]:
     count = len(PART_RANGES[part])
     if len(numbers) != 3 * count:
         raise CocoError(
-            f"annotation {position} has {len(numbers)} numbers in {PART_FIELDS[part].keypoints!r}; {count} keypoints "
-            f"have {3 * count}."
+            f"Annotation {position} has {len(numbers)} numbers in {PART_FIELDS[part].keypoints!r}; {count} keypoints "
+            f"need {3 * count}."
         )
     return np.array(numbers).reshape(count, 3)

@@ -1,1 +1,1 @@
-"""How much is done at once: admission, frames of a task, memory, threads."""
+"""Limits on concurrent work: admission, frames of a task, memory, threads."""

@@ -1,4 +1,4 @@
-"""How much work is taken on: places for tasks, and when to say that there are none in time."""
+"""Admission control: slots for tasks, and rejection when the queue wait is too long."""
 
 import asyncio
 import math
@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 
 from adapters.time_limits import TIME_LIMITS
 
-_FIRST_GUESS_S = 3.0  # rather too long: what is let in cannot be sent away any more
+_FIRST_GUESS_S = 3.0  # rather too long: admitted tasks cannot be rejected later
 _WEIGHT_OF_NEWEST = 0.1
 
 
 class Admission:
-    """A number of places for tasks, given away first come first served, and an estimate of the wait for one.
+    """Slots for tasks, first come first served, and an estimate of the queue wait.
 
     Args:
-        places: Tasks worked on at once.
-        longest_wait_s: Estimated wait beyond which new work is refused.
+        places: Concurrent tasks.
+        longest_wait_s: Estimated queue wait beyond which new work is rejected.
     """
 
     def __init__(self, places: int, longest_wait_s: float = TIME_LIMITS.queue_wait_s) -> None:
@@ -29,7 +29,7 @@ class Admission:
 
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None]:
-        """Wait for a place and hold it."""
+        """Wait for a slot and hold it."""
         self.queued += 1
         try:
             await self._free.acquire()
@@ -46,10 +46,10 @@ class Admission:
 
     @property
     def estimated_wait_s(self) -> float:
-        """Seconds until a task that comes now would get its place."""
+        """Estimated queue wait of a new task in seconds."""
         return self.queued * self._seconds_per_task / self._places
 
     def retry_after_s(self) -> int | None:
-        """Return the seconds after which to come again, or None if new work is welcome."""
+        """Return Retry-After in seconds if overloaded, else None."""
         excess = self.estimated_wait_s - self._longest_wait_s
         return math.ceil(excess) + 1 if excess > 0 else None

@@ -1,4 +1,4 @@
-"""The frames of a task: worked on side by side without taking the places of other tasks."""
+"""Processes the frames of a task concurrently without taking the slots of other tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,22 +14,22 @@ async def over_frames(
     spare_place: Callable[[], AbstractAsyncContextManager[object]],
     at_once: int,
 ) -> Sequence[Result]:
-    """Work on all frames of a task.
+    """Process all frames of a task.
 
-    One frame at a time is worked on in the place that the task holds already, so it always gets on. The others need
-    a place each, for which they wait in line with all other tasks.
+    The task's own slot processes one frame at a time, so the task always progresses. Each other frame needs a slot of
+    its own, and queues for it with all other tasks.
 
     Args:
         count: Number of frames.
-        work: Works on the frame of an index.
-        spare_place: Gives a place for one frame.
-        at_once: Most frames in hand.
+        work: Processes the frame of an index.
+        spare_place: Waits for a slot for one frame.
+        at_once: Most frames processed at once.
 
     Returns:
-        What came of each frame, in their order.
+        The result of each frame, in order.
 
     Raises:
-        Exception: The first that `work` raises; the frames in hand are then given up.
+        Exception: The first that `work` raises; the other frames are then cancelled.
     """
     results: dict[int, Result] = {}
     todo = iter(range(count))

@@ -1,4 +1,4 @@
-"""Bounds how much memory pictures and clips take at once."""
+"""Limits the memory of pictures and clips that are processed at once."""
 
 import asyncio
 from collections import deque
@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 
 class Held:
-    """Memory that is held.
+    """A reserved part of the budget.
 
     Attributes:
-        count: Of bytes.
+        count: Its size in bytes.
     """
 
     def __init__(self, budget: "MemoryBudget", count: int) -> None:
@@ -18,21 +18,21 @@ class Held:
         self.count = count
 
     def shrink(self, count: int) -> None:
-        """Go on with so many bytes, and give back the others."""
+        """Reduce the reservation to this many bytes."""
         if count < self.count:
             self._budget.give_back(self.count - count)
             self.count = count
 
 
 class MemoryBudget:
-    """Whoever needs memory waits, first come first served, until there is enough beside what is held already.
+    """A memory limit: reservations wait, first come first served, until enough is free.
 
-    Many small pictures are worked on at once, and a few huge ones cannot fill the memory.
+    So many small pictures are processed at once, and a few huge ones cannot fill the memory.
 
     Args:
-        limit: Bytes that may be held in all; who wants more than that holds it alone.
-        small: Up to so many bytes are not counted, so that nobody waits for them behind something huge. There must be
-            another bound for their number.
+        limit: Bytes that may be reserved in total; a larger reservation is granted alone.
+        small: Reservations up to this many bytes are not counted, so they never wait behind a huge one. Their number
+            needs another limit.
     """
 
     def __init__(self, limit: int, small: int = 0) -> None:
@@ -43,7 +43,7 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def hold(self, count: int) -> AsyncGenerator[Held]:
-        """Hold so many bytes, as soon as there are."""
+        """Wait until this many bytes are free, and reserve them."""
         share = 0 if count <= self._small else min(count, self._limit)
         if share and (self._waiting or share > self._free):
             turn = asyncio.get_running_loop().create_future()
@@ -52,8 +52,8 @@ class MemoryBudget:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self.give_back(share)  # its turn came in the moment in which it was given up
-                elif (share, turn) in self._waiting:  # else whoever left before has taken it out already
+                    self.give_back(share)  # granted at the moment of cancellation
+                elif (share, turn) in self._waiting:  # else `_admit` has removed it already
                     self._waiting.remove((share, turn))
                     self._admit()
                 raise
@@ -66,7 +66,7 @@ class MemoryBudget:
             held.shrink(0)
 
     def give_back(self, count: int) -> None:
-        """Let others have so many bytes: `hold` and `Held` do it."""
+        """Return bytes to the budget; called by `hold` and `Held`."""
         self._free += count
         self._admit()
 

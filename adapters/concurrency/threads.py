@@ -1,4 +1,4 @@
-"""Work in threads, which nobody can cancel."""
+"""Runs work in threads, which cannot be cancelled."""
 
 import asyncio
 import functools
@@ -12,10 +12,9 @@ T = TypeVar("T")
 
 
 async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run blocking work in a thread; if cancelled, wait for its end all the same.
+    """Run blocking work in a thread; if cancelled, still wait for its end.
 
-    What the work occupies, such as memory, is occupied until then: given back sooner, there would be more of it in
-    use than anybody counted.
+    Its memory stays in use until then. If its reservation ended sooner, more memory would be in use than counted.
     """
     return await run_in_executor(None, work, *args, **kwargs)
 
@@ -23,7 +22,7 @@ async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 async def run_in_executor(
     executor: Executor | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Do the same in a thread of an executor, or of the event loop's own if it is None."""
+    """Do the same in a thread of an executor; None is the event loop's default executor."""
     context = copy_context()
     running = asyncio.get_running_loop().run_in_executor(
         executor, lambda: context.run(functools.partial(work, *args, **kwargs))
@@ -32,14 +31,14 @@ async def run_in_executor(
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         while not running.done():
-            # Cancelled once more, as by a request and then by the end of the service: the thread goes on regardless.
+            # A second cancellation, such as by a request and then by shutdown, does not stop the thread either.
             try:
                 await asyncio.wait([running])
             except asyncio.CancelledError:
                 continue
         if not running.cancelled():
-            running.exception()  # seen: the caller is told of the cancellation
+            running.exception()  # marks it as retrieved; the caller gets the cancellation
         raise
     finally:
-        # It holds the error, whose traceback holds this frame: what was worked on would stay until the next collection.
+        # It holds the error, whose traceback holds this frame: the work's data would stay until the next collection.
         del running

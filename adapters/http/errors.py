@@ -9,21 +9,21 @@ from starlette.responses import JSONResponse
 from adapters.observability.request_id import request_id
 
 _ROUTING: dict[int, str] = {
-    HTTPStatus.NOT_FOUND: "There is no such route here; those that there are stand on the API page, /.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This route answers other methods only; the Allow header names them.",
+    HTTPStatus.NOT_FOUND: "Unknown route. See / for the API.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Method not allowed. The Allow header lists the methods.",
 }
-"""What routing by BentoML says in two words."""
+"""Details for BentoML's routing errors, whose own have two words."""
 
 _ALTERNATIVES = frozenset({"constrained-int", "constrained-str"})
-"""Steps of pydantic's that are no place in the body: it names each type that would have been right."""
+"""Steps in pydantic's error locations that name an accepted type, not a field of the body."""
 
 
 def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return an error as every route returns it.
+    """Return an error in the shape that all routes share.
 
     Args:
         status: HTTP status.
-        detail: A sentence that says what is wrong and what to do.
+        detail: What is wrong and what to do.
         headers: More headers, such as Retry-After.
     """
     return JSONResponse(error_body(status, detail), status_code=status, headers=headers)
@@ -47,9 +47,9 @@ def detail_in_our_shape(body: bytes) -> str | None:
 
 
 def detail_of(status: int, body: bytes) -> str:
-    """Make a sentence of the body of an error that is not ours: BentoML has several shapes of its own."""
+    """Return the detail of an error body that BentoML made, in any of its shapes."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return "Something went wrong here, not in the request; the log says more under the request id."
+        return "Internal error. See the log under this request id."
     if status in _ROUTING:
         return _ROUTING[status]
     try:
@@ -68,11 +68,11 @@ def detail_of(status: int, body: bytes) -> str:
 
 
 def _problem(item: dict[str, Any]) -> str:
-    """One of pydantic's errors in words: where, and what was expected. The value stays out: it may be a secret."""
+    """Describe one pydantic error: its field and what was expected. The value is omitted: it may be a secret."""
     location: list[int | str] = item.get("loc", [])
     message = str(item.get("msg", ""))
     if "recursion limit" in message:
-        return "the JSON nests lists and objects deeper than any task does; send it flatter"
+        return "the JSON is nested too deeply; nest fewer lists and objects"
     where = "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" for step in location if step not in _ALTERNATIVES
     )

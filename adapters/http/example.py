@@ -1,4 +1,4 @@
-"""The picture of the examples on the API page: a drawn figure, which the networks take for a person."""
+"""The example picture of the API page: a drawn figure, which the networks detect as a person."""
 
 import base64
 import io

@@ -1,7 +1,7 @@
-"""The outermost layer of the service: what every request goes through before BentoML sees it.
+"""The outermost layer of the service, in front of BentoML.
 
-It names the request, checks who asks, what they send and how much, answers the GET routes from memory, and gives every
-error the same shape. It never waits for a network or for another service, so /health answers whatever the load.
+It assigns a request id, checks credentials, headers and size, answers GET routes from memory, and gives every error
+the same shape. It never waits for inference or for another service, so /health answers under any load.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 Route = Callable[[Request], Awaitable[Response]]
 
 PROBES = frozenset({"/health", "/livez", "/readyz"})
-"""Open to everybody: load balancers and kubelets have no password."""
+"""Need no password: load balancers and kubelets have none."""
 WEBHOOK = "/webhook"
-"""Open as well: Label Studio sends no credentials with ordinary webhooks."""
+"""Needs no password either: Label Studio sends no credentials with ordinary webhooks."""
 OPEN_TO_ALL = PROBES | {WEBHOOK}
 WORK = "/predict"
 POST_ROUTES = frozenset({WORK, "/setup", WEBHOOK, "/train"})
@@ -47,19 +47,19 @@ BENTOML_ROUTES = frozenset(
         "/livez",
         "/readyz",
         "/schema.json",  # BentoML's own client reads it
-        # What the API page consists of.
+        # The files of the API page.
         "/static_content/favicon-light-32x32.png",
         "/static_content/swagger-ui-bundle.js",
         "/static_content/swagger-ui.css",
     }
 )
-"""GET routes of BentoML's that are served. All others that it has (redirects, aliases, more files) are not."""
+"""BentoML's GET routes that are served. Its others (redirects, aliases, more files) are not."""
 CALLER_GONE = 499
-"""What the log shows as status when the caller hung up, as in nginx."""
+"""Status in the log when the caller disconnected, as in nginx."""
 QUIET = PROBES | {"/metrics"}
-"""Asked for every few seconds; the log lines of those that succeed would bury the others."""
+"""Requested every few seconds. Successes are logged at DEBUG, or they would bury other log lines."""
 JSON_TYPES = frozenset({"", "application/json"})
-"""What a body may say that it is. Forms and plain text are what a foreign page can make a browser send."""
+"""Accepted media types. Foreign pages can make a browser send forms and plain text, so these are rejected."""
 
 _SHOWN_PATH = 200
 
@@ -74,7 +74,7 @@ class BasicAuth:
     password: str
 
     def admits(self, header: str | None) -> bool:
-        """Tell whether an Authorization header carries them; takes the same time however much of it is right."""
+        """Return whether an Authorization header carries these credentials, in constant time."""
         scheme, _, encoded = (header or "").partition(" ")
         if scheme.lower() != "basic":
             return False
@@ -82,7 +82,7 @@ class BasicAuth:
             given = base64.b64decode(encoded.strip(), validate=True)
         except ValueError:
             return False
-        # Digests, since a comparison of different lengths would end sooner.
+        # Digests have equal lengths; a comparison of unequal lengths would end sooner.
         return hmac.compare_digest(_digest(given), _digest(f"{self.user}:{self.password}".encode()))
 
 
@@ -96,13 +96,13 @@ class Surface:
     Args:
         app: BentoML's application.
         routes: GET routes by path.
-        auth: What callers must send, or None.
+        auth: Credentials that callers must send, or None.
         max_request_bytes: Largest body of a request.
-        retry_after_s: Tells after how many seconds to come again with work, or None if it is welcome now.
-        cross_origin: Whose pages may ask from a browser.
-        hosts: By which names browsers may reach the service.
-        compact: Cuts the body of a prediction request short; without it, all are read as they come.
-        answer_limit_s: Seconds for a whole request.
+        retry_after_s: Returns Retry-After in seconds if overloaded, else None.
+        cross_origin: Origins whose pages may send requests from a browser.
+        hosts: Names by which browsers may reach the service.
+        compact: Shortens the body of a prediction request; without it, bodies are passed on unchanged.
+        answer_limit_s: Time limit of a request in seconds.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one surface, each named by its caller
@@ -123,7 +123,7 @@ class Surface:
         self._auth = auth
         self._limits = BodyLimits(max_request_bytes)
         self._small_limits = self._limits.for_small_bodies()
-        # Apart, so that nobody without a password can take the place of those with one.
+        # Separate, so that callers without a password cannot use up the memory of those with one.
         self._held = HeldBytes(BODIES_AT_ONCE * self._limits.max_bytes)
         self._open_held = HeldBytes(BODIES_AT_ONCE * self._small_limits.max_bytes)
         self._retry_after_s = retry_after_s
@@ -134,7 +134,7 @@ class Surface:
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
-        """Show what alerts watch from the start: to Prometheus, from nothing to 1 is no increase."""
+        """Create the series that alerts watch: Prometheus sees no increase from absent to 1."""
         counted = metrics.requests_total()
         for route in POST_ROUTES:
             counted.labels(route=route, status="504")
@@ -161,7 +161,7 @@ class Surface:
             else:
                 await self._ask_bentoml(scope, receive, answer)
         except Exception:
-            logger.exception("An unexpected error")
+            logger.exception("Unexpected error")
             if answer.started:
                 raise
             await error_response(500, detail_of(500, b""))(scope, receive, answer.send)
@@ -200,7 +200,7 @@ class Surface:
         except TimeoutError:
             await answer.refuse(
                 error_response(
-                    504, f"Not done within {self._answer_limit_s:g} s; ask for fewer tasks at once."
+                    504, f"Timed out after {self._answer_limit_s:g} s. Send fewer tasks per request."
                 )
             )
         finally:
@@ -210,14 +210,14 @@ class Surface:
         return self._limits if path == WORK else self._small_limits
 
     def _count(self, path: str, status: int, seconds: float) -> None:
-        # Callers choose paths: a label for each would grow without bound.
+        # Callers choose the path: one label per path would grow without bound.
         route = path if path in self._routes or path in POST_ROUTES or path in PROBES else "other"
         metrics.requests_total().labels(route=route, status=str(status)).inc()
         metrics.request_seconds().labels(route=route).observe(seconds)
 
     async def _own_answer(self, request: Request) -> Response | None:
         preflight = self._cross_origin.preflight(request)
-        if preflight is not None:  # browsers ask without a password
+        if preflight is not None:  # browsers send no password with it
             return preflight
         refusal = self._not_allowed(request) or self._no_such_route(request) or self._not_taken(request)
         if refusal is not None:
@@ -226,27 +226,27 @@ class Surface:
         return None if route is None else await route(request)
 
     def _not_allowed(self, request: Request) -> Response | None:
-        """Refuse who may not ask. Like all that follows it looks at the headers only, so it costs next to nothing."""
-        # Not of request.url: that is put together from the Host header too, and read again.
+        """Reject callers that are not allowed. Like the checks below, it reads headers only and is cheap."""
+        # Not request.url: Starlette builds and parses it from the Host header.
         path = request.scope["path"]
         needs_password = self._auth is not None and path not in OPEN_TO_ALL
         if needs_password and self._auth and not self._auth.admits(request.headers.get("authorization")):
             return error_response(
                 401,
-                "This backend asks for a user name and a password: set them in Label Studio at the model, under "
+                "User name or password is missing or wrong. Set them in Label Studio at the model, under "
                 "'Basic authentication'.",
                 {"WWW-Authenticate": 'Basic realm="rtmlib-ml-backend"'},
             )
-        # A browser sends the password to the names only that somebody has typed it for.
+        # A browser sends the password only to host names for which the user entered it.
         if not needs_password and path not in PROBES:
             unknown = self._hosts.unknown(request.headers)
             if unknown is not None:
                 return error_response(
-                    403, f"Browsers may not reach this service as '{unknown}'; name that in BACKEND_HOSTS."
+                    403, f"Unknown host name '{unknown}'. To allow it, add it to BACKEND_HOSTS."
                 )
         if request.method == "POST" and self._cross_origin.keeps_out(request.headers):
             return error_response(
-                403, "Pages of other sites may not ask; name this page's origin in CORS_ALLOWED_ORIGINS."
+                403, "Cross-origin request. To allow it, add the page's origin to CORS_ALLOWED_ORIGINS."
             )
         return None
 
@@ -254,21 +254,21 @@ class Surface:
         path = request.scope["path"]
         if path in POST_ROUTES:
             if request.method != "POST":
-                return error_response(405, f"{path} answers POST only.", {"Allow": "POST"})
+                return error_response(405, f"{path} accepts POST only.", {"Allow": "POST"})
         elif path in self._routes or path in BENTOML_ROUTES:
             if request.method not in ("GET", "HEAD"):
-                return error_response(405, f"{path} answers GET only.", {"Allow": "GET, HEAD"})
+                return error_response(405, f"{path} accepts GET only.", {"Allow": "GET, HEAD"})
         else:
             return error_response(404, detail_of(404, b""))
         return None
 
     def _not_taken(self, request: Request) -> Response | None:
-        """Say no before the body is read, or it costs the others their place."""
+        """Reject a request before its body is read and takes memory."""
         path = request.scope["path"]
         if path == WORK and (seconds := self._retry_after_s()) is not None:
             return error_response(
                 503,
-                f"There is more work waiting than can be done in time; come again in {seconds} s.",
+                f"Overloaded. Retry after {seconds} s.",
                 {"Retry-After": str(seconds)},
             )
         limits = self._limits_of(path)
@@ -277,21 +277,21 @@ class Surface:
             return limits.too_large()
         if request.method == "POST":
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            # Of a page, not even without a type: browsers send such a body for a page of another site.
+            # A browser must send a type: it can send a body without one for a page of another site.
             if content_type not in JSON_TYPES or (not content_type and "origin" in request.headers):
-                return error_response(415, "Send JSON, and say so: Content-Type: application/json.")
+                return error_response(415, "Content-Type must be application/json.")
             if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-                return error_response(415, "Send the JSON as it is, without Content-Encoding.")
+                return error_response(415, "Content-Encoding is not supported. Send uncompressed JSON.")
         return None
 
 
 class _Answer:
-    """Passes a response on, with the headers that all have; an error that is not yet in our shape is put into it.
+    """Sends a response with the common headers, and errors in the common shape.
 
     Attributes:
         started: Whether the response has begun.
         status: Its status; 0 before.
-        detail: What it says if it is an error.
+        detail: The error's detail; None for other responses.
     """
 
     def __init__(self, send: Send, cross_origin: RawHeaders) -> None:
@@ -305,7 +305,7 @@ class _Answer:
         self.detail: str | None = None
 
     async def refuse(self, response: Response) -> None:
-        """Answer with an error, unless a response has begun; whatever comes afterwards is dropped."""
+        """Send an error unless a response has begun, and drop everything that follows."""
         if not self.started:
             await self.send(
                 {

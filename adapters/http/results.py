@@ -1,4 +1,4 @@
-"""The answer to /predict as JSON."""
+"""The response to /predict as JSON."""
 
 import asyncio
 import json
@@ -10,14 +10,14 @@ from starlette.responses import Response
 from adapters.prediction.outcome import Failure, Slot
 
 _REGIONS_AT_ONCE = 500
-"""They take some 5 ms; a clip of a thousand frames has hundreds of thousands."""
+"""Regions serialised in one step, about 5 ms. A clip of a thousand frames has hundreds of thousands."""
 
 
 async def results_response(slots: Sequence[Slot]) -> Response:
     """Return `{"results": [...], "failures": [...]}`: one slot per task, and one entry for each slot that is `[]`.
 
-    Label Studio reads `results` only. Piece by piece, with a breath between: hundreds of tasks, or frames, make tens of
-    megabytes, and the event loop, which /health answers from, must not stand still meanwhile.
+    Label Studio reads `results` only. Serialised in pieces that yield to the event loop: hundreds of tasks or frames
+    make tens of megabytes, and /health must be answered meanwhile.
     """
     parts: list[str] = []
     failures: list[str] = []

@@ -1,4 +1,4 @@
-"""The GET routes: what is answered from memory."""
+"""The GET routes, answered from memory."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from adapters.observability import metrics
 from adapters.observability.processes import memory_in_use
 from adapters.observability.status import Status
 
-# BentoML serves the Swagger UI's own files; its page around them would load a tracker from another host.
+# BentoML serves the files of Swagger UI; its own page around them would load a tracker from another host.
 API_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -40,8 +40,8 @@ def get_routes(status: Status, openapi: Callable[[], dict[str, Any]]) -> dict[st
     """Return the GET routes by path.
 
     Args:
-        status: What the service is and does.
-        openapi: Makes the OpenAPI document; called when it is first asked for.
+        status: State of the service.
+        openapi: Makes the OpenAPI document; called at the first request for it.
     """
     document: dict[str, Any] = {}
 

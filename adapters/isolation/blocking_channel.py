@@ -6,13 +6,13 @@ import struct
 from typing import Any
 
 SIZES = struct.Struct("<IQ")
-"""In front of each message: bytes of its header, a JSON object, and of the payload behind that."""
+"""Prefix of each message: the sizes in bytes of its header, a JSON object, and of the payload after it."""
 
 Payload = bytes | bytearray | memoryview
 
 
 def packed(header: dict[str, Any], payload_bytes: int) -> bytes:
-    """Return what stands in front of a payload."""
+    """Return the prefix and header of a message."""
     text = json.dumps(header).encode()
     return SIZES.pack(len(text), payload_bytes) + text
 
@@ -31,7 +31,7 @@ class BlockingChannel:
         """Wait for a message: its header and payload.
 
         Raises:
-            EOFError: The caller has hung up.
+            EOFError: The caller has closed the connection.
         """
         header_bytes, payload_bytes = SIZES.unpack(self._exactly(SIZES.size))
         header = json.loads(self._exactly(header_bytes))
@@ -44,7 +44,7 @@ class BlockingChannel:
             self.send_piece(piece)
 
     def send_header(self, header: dict[str, Any], payload_bytes: int) -> None:
-        """Begin a message whose payload follows by `send_piece`."""
+        """Send the header of a message; `send_piece` sends its payload."""
         self._connection.sendall(packed(header, payload_bytes))
 
     def send_piece(self, piece: Payload) -> None:
@@ -55,7 +55,7 @@ class BlockingChannel:
         if count == 0:
             return b""
         data = self._connection.recv(count, socket.MSG_WAITALL)
-        if len(data) == count:  # nearly always: the kernel waits for all of it, in one piece of memory
+        if len(data) == count:  # nearly always: the kernel waits for all bytes and fills one buffer
             return data
         pieces = [data]
         while (missing := count - sum(map(len, pieces))) > 0:

@@ -1,10 +1,10 @@
-"""What runs in the fork server and in the processes that it forks.
+"""The code of the fork server and of the processes that it forks.
 
-The server has one thread and holds the imported libraries, so a fork takes milliseconds and is safe. It knows nothing:
-no secrets in its environment, no socket but those that it was given.
+The server has one thread and has imported the libraries, so a fork takes milliseconds and is safe. Its environment has
+no secrets, and it has no sockets but those that it was given.
 
-For each job it is sent one end of a socket pair. It keeps a copy of that end, notices when the caller hangs up, and
-then kills the job. So a caller ends a job by closing its own end. When the caller dies, all its jobs end with it.
+For each job it receives one end of a socket pair. It keeps a copy of that end, and kills the job when the caller closes
+the other. So a caller ends a job by closing its own end. When the caller dies, all its jobs end.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from adapters.isolation.blocking_channel import BlockingChannel
 
 READY = b"r"
 NICENESS = 5
-"""After the service, beside its runners."""
+"""Below the service, equal to its runners."""
 LONG_NICENESS = 10
-"""Of a long job: after the runners, so that pictures of others do not wait for it."""
+"""Of a long job: below the runners, so other pictures do not wait for it."""
 LATE_NICENESS = 15
-"""Of a short job that takes longer than it should."""
+"""Of a short job that takes longer than `SHORT_S`."""
 SHORT_S = 1.0
 
 SHORT, LONG = b"s", b"l"
-"""Orders: a job that has a second, and then comes after all others; and one that may take its time."""
+"""Orders: a job that gets the lowest priority after `SHORT_S`, and a job that may take longer."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class _Job:
     pid: int
     connection: socket.socket
     late_at: float
-    """By `time.monotonic`, when it is put behind the others."""
+    """When it gets the lowest priority, by `time.monotonic`."""
 
 
 def main() -> NoReturn:
-    """Serve until the caller hangs up. Arguments: the control socket, and the modules to import."""
-    # The caller ends it, not whoever stops the whole group: jobs in hand are finished.
+    """Serve until the caller closes the control socket. Arguments: this socket, and the modules to import."""
+    # Only the caller ends it, not a signal to the process group: running jobs finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -73,7 +73,7 @@ def _serve(control: socket.socket) -> None:
     poll.register(ended, select.POLLIN)
     jobs: dict[int, _Job] = {}
     while True:
-        for fd, _ in poll.poll(_put_behind(jobs)):
+        for fd, _ in poll.poll(_lower_late(jobs)):
             if fd == control.fileno():
                 message, fds, _, _ = socket.recv_fds(control, 1, 1)
                 if message not in {SHORT, LONG} or len(fds) != 1:
@@ -91,7 +91,7 @@ def _serve(control: socket.socket) -> None:
                     os.setpriority(os.PRIO_PROCESS, pid, LONG_NICENESS)
                 late_at = time.monotonic() + SHORT_S if message == SHORT else math.inf
                 jobs[connection.fileno()] = _Job(pid, connection, late_at)
-                poll.register(connection, 0)  # hang-ups are reported all the same
+                poll.register(connection, 0)  # hang-ups are reported in any case
             elif fd == ended.fileno():
                 ended.recv(1024)
                 _reap(jobs, poll)
@@ -101,8 +101,8 @@ def _serve(control: socket.socket) -> None:
                 # Its end is reported by the signal.
 
 
-def _put_behind(jobs: dict[int, _Job]) -> float | None:
-    """Put those jobs behind that are late, and return in how many milliseconds the next will be."""
+def _lower_late(jobs: dict[int, _Job]) -> float | None:
+    """Lower the priority of late jobs, and return the milliseconds until the next is late."""
     now = time.monotonic()
     for fd, job in jobs.items():
         if job.late_at <= now:
@@ -134,7 +134,7 @@ def _run(connection: socket.socket) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # What libraries write about a file is as long as the file's author likes.
+        # A hostile file can make libraries print without limit.
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nowhere, stream)
@@ -152,7 +152,7 @@ def _run(connection: socket.socket) -> NoReturn:
 
 
 def limit_memory(more_bytes: int) -> None:
-    """Let this process have so many bytes of memory more than it has now. Only Linux keeps such a limit."""
+    """Limit the additional memory of this process. Only Linux enforces it."""
     if sys.platform != "linux":
         return
     with open("/proc/self/statm", encoding="ascii") as sizes:

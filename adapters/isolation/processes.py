@@ -1,4 +1,4 @@
-"""Runs functions in isolated processes, and talks with them."""
+"""Runs functions in isolated processes and exchanges messages with them."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ _MODULES = ("adapters.pictures.decoding.isolated", "adapters.video.isolated")
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 5.0
 _LONGEST_HEADER = 1_000_000
-# What the interpreter and the libraries need to start; no setting, and so no secret, is among them.
+# Variables that the interpreter and the libraries need to start. No setting is among them, so no secret is.
 _ENVIRONMENT = (
     "PATH",
     "HOME",
@@ -38,7 +38,7 @@ _ENVIRONMENT = (
 
 
 class ProcessEndedError(Exception):
-    """An isolated process ended or was killed before it answered."""
+    """An isolated process ended or was killed before it responded."""
 
 
 class IsolationUnavailableError(Exception):
@@ -80,7 +80,7 @@ class Channel:
         """
         header_bytes, payload_bytes = SIZES.unpack((await self._exactly(SIZES.size)).tobytes())
         if header_bytes > _LONGEST_HEADER or payload_bytes > most_payload_bytes:
-            raise ProcessEndedError("The process sends too much")
+            raise ProcessEndedError("The process sends more than its limit")
         header = json.loads((await self._exactly(header_bytes)).tobytes())
         return header, await self._exactly(payload_bytes)
 
@@ -99,7 +99,7 @@ class Channel:
 
 
 class IsolatedProcesses:
-    """Runs functions in processes of their own, forked from a server that is started when it is first needed.
+    """Runs functions in processes forked from a server, which starts at the first use.
 
     An async context manager: at its end the server and all processes end.
     """
@@ -128,19 +128,19 @@ class IsolatedProcesses:
         short: bool = True,
         **arguments: Any,
     ) -> AsyncGenerator[Channel]:
-        """Run a function in a process, and talk with it; at the end of the block the process is killed.
+        """Run a function in a process with a channel to it; the process is killed at the end of the block.
 
         Args:
-            function: Of one of the modules that the server imports. Gets its end of the channel, `data`, `arguments`.
+            function: From a module that the server imports. Gets its end of the channel, `data` and `arguments`.
             data: A file.
-            memory_bytes: That the process may have beside the file, before the kernel refuses it more.
-            cpu_seconds: Processor time, before the kernel kills it.
-            short: After a second, it comes after all other work.
-            arguments: Of the function, as JSON can say them.
+            memory_bytes: Memory in addition to the file, beyond which allocation fails.
+            cpu_seconds: CPU time, after which the kernel kills the process.
+            short: Whether the process gets the lowest priority after a second.
+            arguments: Of the function, as JSON values.
 
         Raises:
             IsolationUnavailableError: No process can be started.
-            ProcessEndedError: It ended before it had the file.
+            ProcessEndedError: The process ended before it received the file.
         """
         ours, theirs = socket.socketpair()
         with ours:
@@ -159,7 +159,7 @@ class IsolatedProcesses:
             yield channel
 
     async def _fork(self, connection: socket.socket, order: bytes) -> None:
-        for _ in range(2):  # a server that was killed is noticed when it is used
+        for _ in range(2):  # a killed server is noticed at its next use
             async with self._starting:
                 if self._control is None:
                     await run_in_thread(self._start)
@@ -173,7 +173,7 @@ class IsolatedProcesses:
                         await run_in_thread(self._stop)
             else:
                 return
-        raise IsolationUnavailableError("The server of isolated processes ends again and again")
+        raise IsolationUnavailableError("The fork server keeps ending. See the log above.")
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -189,9 +189,9 @@ class IsolatedProcesses:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-                # BentoML takes the folder of a Bento's code out of the path once the service is loaded.
+                # BentoML removes the Bento's code folder from the path once the service is loaded.
                 | {"PYTHONPATH": os.pathsep.join([_CODE, *filter(None, sys.path)])}
-                # Forked is only what has one thread; work on one file needs no more.
+                # Only a process with one thread can be forked safely; work on one file needs no more.
                 | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
             )
         ours.settimeout(_START_LIMIT_S)
@@ -199,17 +199,15 @@ class IsolatedProcesses:
             ready = ours.recv(1)
         except TimeoutError:
             ready = b""
-        ours.settimeout(0)  # an order has one byte: there is room, unless the server hangs
+        ours.settimeout(0)  # an order has one byte, so the buffer has room unless the server hangs
         self._control = ours
         if not ready:
             self._stop()
-            raise IsolationUnavailableError(
-                "The server of isolated processes cannot be started; see the log above"
-            )
+            raise IsolationUnavailableError("The fork server did not start. See the log above.")
 
     def _stop(self) -> None:
         if self._control is not None:
-            self._control.close()  # by which it ends, and its processes
+            self._control.close()  # which ends it and its processes
             self._control = None
         if self._server is not None:
             try:

@@ -1,7 +1,7 @@
-"""A prediction request in short: what is read of it, and nothing else.
+"""Shortens a prediction request to the fields that are used.
 
-Label Studio sends tasks with all their annotations and predictions. Reading millions of values takes longer than the
-event loop may stand still, so it is done in a process of its own, by `compact_request`, with little else to import.
+Label Studio sends tasks with all their annotations and predictions. Parsing millions of values would block the event
+loop too long, so `compact_request` runs in its own process, which imports little else.
 """
 
 import gc
@@ -18,32 +18,32 @@ from adapters.label_studio.schemas import PredictRequest
 
 MEBIBYTE = 2**20
 MAX_MEMORY = 400 * MEBIBYTE
-"""64 MiB of Label Studio's tasks with their annotations take 350."""
+"""64 MiB of Label Studio's tasks with their annotations take 350 MiB."""
 MAX_VALUES = 100_000
-"""As many are read within 100 ms, whatever they are."""
+"""Parsing this many takes at most 100 ms, whatever they are."""
 _WORKS = ("drafts", "annotations", "predictions")
 _NICER = 5
 _PROBLEMS_TOLD = 3
 
 
 class UnreadableError(ValueError):
-    """A body is no prediction request; the message is pydantic's problems as JSON, as BentoML answers them."""
+    """A body is no prediction request; the message is pydantic's errors as JSON, in BentoML's form."""
 
 
 class TooManyValuesError(ValueError):
-    """What is needed of a body is itself too much to be read at once."""
+    """The used fields of a body still have more than `MAX_VALUES` values."""
 
 
 def values_in(text: bytes | bytearray) -> int:
-    """Return about how many values and escapes there are in JSON, at a glance."""
+    """Return the approximate number of values and escapes in JSON, without parsing it."""
     return sum(text.count(one) for one in (b",", b"{", b"[", b"\\"))
 
 
 def compact_request(body: bytes) -> bytes:
-    """Return the body of a prediction request in short. Changes this process: see `runners.startup.apart`.
+    """Return the shortened body of a prediction request. Changes this process: see `runners.startup.apart`.
 
     Raises:
-        UnreadableError: It is none.
+        UnreadableError: The body is no prediction request.
         TooManyValuesError: It would still have more than `MAX_VALUES`.
     """
     _limit_this_process()
@@ -52,12 +52,12 @@ def compact_request(body: bytes) -> bytes:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         raise UnreadableError(json.dumps({"detail": problems[:_PROBLEMS_TOLD]})) from None
-    # Smart tools add to the people on the page, who are in these.
+    # Smart tools need the people on the page, who are in drafts, annotations and predictions.
     short = _written(request, with_works=is_interactive(request.params.context))
     if values_in(short) > MAX_VALUES:
         short = _written(request)
     if values_in(short) > MAX_VALUES:
-        # Without a label config, what is predicted has `$image`.
+        # Without a label config, the picture is in `$image`.
         short = _written(request, keys_read(request.label_config or '<Image value="$image"/>'))
     if values_in(short) > MAX_VALUES:
         raise TooManyValuesError
@@ -67,7 +67,7 @@ def compact_request(body: bytes) -> bytes:
 def _written(
     request: PredictRequest, keys: frozenset[str] | None = None, *, with_works: bool = False
 ) -> bytes:
-    """Write a request; with those keys of the tasks' data only, if some are given, and with what was made of tasks."""
+    """Write a request with only the given keys of the tasks' data, and with drafts, annotations and predictions."""
     content: dict[str, Any] = {
         "tasks": [
             {
@@ -85,11 +85,11 @@ def _written(
 
 
 def _limit_this_process() -> None:
-    # Where memory ends, Rust would write down where it was, for which it needs memory, and sometimes wait for ever.
+    # Out of memory, Rust would write a backtrace, which needs memory and sometimes deadlocks.
     os.environ["RUST_BACKTRACE"] = "0"
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     os.nice(_NICER)
-    gc.disable()  # it would look through all values, again and again
+    gc.disable()  # it would scan all values repeatedly
     if sys.platform == "linux":
         import resource  # noqa: PLC0415 - not everywhere
 

@@ -1,7 +1,7 @@
-"""The bodies of Label Studio's requests and of our answers.
+"""The bodies of Label Studio's requests and of the responses.
 
-Label Studio sends more fields than are read here, and other versions send others: unknown fields are ignored, and
-null stands for "not given". Secrets are `SecretStr`, so that no log or error message can show them.
+Label Studio sends more fields than are read here, and its versions differ: unknown fields are ignored, and null means
+"not given". Secrets are `SecretStr`, so no log or error message can show them.
 """
 
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ MAX_TASKS = 10_000
 """Largest number of tasks in one request. "Retrieve predictions" sends the whole selection at once."""
 
 MAX_IDENTIFIER = 200
-"""Longest id of a task or project. Label Studio's have some 20 characters; they stand in log lines and the status."""
+"""Longest id of a task or project, which log lines and the status contain. Label Studio's have about 20 characters."""
 
 
 def _null_as_empty(value: object) -> object:
@@ -33,7 +33,7 @@ def _null_as_no_text(value: object) -> object:
     return "" if value is None else value
 
 
-# Strict, or a text of a thousand digits would be an integer.
+# Strict, or pydantic would read a text of a thousand digits as an integer.
 Identifier = (
     Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)] | Annotated[str, Field(max_length=MAX_IDENTIFIER)]
 )
@@ -48,7 +48,7 @@ class _Body(BaseModel):
 
 
 def _objects_only(value: object) -> object:
-    """Pass over what is none of Label Studio's: predictions may be numbers, and nothing here is needed to predict."""
+    """Skip other values: predictions may be numbers, and none of these objects is required to predict."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType] - JSON
 
 
@@ -56,7 +56,7 @@ Works = Annotated[list[dict[str, Any]], BeforeValidator(_objects_only, json_sche
 
 
 class Task(_Body):
-    """A task: its id, its data, and for smart tools what people and models made of it."""
+    """A task: its id, its data, and for smart tools its drafts, annotations and predictions."""
 
     id: Identifier | None = Field(None, examples=[7])
     data: JsonObject = Field(
@@ -65,20 +65,20 @@ class Task(_Body):
         description="The task's data.",
     )
     drafts: Works = Field(
-        default_factory=list[dict[str, Any]], description="Read when a smart tool was used."
+        default_factory=list[dict[str, Any]], description="Read for requests of smart tools only."
     )
     annotations: Works = Field(default_factory=list[dict[str, Any]], description="Likewise.")
     predictions: Works = Field(default_factory=list[dict[str, Any]], description="Likewise.")
 
 
 class PredictParams(_Body):
-    """What Label Studio adds to a prediction request."""
+    """The parameters of a prediction request."""
 
     login: SecretStr | None = None
     password: SecretStr | None = None
     context: JsonObject = Field(
         default_factory=dict,
-        description="Interactive use: what the annotator drew, and the regions of the same tag, in `result`.",
+        description="For smart tools: the drawn region and the other regions of its tag, in `result`.",
         examples=[{}],
     )
 
@@ -121,7 +121,7 @@ class _Named(_Body):
 
 
 class _NoneIfOther:
-    """Takes what is of another type for null, without a look at what is in it."""
+    """Reads values of another type as null, without parsing their content."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_default_schema(handler(source), default=None, on_error="default")
@@ -131,11 +131,11 @@ class _NoneIfOther:
 
 
 Named = Annotated[_Named | None, _NoneIfOther()]
-"""The id of an object that may be anything, and large: nothing else of it becomes a Python object."""
+"""The id of an object of any form and size: nothing else of it becomes a Python object."""
 
 
 class WebhookRequest(_Body):
-    """Body of `POST /webhook`: any JSON object. What an event carries depends on its action."""
+    """Body of `POST /webhook`: any JSON object. The fields of an event depend on its action."""
 
     action: str | None = Field(None, examples=["ANNOTATION_CREATED"])
     project: Named = None
@@ -144,7 +144,7 @@ class WebhookRequest(_Body):
 
 
 class RegionBody(_Body):
-    """One box, keypoint, line of bones, or box through a clip, of a prediction."""
+    """A region of a prediction: a box, a keypoint, a line of bones, or a box through a clip."""
 
     id: str
     parent_id: str | None = Field(None, alias="parentID", description="Id of the box of the same person.")
@@ -156,14 +156,14 @@ class RegionBody(_Body):
         description="Position and size in percent of the upright picture; of a clip, at each of its key frames.",
     )
     score: float = Field(ge=0, le=1)
-    original_width: int | None = Field(None, description="Of the picture; clips have none.")
+    original_width: int | None = Field(None, description="Width of the picture in pixels; clips have none.")
     original_height: int | None = None
     image_rotation: int | None = None
-    item_index: int | None = Field(None, ge=0, description="The frame that it is on, in tasks with several.")
+    item_index: int | None = Field(None, ge=0, description="Index of its frame, in tasks with several.")
     meta: dict[str, Any] | None = Field(
         None,
         examples=[{"text": ["p0"], "uncertainty": 0.2}],
-        description="Of a person's box: their note, and how uncertain their keypoints are, 0 to 1.",
+        description="Of a person's box: a note, and the uncertainty of the keypoints, 0 to 1.",
     )
 
 
@@ -171,9 +171,7 @@ class PredictionBody(_Body):
     """The prediction for one task."""
 
     model_version: str = Field(examples=["rtmlib-embedded-1a2b3c4d"])
-    score: float = Field(
-        ge=0, le=1, description="Mean confidence of the keypoints; 0 where nobody was found."
-    )
+    score: float = Field(ge=0, le=1, description="Mean confidence of the keypoints; 0 without people.")
     result: list[RegionBody]
 
 
@@ -191,7 +189,7 @@ class FailureBody(_Body):
 
 
 class PredictResponse(_Body):
-    """Answer to `POST /predict`: one slot per task, in the same order; `[]` where a task failed."""
+    """Response to `POST /predict`: one slot per task, in the same order; `[]` for a failed task."""
 
     results: list[PredictionBody | Annotated[list[Any], Field(max_length=0)]]
     failures: list[FailureBody] = Field(
@@ -200,6 +198,6 @@ class PredictResponse(_Body):
 
 
 class SetupResponse(_Body):
-    """Answer to `POST /setup`."""
+    """Response to `POST /setup`."""
 
     model_version: str = Field(examples=["rtmlib-embedded-1a2b3c4d"])

@@ -1,4 +1,4 @@
-"""What a project that connects needs to be told."""
+"""Handles /setup: checks the label config of a project that connects."""
 
 import logging
 
@@ -11,10 +11,10 @@ from adapters.observability.status import Status
 logger = logging.getLogger(__name__)
 
 
-async def note_project(request: SetupRequest, status: Status) -> None:
-    """Keep what a project's label config lacks for /status, and log what is new of it, a line each.
+async def check_label_config(request: SetupRequest, status: Status) -> None:
+    """Record the problems of a project's label config for /status, and log them if they changed, one per line.
 
-    /setup itself never fails for it: Label Studio would show "Error" and nothing else.
+    /setup never fails because of them: Label Studio would only show "Error".
     """
     problems = await _problems(request.label_config)
     if status.label_config_read(str(request.project), problems):

@@ -1,6 +1,6 @@
-"""Warnings of libraries: the first of a kind is a line, and the others are counted.
+"""Logs the first warning of each kind from a library, and counts the others.
 
-A file may be made so that the library that reads it warns at each of its thousands of parts.
+A hostile file can make a library warn at each of thousands of parts.
 """
 
 import logging
@@ -10,21 +10,21 @@ import warnings
 from typing import TextIO
 
 PAUSE_S = 60.0
-"""After a line, others of its kind are counted for so long; the next line tells how many there were."""
+"""After a line, others of its kind are only counted for this long; the next line has their number."""
 
 Kind = tuple[str, str, int]
-"""What warns: a logger or a class of warnings, and the file and line."""
+"""Source of a warning: a logger or a class of warnings, and the file and line."""
 
 _logger = logging.getLogger("py.warnings")
 
 
 class LibraryWarnings(logging.Filter):
-    """Lets through the records of libraries that are errors, or the first of their kind in a while.
+    """Passes the records of libraries that are errors, or the first of their kind in a minute.
 
-    A kind is a place in the libraries' code, so there are few.
+    A kind is a line of a library's code, so there are few.
 
     Args:
-        own: Loggers whose records are all let through.
+        own: Loggers whose records all pass.
     """
 
     def __init__(self, own: tuple[str, ...]) -> None:
@@ -35,10 +35,10 @@ class LibraryWarnings(logging.Filter):
         self._one_at_a_time = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record becomes a line; if others of its kind did not, it tells how many."""
+        """Return whether a record is logged; add the number of those of its kind that were not."""
         if record.levelno >= logging.ERROR or record.name.partition(".")[0] in self._own:
             return True
-        if record.name == _logger.name:  # one place of ours for all of them: they were looked at before
+        if record.name == _logger.name:  # `show` has filtered Python's warnings already
             return True
         more = self._more_since((record.name, record.pathname, record.lineno))
         if more:
@@ -54,20 +54,20 @@ class LibraryWarnings(logging.Filter):
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        """Take the place of `warnings.showwarning`."""
+        """Replace `warnings.showwarning`."""
         more = self._more_since((category.__name__, filename, lineno))
         if more is not None:
-            said = f"{category.__name__}: {message} ({filename}:{lineno})"
-            _logger.warning("%s", _with_count(said, more))
+            text = f"{category.__name__}: {message} ({filename}:{lineno})"
+            _logger.warning("%s", _with_count(text, more))
 
     def take_python_warnings(self) -> None:
-        """Have Python's own warnings logged in this process."""
+        """Log Python's warnings in this process."""
         warnings.showwarning = self.show
-        # By default Python remembers each text that it has shown, without bound. What it ignores is still ignored.
+        # By default Python remembers each shown text, without bound. Ignored warnings stay ignored.
         warnings.simplefilter("always", append=True)
 
     def _more_since(self, kind: Kind) -> int | None:
-        """Return how many of a kind there were since its last line; None if it is not time for the next yet."""
+        """Return the number of a kind since its last line; None if its next line is not due."""
         with self._one_at_a_time:
             now = time.monotonic()
             if now - self._shown.get(kind, -PAUSE_S) < PAUSE_S:

@@ -1,4 +1,4 @@
-"""Watches how late the event loop is: whatever blocks it also delays /health, which Label Studio waits 1 s for."""
+"""Measures event loop lag: anything that blocks the loop also delays /health, for which Label Studio waits 1 s."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ INTERVAL_S = 0.25
 
 @asynccontextmanager
 async def event_loop_watched(interval_s: float = INTERVAL_S) -> AsyncGenerator[None]:
-    """Measure the lag of the running event loop meanwhile.
+    """Measure the lag of the running event loop during the block.
 
     Args:
         interval_s: Time from one measurement to the next.

@@ -1,8 +1,7 @@
-"""The numbers that `/metrics` shows: ours, and BentoML's about the runners, added up over all processes.
+"""The metrics at `/metrics`: this service's, and BentoML's for the runners, summed over all processes.
 
-Labels take few values, all of them chosen here: what callers send never becomes one, so the number of series is
-bounded. The runners measure their networks themselves, and the prediction cache its look-ups; docs/operation.md lists
-everything.
+Label values come from fixed sets, never from a caller, so the number of series is bounded. The runners define the
+metrics of their networks, and the prediction cache its own; docs/operation.md lists all.
 """
 
 import os
@@ -50,16 +49,16 @@ def _forget_killed(folder: Path) -> None:
 
 @cache
 def requests_total() -> Counter:
-    """Requests by route (`other` for what is none of ours) and status."""
+    """Requests by route (`other` for unknown routes) and status."""
     return Counter("rtmlib_requests_total", "Requests by route and status", ["route", "status"])
 
 
 @cache
 def request_seconds() -> Histogram:
-    """Time from a request to its answer, by route."""
+    """Response time by route."""
     return Histogram(
         "rtmlib_request_seconds",
-        "Time from a request to its answer",
+        "Time from a request to its response in seconds",
         ["route"],
         buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 100),
     )
@@ -73,22 +72,22 @@ def tasks_total() -> Counter:
 
 @cache
 def stage_seconds() -> Histogram:
-    """Time of a task's stages, which follow each other.
+    """Time of a task's successive stages.
 
-    `fetch`, `decode`, `detect`, `crop` (of people), `pose`, `hands_and_face` (with their crops), `format`. Time that a
-    stage waits for its runner is part of it.
+    `fetch`, `decode`, `detect`, `crop` (of people), `pose`, `hands_and_face` (with their crops), `format`. A stage
+    includes the wait for its runner.
     """
     return Histogram(
         "rtmlib_stage_seconds",
-        "Time of one stage of a task",
+        "Time of one stage of a task in seconds",
         ["stage"],
-        # From formatting one person to fetching from a server that is nearly too slow.
+        # From formatting one person to fetching from a slow server.
         buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 90),
     )
 
 
 def begin_at_zero() -> None:
-    """Show the reasons that alerts watch from the start: to Prometheus, from nothing to 1 is no increase."""
+    """Create the series that alerts watch: Prometheus sees no increase from absent to 1."""
     for reason in (*get_args(Reason), "inference", "internal", "time_budget"):
         tasks_total().labels(outcome="failed", reason=reason)
     tasks_total().labels(outcome="succeeded", reason="")
@@ -96,19 +95,19 @@ def begin_at_zero() -> None:
 
 @cache
 def tasks_waiting() -> Gauge:
-    """Tasks that wait for their turn."""
-    return Gauge("rtmlib_tasks_waiting", "Tasks that wait for their turn", multiprocess_mode="livesum")
+    """Queued tasks."""
+    return Gauge("rtmlib_tasks_waiting", "Tasks that wait for a slot", multiprocess_mode="livesum")
 
 
 @cache
 def tasks_in_hand() -> Gauge:
-    """Tasks being worked on."""
-    return Gauge("rtmlib_tasks_in_hand", "Tasks being worked on", multiprocess_mode="livesum")
+    """Tasks in progress."""
+    return Gauge("rtmlib_tasks_in_hand", "Tasks in progress", multiprocess_mode="livesum")
 
 
 @cache
 def picture_people() -> Histogram:
-    """People found in a picture, where nobody drew a box around one."""
+    """People found in a picture; pictures with a drawn box are not counted."""
     return Histogram(
         "rtmlib_picture_people", "People found in a picture", buckets=(0, 1, 2, 3, 5, 10, 20, 50, 100)
     )
@@ -119,7 +118,7 @@ def keypoint_confidence() -> Histogram:
     """Mean score of the keypoints of one part of one person; 0 where the part was not found."""
     return Histogram(
         "rtmlib_keypoint_confidence",
-        "Mean score of the keypoints of one part of one person",
+        "Mean keypoint score of one part of one person",
         ["part"],
         buckets=(0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
     )
@@ -127,10 +126,10 @@ def keypoint_confidence() -> Histogram:
 
 @cache
 def model_info() -> Gauge:
-    """Always 1; its labels say what answers."""
+    """Always 1; its labels describe the running model."""
     return Gauge(
         "rtmlib_model_info",
-        "What answers: the labels tell, the value is 1",
+        "The running model, as labels; the value is 1",
         ["mode", "device", "engine", "precision", "model_version"],
         multiprocess_mode="livemax",
     )
@@ -138,20 +137,20 @@ def model_info() -> Gauge:
 
 @cache
 def event_loop_lag_seconds() -> Histogram:
-    """How late the event loop of the entry process comes to what is due."""
+    """Event loop lag of the entry process."""
     return Histogram(
         "rtmlib_event_loop_lag_seconds",
-        "How late the event loop comes to what is due",
+        "Event loop lag of the entry process in seconds",
         buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
     )
 
 
 def people_found(people: Sequence[Person], *, in_whole_picture: bool) -> None:
-    """Count the people that were computed for a picture, and how sure the networks are of their parts.
+    """Record the number of people in a picture, and the confidence of their parts.
 
     Args:
-        people: Those found.
-        in_whole_picture: Whether they were looked for, and not just in a box that somebody drew.
+        people: The people found.
+        in_whole_picture: Whether the whole picture was searched, not just a drawn box.
     """
     if in_whole_picture:
         picture_people().observe(len(people))

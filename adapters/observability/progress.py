@@ -1,4 +1,4 @@
-"""How far a task has come: its stages are timed, and the one that it was in is named when it fails."""
+"""The progress of a task: times its stages, and records the stage for failures."""
 
 import time
 from collections.abc import Generator
@@ -11,11 +11,11 @@ from adapters.observability import metrics, tracing
 
 @dataclass
 class TaskProgress:
-    """A task's way.
+    """The progress of a task.
 
     Attributes:
-        stage: Where it is, or was when it ended: `queue`, then the stages of `metrics.stage_seconds`.
-        started: When it came, by `time.perf_counter`.
+        stage: Its current or last stage: `queue`, then the stages of `metrics.stage_seconds`.
+        started: Its arrival, by `time.perf_counter`.
     """
 
     stage: str = "queue"
@@ -23,7 +23,7 @@ class TaskProgress:
 
     @property
     def seconds(self) -> float:
-        """Time since it came."""
+        """Time since its arrival."""
         return time.perf_counter() - self.started
 
 
@@ -32,7 +32,7 @@ _current: ContextVar[TaskProgress | None] = ContextVar("task_progress", default=
 
 @contextmanager
 def following(progress: TaskProgress) -> Generator[None]:
-    """Note the stages within in a task's progress."""
+    """Record the stages within the block in a task's progress."""
     token = _current.set(progress)
     try:
         yield
@@ -41,7 +41,7 @@ def following(progress: TaskProgress) -> Generator[None]:
 
 
 def entered(stage: str) -> None:
-    """Note that the current task is in a stage from now on."""
+    """Record that the current task enters a stage."""
     progress = _current.get()
     if progress is not None:
         progress.stage = stage

@@ -1,8 +1,8 @@
-"""What every log line of a request should say."""
+"""The request id, which is part of every log line of a request."""
 
 from contextvars import ContextVar
 
 NO_REQUEST = "-"
 
 request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
-"""The request that is being answered: the caller's X-Request-ID, or one of ours."""
+"""Id of the current request: the caller's X-Request-ID, or a generated one."""

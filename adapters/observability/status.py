@@ -1,4 +1,4 @@
-"""What an operator wants to know at a glance: what is in hand, what was done, what failed last and why."""
+"""The state for operators: tasks in progress, counts, and the last failures with their reasons."""
 
 import time
 from collections import Counter, deque
@@ -20,10 +20,10 @@ class NetworkInUse:
     """A network that runs.
 
     Attributes:
-        name: What it looks for: `person`, `body`, `hand`, `face`, `face_mesh`.
+        name: Its task: `person`, `body`, `hand`, `face`, `face_mesh`.
         weights: The name of its weights.
-        engine: What runs it.
-        precision: What it is computed in: `f32`, or what makes it faster (`bf16`, `mixed`, …).
+        engine: Its inference engine.
+        precision: Its precision: `f32`, or a faster one (`bf16`, `mixed`, …).
     """
 
     name: str
@@ -34,12 +34,12 @@ class NetworkInUse:
 
 @dataclass
 class LastMinute:
-    """How many there were in the last minute. Keeps a number for each second, however many come."""
+    """Counts events in the last minute, with one number per second."""
 
     _seconds: deque[list[int]] = field(default_factory=deque[list[int]])
 
     def add(self) -> None:
-        """Count one now."""
+        """Count one event now."""
         now = int(time.monotonic())
         self._forget(now)
         if not self._seconds or self._seconds[-1][0] != now:
@@ -48,7 +48,7 @@ class LastMinute:
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """The number of events in the last minute."""
         self._forget(int(time.monotonic()))
         return sum(count for _, count in self._seconds)
 
@@ -62,12 +62,12 @@ class Status:
     """Counts of this process since it started; kept by the predictor, shown by `GET /status`.
 
     Attributes:
-        mode: Which networks run.
-        device: What they run on.
-        model_version: The version that predictions carry; set when the networks are there.
-        networks: The networks, likewise.
-        waiting: Tasks that wait for their turn.
-        in_hand: Tasks being worked on.
+        mode: The set of networks.
+        device: Their device.
+        model_version: The version of predictions; set at start-up.
+        networks: The running networks; set at start-up.
+        waiting: Queued tasks.
+        in_hand: Tasks in progress.
     """
 
     mode: str
@@ -84,7 +84,7 @@ class Status:
     _started: float = field(default_factory=time.monotonic)
 
     def serving(self, model_version: str, networks: Sequence[NetworkInUse]) -> None:
-        """Take note of what answers, here and in the metrics."""
+        """Set the running model, here and in the metrics."""
         self.model_version = model_version
         self.networks = tuple(networks)
         metrics.model_info().labels(
@@ -96,12 +96,12 @@ class Status:
         ).set(1)
 
     def succeeded(self) -> None:
-        """Count a task that got its prediction."""
+        """Count a task with a prediction."""
         self._done["succeeded"] += 1
         self._finished.add()
 
     def failed(self) -> None:
-        """Count a task that got none."""
+        """Count a task without a prediction."""
         self._done["failed"] += 1
         self._finished.add()
 
@@ -115,7 +115,7 @@ class Status:
         request: str = "-",
         stage: str = "",
     ) -> None:
-        """Keep why a task got no prediction, or what was left out of one."""
+        """Record why a task has no prediction, or what its prediction lacks."""
         self._failures.append(
             {
                 "at": _now(),
@@ -129,16 +129,16 @@ class Status:
         )
 
     def refused(self) -> None:
-        """Count a request that was sent away because too much work was waiting."""
+        """Count a request that was rejected because of overload."""
         self._done["refused"] += 1
         self._refused.add()
 
     def label_config_read(self, project: str, problems: Sequence[str]) -> bool:
-        """Keep what a project's label config lacks, of the projects announced last.
+        """Record the problems of a project's label config, for the last projects.
 
         Returns:
-            Whether that is other than when the project was announced before: Label Studio does it for every task
-            that is opened.
+            Whether they changed since the project's last /setup request, which Label Studio sends for every opened
+            task.
         """
         known = self._config_problems.pop(project, ())
         if problems:

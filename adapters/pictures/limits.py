@@ -1,23 +1,23 @@
-"""How much one picture may cost."""
+"""Limits on one picture."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class PictureLimits:
-    """Bounds on every wait and every size while a picture is fetched and decoded.
+    """Limits on every wait and every size while a picture is fetched and decoded.
 
     Attributes:
-        max_bytes: of the file, as transferred and, where a server compresses it, as unpacked.
-        max_pixels: width x height, compared with what the header says, before anything is decoded.
-        connect_seconds: for each attempt to open a connection.
-        first_byte_seconds: of silence, before the answer begins and in the middle of it.
-        total_seconds: for one picture, its redirects included, the wait for a free slot not.
-        slot_seconds: of waiting for a free slot. Label Studio gives up after 100 s in any case.
-        max_redirects: followed, each of them guarded like the first address.
-        downloads_per_host: at a time.
-        downloads: at a time, from all hosts together.
-        held_bytes: of large files that are in memory at a time; a few megabytes each are not counted.
+        max_bytes: size of the file, as transferred and, if the server compresses it, as decompressed.
+        max_pixels: width x height in the header, checked before decoding.
+        connect_seconds: time for each attempt to open a connection.
+        first_byte_seconds: silence before the response and within it.
+        total_seconds: time for one picture, with redirects, without the wait for a free slot.
+        slot_seconds: wait for a free slot. Label Studio's timeout is 100 s in any case.
+        max_redirects: redirects, each checked like the first address.
+        downloads_per_host: concurrent downloads from one host.
+        downloads: concurrent downloads from all hosts.
+        held_bytes: large files in memory at once; files of a few megabytes are not counted.
     """
 
     max_bytes: int = 50 * 2**20

@@ -33,8 +33,8 @@ def draw_people(
 
     Args:
         picture: H×W×3 uint8, BGR; left as it is.
-        people: Who was found in it. As in predictions, boxes are clipped to the picture, and a person is left out
-            whose box lies outside or is not finite.
+        people: The people in it. As in predictions, boxes are clipped to the picture, and a person whose box lies
+            outside or is not finite is omitted.
         keypoint_threshold: Lowest score of a keypoint that is drawn. Keypoints with score 0 were not found and are
             never drawn, nor are those outside the picture.
 
@@ -71,7 +71,7 @@ def _draw_box(canvas: NDArray[np.uint8], box: NDArray[np.float32]) -> None:
     corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], np.float32)
     width = BOX_PEN.width(_diagonal(box))
     half = np.array([width / 2], np.float32)
-    for edge in range(4):  # one by one: only the area round a shape is looked at, and a box is mostly empty
+    for edge in range(4):  # one by one: drawing covers a shape's bounding box, and a box is mostly empty
         ends = corners[[edge, (edge + 1) % 4]]
         shape = _Shape(ends[np.newaxis], width, ends[:1], half)
         _draw_edged(canvas, shape, BOX_COLOUR, BOX_PEN.opacity)
@@ -122,7 +122,7 @@ def _draw_edged(canvas: NDArray[np.uint8], shape: _Shape, colour: str, opacity: 
 
 
 def _draw(canvas: NDArray[np.uint8], shape: _Shape, colour: str, opacity: float) -> None:
-    """Draw a shape in one colour that is even where the shape crosses itself."""
+    """Draw a shape in one colour, with even opacity where it crosses itself."""
     ends = np.concatenate((shape.lines.reshape(-1, 2), shape.discs))
     reach = math.ceil(max(shape.width / 2, shape.radii.max())) + 1
     height, width = canvas.shape[:2]
@@ -162,7 +162,7 @@ def _fixed_point(values: NDArray[np.float32]) -> NDArray[np.int32]:
 
 
 def _blend(canvas: NDArray[np.uint8], coverage: NDArray[np.uint8], colour: str, opacity: float) -> None:
-    # Few pixels are covered, and NumPy finds them in a flat array of bools many times faster than otherwise.
+    # Few pixels are covered; NumPy finds them much faster in a flat array of bools.
     covered = np.unravel_index(np.flatnonzero(coverage != 0), coverage.shape)
     share = coverage[covered].astype(np.float32)[:, np.newaxis] * (opacity / 255)
     bgr = np.array([int(colour[i : i + 2], 16) for i in (5, 3, 1)], np.float32)

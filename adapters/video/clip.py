@@ -1,8 +1,8 @@
 """From the bytes of a clip to its upright frames.
 
-The formats are those that browsers play, since Label Studio shows clips with the browser's own player: MP4 (also
-called MOV, M4V and 3GP) and WebM (Matroska). FFmpeg knows hundreds more, some of which open other files or addresses
-that the file names; it is told the one format, a few codecs, and that nothing else may be opened.
+Supported are the formats that browsers play, since Label Studio shows clips with the browser's player: MP4 (also called
+MOV, M4V and 3GP) and WebM (Matroska). FFmpeg supports hundreds more, some of which open other files or addresses named
+in the file. It is restricted to one format and a few codecs, and may open nothing else.
 """
 
 import io
@@ -35,14 +35,14 @@ _CODECS = "h264,hevc,av1,libdav1d,vp8,vp9,mpeg4"
 _PROBED_BYTES = 5_000_000
 _PROBED_US = 5_000_000
 _DECODER_THREADS = 2
-_FRAMES_KEPT = 16  # references, those that wait to be shown, and one for each thread
-_WORKING_BYTES = 64 * 2**20  # the threads' stacks, the decoder's tables, the frame that is made smaller
-_NO_TIME = -(2**62)  # FFmpeg writes an unknown time as the least number there is
-_WHOLE = 0.9  # of what the header promises; more is missing only where the file was cut off
+_FRAMES_KEPT = 16  # references, frames waiting to be shown, and one for each thread
+_WORKING_BYTES = 64 * 2**20  # the threads' stacks, the decoder's tables, the frame that is scaled down
+_NO_TIME = -(2**62)  # FFmpeg encodes an unknown time as the smallest number
+_WHOLE = 0.9  # of the duration in the header; less means a truncated file
 _NEARLY_S = 1e-4  # times are rational numbers in the file, and floats here
 
 LONGEST_SIDE = 1280
-"""Frames are made so small, in pixels: detectors look at 640, and a few frames at a time fit into any memory."""
+"""Frames are scaled down to this, in pixels: detectors use 640, and a few frames at once fit into any memory."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,20 @@ class Frame:
 class Clip:
     """A clip whose frames are decoded one after the other, in an isolated process: see `isolated`.
 
-    A context manager: FFmpeg's memory is given back at its end, not when garbage is collected.
+    A context manager: FFmpeg's memory is freed at its end, not at the next garbage collection.
 
     Args:
         data: The file.
-        limits: What it may cost.
+        limits: Limits on the clip.
 
     Attributes:
         times: When each frame is shown, in seconds from the beginning, rising.
-        duration: Of the clip in seconds, as a browser's player tells it.
+        duration: Of the clip in seconds, as a browser's player shows it.
         damaged: Packets that could not be decoded so far.
-        decoder_bytes: Memory that decoding needs: FFmpeg keeps frames that others refer to.
+        decoder_bytes: Memory that decoding needs: FFmpeg keeps reference frames.
 
     Raises:
-        VideoError: It is no clip, or one that costs too much.
+        VideoError: The file is no clip, or exceeds the limits.
     """
 
     def __init__(self, data: bytes, limits: ClipLimits | None = None) -> None:
@@ -84,18 +84,18 @@ class Clip:
         try:
             start_us = container.start_time
             pts, key_pts = _index(container, stream, self._limits)
-            assert stream.time_base is not None, "an index was made of it"
+            assert stream.time_base is not None, "the index needs it"
             self._unit = float(stream.time_base)
             said = container.duration
         finally:
             container.close()
-        # A player's clock begins with whatever the file begins with, sound included.
+        # A player's clock starts with the first packet of the file, sound included.
         self._start = start_us / 1e6 if _known(start_us) else pts[0] * self._unit
         self.times = np.maximum(np.array(pts) * self._unit - self._start, 0.0)
         self._key_pts = np.array(key_pts)
         frame_s = _frame_length(pts) * self._unit
         self.duration = max(said / 1e6 if _known(said) else 0.0, float(self.times[-1]) + frame_s)
-        # Opened anew: not every file can go back to its beginning.
+        # Opened again: not every file can seek to its beginning.
         self._container, self._stream = _opened(data, self._limits)
         self.decoder_bytes = _decoder_bytes(self._stream)
         self._frames = self._decoded()
@@ -111,12 +111,12 @@ class Clip:
         self._container.close()
 
     def next_frame(self, time: float) -> Frame | None:
-        """Decode on to the first frame that is shown at a time or after it; None if there is none any more.
+        """Decode up to the first frame at or after a time; None at the end of the clip.
 
-        To be called with rising times. Packets that are damaged are counted and passed over.
+        Call it with rising times. Damaged packets are counted and skipped.
 
         Raises:
-            VideoError: Decoding takes too long, or the frame is larger than the file said.
+            VideoError: Decoding takes too long, or a frame is larger than its header.
         """
         self._skip_to(time)
         deadline = clock.process_time() + self._limits.frame_seconds
@@ -124,8 +124,8 @@ class Clip:
             if clock.process_time() > deadline:
                 raise VideoError(
                     "too_long",
-                    f"Nothing came of {self._limits.frame_seconds:.0f} s of decoding; "
-                    "make the clip smaller, or its key frames more frequent.",
+                    f"Decoding a frame takes more than {self._limits.frame_seconds:.0f} s. "
+                    "Make the clip smaller, or its key frames more frequent.",
                 )
             if frame is None or frame.pts is None or frame.is_corrupt:
                 continue
@@ -136,22 +136,22 @@ class Clip:
         return None
 
     def _skip_to(self, time: float) -> None:
-        """Go on at the last key frame before a time, unless decoding has come beyond it."""
+        """Seek to the last key frame before a time, unless decoding has passed it."""
         before = self._key_pts[self._key_pts * self._unit - self._start <= time + _NEARLY_S]
         if len(before) and before[-1] * self._unit - self._start > self._decoded_until + _NEARLY_S:
             try:
                 self._container.seek(int(before[-1]), stream=self._stream)
             except (FFmpegError, OSError):
-                return  # decoding on from where it is gives the same frames, later
+                return  # decoding on without seeking gives the same frames, but later
             self._frames = self._decoded()
 
     def _decoded(self) -> Iterator[VideoFrame | None]:
-        """Decode from here on: each frame, and None for every packet, so that the time can be looked at."""
+        """Yield each decoded frame, and None after every packet, so the caller can check the time."""
         packets = self._container.demux(self._stream)
         while True:
             try:
                 packet = next(packets, None)
-            except FFmpegError:  # the file ends in the middle of a packet, or what follows is none
+            except FFmpegError:  # the file ends within a packet, or contains something else
                 self.damaged += 1
                 return
             if packet is None:
@@ -168,8 +168,8 @@ def _opened(data: bytes, limits: ClipLimits) -> tuple[InputContainer, VideoStrea
     if kind is None:
         raise VideoError(
             "not_a_video",
-            "Clips may be MP4 (MOV) or WebM (Matroska) files, which browsers play, and this file "
-            f"{'is neither' if data else 'is empty'}; convert it with: ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
+            f"The file is {'neither MP4 (MOV) nor WebM (Matroska)' if data else 'empty'}. "
+            "Convert it with: ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
         )
     options = {
         "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm",
@@ -185,7 +185,7 @@ def _opened(data: bytes, limits: ClipLimits) -> tuple[InputContainer, VideoStrea
         )
     except (FFmpegError, ValueError, OSError, MemoryError) as error:
         raise VideoError(
-            "broken_video", f"The clip is truncated or damaged ({_words(error)}); export it anew."
+            "broken_video", f"The clip is truncated or damaged ({_words(error)}). Export it again."
         ) from error
     try:
         return container, _pictures_of(container, limits)
@@ -200,13 +200,13 @@ def _pictures_of(container: InputContainer, limits: ClipLimits) -> VideoStream:
         (one for one in container.streams.video if Disposition.attached_pic not in one.disposition), None
     )
     if stream is None:
-        raise VideoError("not_a_video", "The clip has no pictures, only sound or text.")
+        raise VideoError("not_a_video", "The clip has no video stream, only sound or text. Export it again.")
     codec = stream.codec_context
     if codec is None or codec.name not in _CODECS.split(","):  # pyright: ignore[reportUnnecessaryComparison] - None where FFmpeg has no decoder
         raise VideoError(
             "not_a_video",
-            "The clip's pictures are in none of the codecs that are read (H.264, H.265, VP8, VP9, AV1, MPEG-4); "
-            "convert it with: ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
+            "The clip has none of the supported codecs (H.264, H.265, VP8, VP9, AV1, MPEG-4). "
+            "Convert it with: ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
         )
     if codec.width * codec.height > limits.max_pixels:
         raise _too_many_pixels(codec.width, codec.height, limits)
@@ -222,7 +222,7 @@ def _decoder_bytes(stream: VideoStream) -> int:
 
 
 def _index(container: InputContainer, stream: VideoStream, limits: ClipLimits) -> tuple[list[int], list[int]]:
-    """Read when each frame is shown, and each key frame, without decoding any. What the header says is not asked."""
+    """Return the times of all frames and of the key frames, without decoding; the header's index is not used."""
     shown: list[int] = []
     keys: list[int] = []
     deadline = clock.process_time() + limits.index_seconds
@@ -235,26 +235,26 @@ def _index(container: InputContainer, stream: VideoStream, limits: ClipLimits) -
             if len(shown) > limits.max_frames or clock.process_time() > deadline:
                 raise VideoError(
                     "too_long",
-                    f"The clip has more than {limits.max_frames} frames, or they take more than "
-                    f"{limits.index_seconds:.0f} s to count; cut it into shorter ones.",
+                    f"The clip has more than {limits.max_frames} frames, or counting them takes more than "
+                    f"{limits.index_seconds:.0f} s. Cut it into shorter clips.",
                 )
     except FFmpegError as error:
         raise VideoError(
             "broken_video",
-            f"The clip is damaged after {len(shown)} frames ({_words(error)}); export it anew.",
+            f"The clip is damaged after {len(shown)} frames ({_words(error)}). Export it again.",
         ) from error
     shown.sort()
     promised = (stream.duration or 0) if len(shown) > 1 else 0  # a single frame may be shown for long
     if not shown or shown[-1] - shown[0] + _frame_length(shown) < _WHOLE * promised:
         raise VideoError(
             "broken_video",
-            f"The clip is truncated, it ends after {len(shown)} frames; upload or export it anew.",
+            f"The clip is truncated: it ends after {len(shown)} frames. Upload or export it again.",
         )
     return list(dict.fromkeys(shown)), sorted(keys)
 
 
 def _frame_length(pts: list[int]) -> int:
-    """Half of all frames are shown for longer than that, in the file's units of time."""
+    """Return the median duration of a frame in the file's units of time."""
     return sorted(b - a for a, b in pairwise(pts))[(len(pts) - 1) // 2] if len(pts) > 1 else 0
 
 
@@ -269,20 +269,20 @@ def _upright(frame: VideoFrame, limits: ClipLimits) -> NDArray[np.uint8]:
         interpolation="AREA" if ratio < 1 else "BILINEAR",
         threads=1,
     )
-    # The display matrix tells by how much to turn a frame counter-clockwise; as rot90 does.
+    # The display matrix gives the counter-clockwise rotation of a frame, as rot90 takes it.
     return np.ascontiguousarray(np.rot90(small.to_ndarray(), round(frame.rotation / 90)), np.uint8)
 
 
 def _too_many_pixels(width: int, height: int, limits: ClipLimits) -> VideoError:
     return VideoError(
         "too_many_pixels",
-        f"The clip's frames have {width} x {height} pixels; at most {limits.max_pixels} in all are decoded, so make "
-        "it smaller.",
+        f"The clip's frames have {width} x {height} pixels; the limit is {limits.max_pixels} in total. Make them "
+        "smaller.",
     )
 
 
 def _refuse(*what: object, **options: object) -> NoReturn:
-    """Open nothing that a file names."""
+    """Refuse to open the files or addresses that a clip refers to."""
     raise PermissionError("a clip may not refer to other files")
 
 

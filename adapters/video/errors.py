@@ -1,23 +1,23 @@
-"""Why a clip could not be looked at."""
+"""The error of a clip that could not be read or followed."""
 
 from typing import Literal
 
 Reason = Literal[
-    "not_a_video",  # not one of the formats that are read, or without pictures
-    "broken_video",  # one of them, but truncated or damaged
+    "not_a_video",  # not one of the supported formats, or without a video stream
+    "broken_video",  # a supported format, but truncated or damaged
     "too_many_pixels",  # in a frame
-    "too_long",  # in frames, or to be seen often enough in time
-    "time_budget",  # other clips took the request's time: ask again
+    "too_long",  # too many frames, or too long for the time limit
+    "time_budget",  # other clips used up the request's time: retry
 ]
 
 
 class VideoError(Exception):
-    """One clip could not be read or followed; its task fails, and no other.
+    """One clip could not be read or followed; only its task fails.
 
     Attributes:
-        reason: one of a fixed set of words, fit to be the label of a metric.
+        reason: Used as a metric label.
 
-    ``str(error)`` is one sentence that says what to do.
+    ``str(error)`` says what is wrong and what to do.
     """
 
     def __init__(self, reason: Reason, sentence: str) -> None:

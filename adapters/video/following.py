@@ -1,4 +1,4 @@
-"""From a clip to the people in it, followed from frame to frame."""
+"""Detects the people in a clip and follows them from frame to frame."""
 
 import asyncio
 from collections import deque
@@ -21,7 +21,7 @@ Detect = Callable[[NDArray[np.uint8]], Awaitable[Detections]]
 """Picture (H×W×3 uint8, BGR, upright) to the boxes of its people."""
 
 FRAMES_IN_HAND = 4
-"""Frames of one clip that wait for the detector: the next is decoded while the networks look at the others."""
+"""Frames of one clip that wait for the detector: the next is decoded while the others are processed."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class FollowedPeople:
     """The people in a clip.
 
     Attributes:
-        tracks: Where each of them was, in pixels of frames of `size`.
-        looks: Times of the frames that were looked at, in seconds, rising.
+        tracks: The boxes of each person over time, in pixels of frames of `size`.
+        looks: Times of the processed frames, in seconds, rising.
         duration: Of the clip, in seconds.
-        size: Width and height of the frames that were looked at; they may be smaller than the clip's.
-        damaged: How many packets of the file could not be decoded.
+        size: Width and height of the processed frames; they may be smaller than the clip's.
+        damaged: Packets of the file that could not be decoded.
     """
 
     tracks: tuple[Track, ...]
@@ -44,19 +44,19 @@ class FollowedPeople:
 
 
 async def follow_people(clip: IsolatedClip, detect: Detect, seconds: float) -> FollowedPeople:
-    """Look at a clip from its beginning to its end, and tell its people apart.
+    """Detect people through a whole clip, and link them into tracks.
 
-    The boxes alone are asked for: they are all that a box in a clip shows, and keypoints would cost twice as much
-    time again, which is better spent on more frames.
+    Only boxes are computed: a prediction for a clip has nothing else. Keypoints would take twice as long again, time
+    that is better spent on more frames.
 
     Args:
-        clip: Not looked at before.
+        clip: An unread clip.
         detect: Finds the people in a frame.
-        seconds: In which it has to be done, from now on: a long clip is looked at less often.
+        seconds: Time limit from now on: a longer clip gets fewer frames per second.
 
     Raises:
-        VideoError: The clip is too long for that, or damaged for longer than people can be followed across.
-        InferenceError: The detector could not be run.
+        VideoError: The clip is too long for the time limit, or has a damaged gap that is too long to follow people.
+        InferenceError: The detector failed.
     """
     pace = Pace(clip.times, seconds)
     tracker = Tracker()
@@ -78,7 +78,7 @@ async def follow_people(clip: IsolatedClip, detect: Detect, seconds: float) -> F
         while (moment := pace.next_time()) is not None:
             reached = waiting[-1][0].time if waiting else looks[-1] if looks else None
             if reached is not None and moment <= reached:
-                continue  # a damaged frame was asked for, and the next one given
+                continue  # the frame at this time is damaged, and the next one was returned before
             frame = await clip.next_frame(moment)
             _check_gap(clip, reached, frame)
             if frame is None:
@@ -106,14 +106,14 @@ def _usable(found: Detections) -> tuple[NDArray[np.float32], NDArray[np.float32]
 
 
 def _check_gap(clip: IsolatedClip, before: float | None, frame: Frame | None) -> None:
-    """Refuse a clip of which more cannot be decoded than people can be followed across."""
+    """Raise if the clip has a damaged gap that is too long to follow people across."""
     begin = 0.0 if before is None else before
     end = float(clip.times[-1]) if frame is None else frame.time
     hidden = clip.times[(clip.times > begin) & (clip.times < end)]
     if frame is None and before is None:
-        raise VideoError("broken_video", "Nothing of the clip can be decoded; export it anew.")
+        raise VideoError("broken_video", "No frame of the clip can be decoded. Export it again.")
     if clip.damaged and end - begin > FURTHEST_S and len(hidden):
         raise VideoError(
             "broken_video",
-            f"The clip is damaged: nothing can be decoded between {begin:.1f} and {end:.1f} s; export it anew.",
+            f"The clip is damaged: no frame between {begin:.1f} and {end:.1f} s can be decoded. Export it again.",
         )

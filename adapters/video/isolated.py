@@ -1,4 +1,4 @@
-"""What an isolated process does with a clip."""
+"""The function that an isolated process runs on a clip."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from adapters.video.limits import ClipLimits
 
 
 def read_here(channel: BlockingChannel, data: bytes, *, limits: dict[str, Any]) -> None:
-    """Send what is known of a clip, then each frame that is asked for, or the error."""
+    """Send the properties of a clip, then each requested frame, or the error."""
     try:
         with Clip(data, ClipLimits(**limits)) as clip:
             times = np.ascontiguousarray(clip.times, np.float64)
@@ -27,7 +27,7 @@ def read_here(channel: BlockingChannel, data: bytes, *, limits: dict[str, Any]) 
                 _send_frame(channel, clip, order["time"])
     except VideoError as error:
         channel.send({"reason": error.reason, "sentence": str(error)})
-    except EOFError:  # the caller has seen enough
+    except EOFError:  # the caller needs no more frames
         return
 
 
@@ -44,5 +44,5 @@ def _send_frame(channel: BlockingChannel, clip: Clip, time: float) -> None:
 
 
 def as_arguments(limits: ClipLimits) -> dict[str, Any]:
-    """Return limits as JSON can say them."""
+    """Return limits as JSON values."""
     return dataclasses.asdict(limits)

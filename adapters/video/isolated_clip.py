@@ -1,4 +1,4 @@
-"""A clip that is read in an isolated process."""
+"""A clip that an isolated process decodes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -16,9 +16,9 @@ from adapters.video.isolated import as_arguments, read_here
 from adapters.video.limits import INDEX_BYTES, ClipLimits
 
 CPU_SECONDS = 300
-"""Of one clip: two threads for as long as a request may take, and more than that again."""
+"""CPU time limit of one clip: two threads for the length of a request, and a margin."""
 WALL_FACTOR = 4
-"""So much more time may pass than its process works: there are others."""
+"""Wall time limit as a multiple of the CPU time, since the process shares the CPUs."""
 _INDEX_BYTES_PER_FRAME = 8
 
 
@@ -26,10 +26,10 @@ class IsolatedClip:
     """A clip whose frames are decoded one after the other.
 
     Args:
-        channel: To the process that reads it.
-        limits: What it may cost.
+        channel: To the process that decodes it.
+        limits: Limits on the clip.
         times: When each frame is shown, in seconds from the beginning, rising.
-        duration: Of the clip in seconds, as a browser's player tells it.
+        duration: Of the clip in seconds, as a browser's player shows it.
 
     Attributes:
         damaged: Packets that could not be decoded so far.
@@ -45,12 +45,12 @@ class IsolatedClip:
         self.damaged = 0
 
     async def next_frame(self, time: float) -> Frame | None:
-        """Decode on to the first frame that is shown at a time or after it; None if there is none any more.
+        """Decode up to the first frame at or after a time; None at the end of the clip.
 
-        To be called with rising times.
+        Call it with rising times.
 
         Raises:
-            VideoError: Decoding takes too much time or memory, or the frame is larger than the file said.
+            VideoError: Decoding takes too much time or memory, or a frame is larger than its header.
         """
         said, pixels = await _answer(
             self._channel, {"time": time}, self._limits.frame_seconds, 3 * LONGEST_SIDE**2
@@ -65,16 +65,16 @@ class IsolatedClip:
 async def isolated_clip(
     data: bytes, processes: IsolatedProcesses, memory: MemoryBudget, limits: ClipLimits | None = None
 ) -> AsyncGenerator[IsolatedClip]:
-    """Open a clip in a process of its own; at the end of the block the process ends.
+    """Open a clip in its own process, which ends with the block.
 
     Args:
-        data: The file. The process has a copy, so that the caller need not keep it.
-        processes: Runs it.
-        memory: Of all clips.
-        limits: What it may cost.
+        data: The file. The process gets a copy, so the caller need not keep it.
+        processes: Runs the process.
+        memory: Budget of all clips.
+        limits: Limits on the clip.
 
     Raises:
-        VideoError: It is no clip, or one that costs too much.
+        VideoError: The file is no clip, or exceeds the limits.
     """
     limits = limits or ClipLimits()
     try:
@@ -100,7 +100,7 @@ async def isolated_clip(
 async def _answer(
     channel: Channel, order: dict[str, Any] | None, seconds: float, most_bytes: int
 ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-    """Send an order, if there is one, and wait for its answer."""
+    """Send an order, if there is one, and wait for the response."""
     try:
         # At least a second: the process may have to wait for a CPU first.
         async with asyncio.timeout(WALL_FACTOR * max(seconds, 1)):
@@ -117,6 +117,6 @@ async def _answer(
 def _too_much() -> VideoError:
     return VideoError(
         "broken_video",
-        "Reading the clip takes too much memory or time, or ends its decoder; export it anew with: "
+        "Decoding the clip takes too much memory or time, or crashes. Export it again with: "
         "ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
     )

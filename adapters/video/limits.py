@@ -1,4 +1,4 @@
-"""How much clips may cost."""
+"""Limits on clips."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ CLIPS_IN_HAND = 2
 
 @dataclass(frozen=True)
 class ClipLimits:
-    """Bounds on what one clip may cost.
+    """Limits on one clip.
 
     Attributes:
         max_pixels: width × height of a frame.
         max_frames: of the clip.
-        index_seconds: of processor time, for finding out when each frame is shown.
-        frame_seconds: of processor time, for decoding from one frame that is looked at to the next.
+        index_seconds: CPU time for reading the times of all frames.
+        frame_seconds: CPU time for decoding from one processed frame to the next.
     """
 
     max_pixels: int = 9_000_000
@@ -24,6 +24,6 @@ class ClipLimits:
 
 
 INDEX_BYTES = 96 * 2**20
-"""Memory for opening a clip and finding out when each frame is shown; 200,000 frames take 40 MB."""
+"""Memory for opening a clip and reading the times of all frames; 200,000 frames take 40 MB."""
 CLIP_BYTES = 280_000_000
 """Memory for decoding all clips at once. FFmpeg took 100 to 245 MB for frames of 3840 × 2160 pixels, by their codec."""

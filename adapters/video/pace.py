@@ -1,8 +1,8 @@
-"""Which frames of a clip are looked at, so that all of it is seen in time.
+"""Selects the frames of a clip that are processed within the time limit.
 
-Label Studio draws a box between two key frames on the straight line from one to the other, so not every frame must be
-looked at. Ten in a second are as good as all of them; where there is no time for that, they are taken further apart,
-evenly over what is left of the clip, and never further than people can be followed.
+Label Studio interpolates a box linearly between two key frames, so not every frame must be processed. Ten per second
+are as good as all. If time is short, frames are taken further apart, evenly over the rest of the clip, and never
+further than people can be followed.
 """
 
 import math
@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from adapters.video.errors import VideoError
 
 CLOSEST_S = 0.1
-"""Frames are not looked at more often: between two of them, people move on a line."""
+"""Least time between processed frames: people move on a straight line between them."""
 FURTHEST_S = 1.0
-"""Frames that are looked at may not be further apart: people who walk would be taken for others."""
+"""Longest time between processed frames: beyond it, walking people would be confused."""
 
 _LOOKS_MEASURED = 16
 _LEAST_MEASURED = 6
-_SPARE = 0.85  # of the time, since what was measured may become slower
+_SPARE = 0.85  # share of the time that is planned for, since later frames may be slower
 
 
 class Pace:
-    """Says which frame is next.
+    """Returns the next frame to process.
 
     Args:
         times: When each frame is shown, in seconds, rising; at least one.
-        seconds: In which the whole clip has to be seen, from now on.
+        seconds: Time limit for the whole clip, from now on.
     """
 
     def __init__(self, times: NDArray[np.float64], seconds: float) -> None:
@@ -41,10 +41,10 @@ class Pace:
         self._finished = deque([self._started], maxlen=_LOOKS_MEASURED)
 
     def next_time(self) -> float | None:
-        """The time of the frame to look at now; None at the end of the clip. The last frame is always looked at.
+        """Return the time of the next frame to process; None at the end. The last frame is always processed.
 
         Raises:
-            VideoError: The clip is too long to be seen often enough in time.
+            VideoError: The clip is too long for the time limit.
         """
         if self._next >= len(self._plan):
             return None
@@ -53,7 +53,7 @@ class Pace:
         return float(self._plan[here])
 
     def look_finished(self) -> None:
-        """Take note that a frame was looked at."""
+        """Record that a frame was processed."""
         self._finished.append(time.monotonic())
 
     def _affordable_stride(self) -> int:
@@ -66,14 +66,15 @@ class Pace:
         if stride > 1 and float(np.diff([*left[::stride], left[-1]]).max()) > FURTHEST_S:
             raise VideoError(
                 "too_long",
-                f"A clip of {self._plan[-1]:.0f} s cannot be looked at once a second in {self._seconds:.0f} s here; "
-                f"cut it into clips of at most {_SPARE * self._seconds / per_look * FURTHEST_S:.0f} s.",
+                f"The clip of {self._plan[-1]:.0f} s is too long: one frame per second takes more than "
+                f"{self._seconds:.0f} s here. Cut it into clips of at most "
+                f"{_SPARE * self._seconds / per_look * FURTHEST_S:.0f} s.",
             )
         return stride
 
 
 def _thinned(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Leave out frames that follow another one too closely."""
+    """Drop frames that follow another one too closely."""
     kept: list[float] = []
     for moment in times.tolist():
         if not kept or moment - kept[-1] >= CLOSEST_S - 1e-6:

@@ -1,4 +1,4 @@
-"""From the address of a clip to the people in it: fetched, read, looked at, followed."""
+"""Finds the people in a clip: fetches it, decodes it, and follows them."""
 
 import asyncio
 import time
@@ -14,23 +14,23 @@ from adapters.video.isolated_clip import isolated_clip
 from adapters.video.limits import CLIP_BYTES, CLIPS_IN_HAND
 
 SHARE_FOR_LOOKING = 0.75
-"""Of a request's time: the rest is for waiting, and for fetching the clip."""
+"""Share of a request's time for processing frames; the rest is for waiting and fetching."""
 SPARE_AT_THE_END = 0.05
-"""Of a request's time: a clip that had to wait is done so much earlier than it would be cut off."""
+"""Share of a request's time kept as a margin at its end, for a clip that had to wait."""
 LEAST_SHARE = 0.5
-"""Of the time of a clip that need not wait: with less left, it is not begun, since its work would often be lost."""
+"""Least share of a request's time for starting a clip; with less left, its work would often be lost."""
 
 
 class PeopleInClips:
     """Finds the people in clips, a few clips at a time.
 
-    Nothing is kept: who asks again for a clip has it looked at again. Label Studio asks only for tasks that have no
-    prediction of this model version.
+    Results are not cached: a second request computes them again. Label Studio requests only tasks without a prediction
+    of this model version.
 
     Args:
         clips: Fetches the clips.
         detect: Finds the people in a frame.
-        processes: Read the clips.
+        processes: Decode the clips.
     """
 
     def __init__(self, clips: PictureSource, detect: Detect, processes: IsolatedProcesses) -> None:
@@ -46,15 +46,15 @@ class PeopleInClips:
         """Find the people in a clip.
 
         Args:
-            address: Of the clip, as the task's data has it.
+            address: Of the clip, as in the task's data.
             task_id: Of the task.
-            share_s: Of a request's time, in seconds: what one clip may take, its waiting and fetching included.
-            ends_at: Until when it has to be done, by `time.monotonic`. After waiting for other clips, this may be less.
+            share_s: Time for one clip in seconds, waiting and fetching included.
+            ends_at: Deadline by `time.monotonic`. After waiting for other clips, less than `share_s` may be left.
 
         Raises:
-            PictureError: The file cannot be had.
-            VideoError: It is no clip, or cannot be looked at in time. Reason `time_budget`: other clips took the time.
-            InferenceError: The detector could not be run.
+            PictureError: The file cannot be fetched.
+            VideoError: The file is no clip, or is too long. Reason `time_budget`: other clips used up the time.
+            InferenceError: The detector failed.
         """
         async with AsyncExitStack() as place:
             latest = ends_at - LEAST_SHARE * share_s
@@ -85,5 +85,5 @@ class PeopleInClips:
 def _no_time_left() -> VideoError:
     return VideoError(
         "time_budget",
-        f"other clips took the time ({CLIPS_IN_HAND} are worked on at once); ask again for this one",
+        f"Other clips used up the time ({CLIPS_IN_HAND} are processed at once). Retry this one.",
     )

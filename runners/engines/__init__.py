@@ -131,14 +131,14 @@ def require_engine(engine: EngineName, device: str) -> None:
     """
     if engine not in engines_for(device):
         raise ProviderUnavailableError(
-            f"BACKEND_TYPE={engine} does not run on DEVICE={device}: set BACKEND_TYPE to auto or "
+            f"BACKEND_TYPE={engine} does not support DEVICE={device}. Set BACKEND_TYPE to auto or "
             f"{' or '.join(engines_for(device))}, or set another DEVICE."
         )
     if not is_installed(engine):
         package = ENGINES[engine].package
         raise ProviderUnavailableError(
-            f"BACKEND_TYPE={engine} needs the package {package}, which is not installed: "
-            f"`pip install {package}`, or set BACKEND_TYPE=auto."
+            f"BACKEND_TYPE={engine} needs the package {package}, which is not installed. "
+            f"Run `pip install {package}`, or set BACKEND_TYPE=auto."
         )
 
 

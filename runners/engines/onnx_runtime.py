@@ -122,6 +122,6 @@ def _not_active(engine: EngineName, device: str, provider: str) -> str:
     setting = f"BACKEND_TYPE={engine}" if engine == "tensorrt" else f"DEVICE={device}"
     instead = "set BACKEND_TYPE=auto" if engine == "tensorrt" else "set DEVICE=cpu"
     return (
-        f"{setting} needs ONNX Runtime's {provider}, which does not start on this machine (this build offers "
-        f"{built_in}): install the variant for the device and its driver, or {instead}."
+        f"{setting} needs ONNX Runtime's {provider}, which does not start on this machine (this build has "
+        f"{built_in}). Install the variant for the device and its driver, or {instead}."
     )

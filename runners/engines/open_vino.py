@@ -68,7 +68,7 @@ def _device(device: str) -> str:
         name in ("GPU", "GPU.0") and any(d.startswith("GPU") for d in available)
     ):
         raise ProviderUnavailableError(
-            f"DEVICE={device} is not there for OpenVINO, which sees {', '.join(available) or 'no device at all'}: "
-            "install the device's driver, or set DEVICE=cpu."
+            f"OpenVINO does not find DEVICE={device}; it finds {', '.join(available) or 'no device'}. "
+            "Install the device's driver, or set DEVICE=cpu."
         )
     return name

@@ -30,13 +30,12 @@ def read_digests(path: Path) -> dict[str, str]:
         raise ModelStoreError(f"The digests in {path} cannot be read: {error.strerror}.") from error
     except pydantic.ValidationError as error:
         raise ModelStoreError(
-            f"{path} is not a JSON object of file names and digests: correct it, or delete it and run "
+            f"{path} is not a JSON object of file names and digests. Correct it, or delete it and run "
             f"`rtmlib-backend models pin {path}`."
         ) from error
     if wrong := [name for name, digest in digests.items() if not _SHA256.fullmatch(digest)]:
         raise ModelStoreError(
-            f"{path} gives {wrong[0]} something other than a SHA-256 digest (64 hexadecimal digits, lower case): "
-            "correct it."
+            f"{path} has no valid SHA-256 digest (64 hexadecimal digits, lower case) for {wrong[0]}. Correct it."
         )
     return digests
 

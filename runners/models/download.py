@@ -118,7 +118,7 @@ def download(url: str, partial: PartialFile, *, max_size: int, limit_s: float, r
     threading.Thread(target=run, name="download", daemon=True).start()
     try:
         if not concurrent.futures.wait([outcome], limit_s).done:
-            raise ModelDownloadError(f"the download was not complete after {limit_s:g} s")
+            raise ModelDownloadError(f"the download timed out after {limit_s:g} s")
         outcome.result()
     except BaseException:
         partial.give_up()
@@ -135,7 +135,7 @@ def _fetch(url: str, partial: PartialFile, max_size: int, received: Received) ->
             if size <= most:  # nothing has come that was not here before
                 raise
             most = size
-    raise ModelDownloadError(f"the connection broke off {ATTEMPTS} times")
+    raise ModelDownloadError(f"the connection was interrupted {ATTEMPTS} times")
 
 
 def _attempt(url: str, partial: PartialFile, max_size: int, received: Received) -> None:
@@ -148,7 +148,7 @@ def _attempt(url: str, partial: PartialFile, max_size: int, received: Received) 
         try:
             response = _answer(session, url, headers)
         except requests.Timeout as error:
-            raise ModelDownloadError("the server does not answer") from error
+            raise ModelDownloadError("the server does not respond") from error
         except (
             requests.RequestException,
             ValueError,
@@ -181,12 +181,12 @@ def _receive(
                 partial.append(chunk)
                 received(at, total)
     except requests.RequestException as error:
-        raise _BrokenOffError(f"the connection broke off after {at / 1e6:.1f} MB") from error
+        raise _BrokenOffError(f"the connection was interrupted after {at / 1e6:.1f} MB") from error
     if max(at, total or 0) > max_size:
         partial.discard()
-        raise ModelDownloadError(f"the server sends more than the {max_size / 1e6:.1f} MB that this may take")
+        raise ModelDownloadError(f"the server sends more than the limit of {max_size / 1e6:.1f} MB")
     if total and at < total:
-        raise _BrokenOffError(f"the connection broke off after {at / 1e6:.1f} of {total / 1e6:.1f} MB")
+        raise _BrokenOffError(f"the connection was interrupted after {at / 1e6:.1f} of {total / 1e6:.1f} MB")
 
 
 def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
@@ -205,9 +205,7 @@ def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> req
         response.close()
         url = urljoin(url, response.headers["Location"])
         if (scheme := urlsplit(url).scheme) not in allowed:
-            raise ModelDownloadError(
-                f"the server redirects to an address of the kind {scheme!r}, which is not safe"
-            )
+            raise ModelDownloadError(f"the server redirects to the unsafe scheme {scheme!r}")
         if _is_link_local(urlsplit(url).hostname or ""):
             raise ModelDownloadError(
                 "the server redirects to a link-local address, where clouds keep secrets"
@@ -244,15 +242,17 @@ def _position(
         if match and int(match[1]) == size and response.headers.get("ETag", etag) == etag:
             return size, int(match[2])
         partial.start(None)
-        raise _BrokenOffError("the server sends another part than it was asked for")
+        raise _BrokenOffError("the server sends another range than requested")
     if response.status_code != HTTPStatus.OK:
         raise ModelDownloadError(
-            f"the server answers {response.status_code} {response.reason or ''}".rstrip()
+            f"the server returns {response.status_code} {response.reason or ''}".rstrip()
         )
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        raise ModelDownloadError("a web page came instead of the file, as from a proxy that asks for a login")
+        raise ModelDownloadError(
+            "the server sends a web page instead of the file, as a proxy with a login does"
+        )
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ModelDownloadError("the server sends a content coding that it was not asked for")
+        raise ModelDownloadError("the server sends an unrequested Content-Encoding")
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if _LENGTH.fullmatch(length) else None
 

@@ -81,12 +81,12 @@ def _read(file: Path) -> Any:
     except DecodeError as error:
         raise UnfitNetworkError("it is not an intact ONNX file") from error
     if not graph.node:
-        raise UnfitNetworkError("it is not an intact ONNX file: there is no network in it")
+        raise UnfitNetworkError("it is not an intact ONNX file: it has no network")
     constants: list[Any] = [a.t for node in graph.node for a in node.attribute if a.HasField("t")]
     weights: list[Any] = [*graph.initializer, *constants]
     if any(one.data_location == onnx.TensorProto.EXTERNAL for one in weights):
         raise UnfitNetworkError(
-            "its weights are in another file beside it: save it as one file (`onnx.save` does so by default)"
+            "its weights are in a separate file: save it as one file (`onnx.save` does so by default)"
         )
     return graph
 
@@ -199,7 +199,7 @@ def _detector(network: _Published) -> Description:
     channels = network.channels_seen_first()
     sizes = network.output_sizes
     if "masks" in network.outputs:
-        raise UnfitNetworkError("it finds masks, not only boxes")
+        raise UnfitNetworkError("it detects masks, not only boxes")
     if any(name.startswith("simcc") for name in network.outputs):
         raise UnfitNetworkError("it is a pose network: name it in POSE_MODEL")
     if "keypoints" in network.outputs:
@@ -231,7 +231,7 @@ def _detector(network: _Published) -> Description:
         case (3, 1, True):
             return Description(size, detector="rtmdet")
         case _:
-            raise UnfitNetworkError("it is neither a YOLOX nor an RTMDet by its layers")
+            raise UnfitNetworkError("its layers are neither a YOLOX's nor an RTMDet's")
 
 
 def _detector_without_suppression(
@@ -240,7 +240,7 @@ def _detector_without_suppression(
     """YOLOX as its authors export it: n×(boxes of all cells)×(4 + 1 + classes)."""
     cells = sum(math.prod(side // stride for side in size) for stride in STRIDES)
     if answer.ndim == 4:
-        raise UnfitNetworkError("it answers with maps instead of boxes")
+        raise UnfitNetworkError("its outputs are maps instead of boxes")
     if channels != _FOCUS or answer.ndim != 3 or answer.shape[1] != cells or answer.shape[2] < 6:
         raise UnfitNetworkError(
             f"its output is {_shapes(network, [answer])}, not what YOLOX (1×{cells}×85 at this input size) or "
@@ -258,8 +258,7 @@ def _require_people_first(classes: Sequence[int | None]) -> None:
     if most and most not in PEOPLE_FIRST:
         known = ", ".join(str(one) for one in PEOPLE_FIRST)
         raise UnfitNetworkError(
-            f"it tells {most} classes of things apart, of which none is known to be a person (known are "
-            f"sets of {known})"
+            f"it detects {most} classes, a set in which the person class is unknown (known are sets of {known})"
         )
 
 
@@ -292,10 +291,10 @@ def _pose(network: _Published) -> Description:
     answers = _answers(network, 1, size)
     if any(one.ndim == 4 for one in answers):
         raise UnfitNetworkError(
-            f"it answers with heatmaps ({_shapes(network, answers)}); only SimCC networks (RTMPose, DWPose, RTMW) fit"
+            f"its outputs are heatmaps ({_shapes(network, answers)}); only SimCC networks (RTMPose, DWPose, RTMW) fit"
         )
     if len(answers) == 3:
-        raise UnfitNetworkError("it has three outputs, as networks for keypoints in space do")
+        raise UnfitNetworkError("it has three outputs, as networks for 3D keypoints do")
     if len(answers) != 2 or any(one.ndim != 3 for one in answers):
         raise UnfitNetworkError(
             f"its outputs are {_shapes(network, answers)} instead of `simcc_x` and `simcc_y`"
@@ -305,7 +304,7 @@ def _pose(network: _Published) -> Description:
     if (x.shape[2], y.shape[2]) != bins or x.shape[:2] != y.shape[:2]:
         raise UnfitNetworkError(
             f"its outputs are {_shapes(network, answers)}: with an input of {size[0]}×{size[1]} `simcc_x` should have "
-            f"{bins[0]} places and `simcc_y` {bins[1]}"
+            f"{bins[0]} bins and `simcc_y` {bins[1]}"
         )
     keypoints = x.shape[1]
     if keypoints not in KNOWN_KEYPOINTS:

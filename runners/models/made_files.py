@@ -46,8 +46,8 @@ def write_whole(folders: Sequence[Path], contents: Mapping[str, bytes]) -> Path:
             return folder
     where = " or ".join(str(folder) for folder in folders)
     raise ModelStoreError(
-        f"Prepared networks cannot be written to {where} ({failure.strerror if failure else 'no folder'}): make one of "
-        "them writable."
+        f"Prepared networks cannot be written to {where} ({failure.strerror if failure else 'no folder'}). Make one of "
+        "these folders writable."
     )
 
 

@@ -117,7 +117,8 @@ def own_file(own: OwnNetwork) -> ModelFile:
         stem, key = place.stem, digest
         if not packed and own.sha256 not in (None, digest):
             raise OwnNetworkError(
-                f"{own} has the digest {digest} instead of {own.sha256}, which {SETTINGS[own.task]} demands."
+                f"{own} has the digest {digest} instead of {own.sha256} in {SETTINGS[own.task]}. Correct the setting "
+                "or the file."
             )
         sha256 = own.sha256 if packed else digest
     else:
@@ -186,7 +187,7 @@ def described(store: ModelStore, own: OwnNetwork) -> ModelFile:
             detector=record.detector,
             one_by_one=record.one_by_one,
         )
-    raise ModelStoreError(f"{own} was not looked at yet: run `rtmlib-backend models pull` first.")
+    raise ModelStoreError(f"{own} was not examined yet. Run `rtmlib-backend models pull` first.")
 
 
 def in_words(file: ModelFile) -> str:
@@ -225,7 +226,7 @@ def _looked_at(own: OwnNetwork, path: Path) -> tuple[str, bool]:
     try:
         found = path.stat()
         if not path.is_file():
-            raise OwnNetworkError(f"{own}: that is not a file.")
+            raise OwnNetworkError(f"{own} is not a file.")
         if found.st_size > LARGEST_OWN_FILE:
             raise OwnNetworkError(
                 f"{own} has {found.st_size / 1e9:.1f} GB, more than {LARGEST_OWN_FILE / 1e9:.1f} GB."
@@ -245,9 +246,9 @@ def _inspected(own: OwnNetwork, path: Path) -> "Description":
     try:
         found = run_apart(_inspect, path, own.task, limit_s=INSPECTION_LIMIT_S)
     except TimeoutError:
-        found = f"it takes longer than {INSPECTION_LIMIT_S} s"
+        found = f"its examination takes longer than {INSPECTION_LIMIT_S} s"
     except CrashedError:
-        found = "it makes ONNX Runtime crash"
+        found = "it crashes ONNX Runtime"
     if isinstance(found, str):
         raise OwnNetworkError(f"{own} cannot be used: {found}.")
     return found
@@ -262,6 +263,6 @@ def _inspect(path: Path, task: OwnTask) -> "Description | str":
     except UnfitNetworkError as error:
         return str(error)
     except MemoryError:
-        return "there is not enough memory for it"
+        return "it needs more memory than is available"
     except Exception as error:  # a file may be broken in ways that nobody has thought of
         return f"it cannot be examined ({type(error).__name__}: {error})"

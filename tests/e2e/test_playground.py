@@ -273,7 +273,7 @@ def test_a_picture_of_another_server_is_shown_and_its_skeleton_saved(
         wait_for_status(page, "One person was found.")
         assert seen.complaints == []
         page.click("#download")
-        wait_for_status(page, "with the skeletons alone")
+        wait_for_status(page, "with the skeletons only")
 
     with Image.open(saved(tmp_path)) as overlay:
         assert overlay.size == (WIDTH, HEIGHT)
@@ -366,7 +366,7 @@ def test_an_empty_place_in_a_box_is_nobody(page: Browser) -> None:
     page.click("#box")
     page.drag(on_stage(page, 1, 1), on_stage(page, 12, 12))
 
-    wait_for_status(page, "Nobody was found in the box.")
+    wait_for_status(page, "No person was found in the box.")
     assert len(rows(page)) == 1
 
 
@@ -421,7 +421,7 @@ def test_a_file_that_is_no_picture_is_named(page: Browser, tmp_path: Path) -> No
 
     choose(page, tmp_path / "notes.png")
 
-    assert "“notes.png” is not a picture" in wait_for_trouble(page, "notes.png")
+    assert "“notes.png” is not a supported picture" in wait_for_trouble(page, "notes.png")
     assert page.evaluate("document.getElementById('busy').hidden")
 
 
@@ -443,7 +443,7 @@ def test_a_picture_that_is_too_large_is_made_smaller_and_that_is_said(
 
     choose(page, file)
 
-    assert "The picture was too large and was sent as" in wait_for_status(page, "found")
+    assert "The picture was too large: sent with" in wait_for_status(page, "found")
     assert seen.complaints
     assert all("413" in complaint for complaint in seen.complaints)
     seen.complaints.clear()
@@ -452,13 +452,13 @@ def test_a_picture_that_is_too_large_is_made_smaller_and_that_is_said(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ("new Response('{}', {status: 401})", "reload this page and log in"),
-        ("new Response('{}', {status: 503, headers: {'Retry-After': '7'}})", "Ask again in 7 s."),
+        ("new Response('{}', {status: 401})", "Reload this page and log in"),
+        ("new Response('{}', {status: 503, headers: {'Retry-After': '7'}})", "Retry after 7 s."),
         (
             "Response.json({detail: 'Odd.', request_id: 'abc'}, {status: 500})",
-            "The service answered 500. Odd. (request abc)",
+            "The service returned 500. Odd. (request abc)",
         ),
-        ("new Response('<html>', {status: 502})", "The service answered 502."),
+        ("new Response('<html>', {status: 502})", "The service returned 502."),
     ],
 )
 def test_an_error_is_told_in_words(page: Browser, answer: str, words: str) -> None:
@@ -473,7 +473,7 @@ def test_a_lost_network_is_told_and_asking_again_works(page: Browser, seen: Seen
     network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     page.call("Network.emulateNetworkConditions", {"offline": True, **network})
     page.click("#example")
-    wait_for_trouble(page, "The service could not be reached.")
+    wait_for_trouble(page, "The service is unreachable.")
     page.call("Network.emulateNetworkConditions", {"offline": False, **network})
     assert all("ERR_INTERNET_DISCONNECTED" in complaint for complaint in seen.complaints)
     seen.complaints.clear()
@@ -539,7 +539,7 @@ def test_pictures_for_the_manual(page: Browser, screenshot: Any, tmp_path: Path)
     look(page)
     (tmp_path / "notes.txt").write_text("this is a text")
     choose(page, tmp_path / "notes.txt")
-    wait_for_trouble(page, "not a picture")
+    wait_for_trouble(page, "not a supported picture")
     settle(page)
     taken.append(screenshot("playground-error.jpg"))
 

@@ -37,7 +37,7 @@ def test_a_refused_token_is_explained_and_its_tasks_come_again(
     assert answer["failures"] == [{"task": task, "reason": "unauthorized", "detail": told}]
     assert "personal access token" in told
     if kind != "none":
-        assert f"refuses the {kind}" in told
+        assert f"rejects the {kind}" in told
         assert "Account & Settings > Personal Access Token" in told
     assert f"task={task} " in refused.log()
     assert told in refused.log()

@@ -53,7 +53,7 @@ class Chaos:
             "another type": (lambda: self.post(b'{"tasks": {"id": 7}}'), {400}),
             "not UTF-8": (lambda: self.post(b"\xff\xfe\x00"), {400}),
             "a label config that cannot be read": (self.bad_label_config, {400}),
-            "no such route": (lambda: self.ask("POST", "/nowhere"), {404}),
+            "unknown route": (lambda: self.ask("POST", "/nowhere"), {404}),
             "another method": (lambda: self.ask("DELETE", "/predict"), {405}),
             "no body": (lambda: self.post(b""), {200, 400, 503}),
             "a body that is too long": (self.too_long, {413, None}),

@@ -177,7 +177,7 @@ class TestGone:
         assert compute.begun == 20
         assert errors("connection") == failed + 1, "the others did not even try"
         (line,) = caplog.messages
-        assert line.startswith("Predictions are not shared: redis://127.0.0.1:1: it cannot be reached (")
+        assert line.startswith("Predictions are not shared: redis://127.0.0.1:1: it is unreachable (")
 
     async def test_a_name_that_does_not_exist(self, caplog: pytest.LogCaptureFixture, within: Within) -> None:
         async with cache_at("redis://redis.invalid/0") as cache:
@@ -203,7 +203,7 @@ class TestGone:
             await cache.find(NAME, compute)
 
         assert compute.begun == begun
-        assert ["answers again" in line for line in caplog.messages] == [False, True]
+        assert ["responds again" in line for line in caplog.messages] == [False, True]
 
     @pytest.mark.promise("redis-killed-under-load")
     async def test_killed_under_load(self, redis: RedisServer) -> None:
@@ -237,7 +237,9 @@ class TestSlow:
         assert compute.begun == 20
         assert errors("timeout") == failed + 2
         assert (
-            [line for line in caplog.messages if "in time" in line] == caplog.messages[:1] == caplog.messages
+            [line for line in caplog.messages if "timed out" in line]
+            == caplog.messages[:1]
+            == caplog.messages
         )
 
     async def test_paused(self, redis: RedisServer, within: Within) -> None:
@@ -291,7 +293,7 @@ class TestRefusals:
         refused, again = caplog.messages
         assert refused.startswith("Predictions are not written: redis://127.0.0.1:")
         assert "allkeys-lru" in refused
-        assert "takes predictions again" in again
+        assert "accepts predictions again" in again
 
     async def test_one_that_gives_up_old_entries_is_as_good(self, tmp_path: Path) -> None:
         with redis_server(tmp_path, "--maxmemory", "2mb", "--maxmemory-policy", "allkeys-lru") as small:
@@ -324,8 +326,8 @@ class TestRefusals:
                 await until(lambda: new.names() == [NAME])
 
         refused, again = caplog.messages
-        assert "it is a replica that cannot be written to; name the primary" in refused
-        assert "takes predictions again" in again
+        assert "it is a read-only replica; set REDIS_URL to the primary" in refused
+        assert "accepts predictions again" in again
 
     async def test_a_node_of_a_cluster(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         with redis_server(tmp_path, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as node:
@@ -352,7 +354,7 @@ class TestRefusals:
 
         explained = [line for line in caplog.messages if "not shared" in line]
         assert len(explained) == 1
-        assert "it refuses the user name and password of REDIS_URL" in explained[0]
+        assert "it rejects the user name and password of REDIS_URL" in explained[0]
         assert not any("wrong-password" in line or SECRET in line for line in caplog.messages)
 
 

@@ -81,7 +81,7 @@ def test_events_are_taken_note_of_and_nothing_is_trained(
     answer = server.ask("POST", route, body)
 
     assert answer.status == 200
-    assert "not trained here" in answer.json["message"]
+    assert "does not train its model" in answer.json["message"]
 
 
 @pytest.mark.parametrize("route", ["/livez", "/readyz"])

@@ -1,4 +1,4 @@
-"""What the body of a request may cost before anybody has read it: bytes, JSON values, time, and memory held at once."""
+"""Limits on a request body while it is received: bytes, JSON values, time, and memory of all bodies together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,28 +13,28 @@ from adapters.http.errors import error_response
 MEBIBYTE = 2**20
 
 MAX_COMMAS = 4_000_000
-"""64 MiB of Label Studio's regions have one for every 20 bytes or more. A list of as many numbers takes 0.2 GB."""
+"""64 MiB of Label Studio's regions have at most one per 20 bytes. A list of as many numbers takes 0.2 GB."""
 MAX_BRACKETS = 1_000_000
 """Objects and lists; 64 MiB of Label Studio's regions have 0.7 million. As many small objects take 0.4 GB."""
 LONGEST_SILENCE_S = 10.0
-"""Between two pieces of a body; Label Studio sends its own in one go."""
+"""Longest wait between two pieces of a body. Label Studio sends a body without pauses."""
 
 SMALL_MAX_BYTES = 8 * MEBIBYTE
-"""For routes that take no tasks: an annotation of fifty people has 2 MiB, the longest label config 4."""
+"""For routes without tasks: an annotation of fifty people has 2 MiB, the longest label config 4."""
 SMALL_MAX_BRACKETS = 100_000
 SMALL_MAX_COMMAS = 600_000
 BODIES_AT_ONCE = 4
-"""So many bodies of the largest size may be held at once; of smaller ones accordingly more."""
+"""Bodies of the largest size that may be in memory at once; more if they are smaller."""
 
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """What one body may cost.
+    """Limits on one body.
 
     Attributes:
-        max_bytes: Its size as it arrives, whatever Content-Length says.
-        max_commas: Values of its JSON, about.
-        max_brackets: Objects and lists of its JSON. Counted without reading the JSON, so those in texts count as well.
+        max_bytes: Bytes received, whatever Content-Length is.
+        max_commas: Approximate number of JSON values.
+        max_brackets: JSON objects and lists. Counted without parsing, so brackets in strings count as well.
         silence_s: Longest wait for the next piece, in seconds.
     """
 
@@ -44,7 +44,7 @@ class BodyLimits:
     silence_s: float = LONGEST_SILENCE_S
 
     def for_small_bodies(self) -> "BodyLimits":
-        """Return the limits of routes that take no tasks, some of them without a password."""
+        """Return the limits of routes without tasks, some of which need no password."""
         return BodyLimits(
             min(self.max_bytes, SMALL_MAX_BYTES),
             min(self.max_commas, SMALL_MAX_COMMAS),
@@ -56,45 +56,45 @@ class BodyLimits:
         """Return the answer to a body with too many bytes."""
         return error_response(
             413,
-            f"The body is larger than {self.max_bytes} bytes; send fewer tasks at once, or pictures by address "
+            f"The body has more than {self.max_bytes} bytes. Send fewer tasks per request, or addresses of pictures "
             "instead of data: URIs.",
         )
 
 
 class HeldBytes:
-    """Bytes of all bodies that are held at once.
+    """The bytes of all bodies in memory.
 
     Args:
-        limit: That there may be.
+        limit: Largest number of bytes at once.
     """
 
     def __init__(self, limit: int) -> None:
         self._free = limit
 
     def take(self, count: int) -> bool:
-        """Hold so many more; False, and none, if there is no room."""
+        """Add bytes; return False, and add none, if they exceed the limit."""
         if count > self._free:
             return False
         self._free -= count
         return True
 
     def give_back(self, count: int) -> None:
-        """Hold so many less."""
+        """Remove bytes."""
         self._free += count
 
 
 class BodyRefusedError(Exception):
-    """A body went beyond its limits; the caller has been told."""
+    """A body exceeded its limits; the caller has its error already."""
 
 
 class LimitedBody:
     """Receives the body of one request within limits.
 
     Args:
-        receive: The server's.
-        limits: What it may cost.
-        held: What all bodies may hold; this one gives back its share by `release`.
-        refuse: Answers the request. Done here, since BentoML would make a 500 of any error.
+        receive: The server's `receive`.
+        limits: Limits on this body.
+        held: Memory of all bodies; `release` returns the share of this one.
+        refuse: Sends the error. Called here, since BentoML would turn any exception into a 500.
     """
 
     def __init__(
@@ -124,9 +124,9 @@ class LimitedBody:
         """ASGI's receive.
 
         Raises:
-            BodyRefusedError: The body went beyond its limits.
+            BodyRefusedError: The body exceeded its limits.
         """
-        if self._complete:  # what comes now is the end of the connection, whenever that is
+        if self._complete:  # the next message is the disconnect, whenever that is
             return await self._receive()
         try:
             async with asyncio.timeout(self._limits.silence_s):
@@ -135,7 +135,7 @@ class LimitedBody:
             await self._end(
                 error_response(
                     408,
-                    f"Nothing more of the body came for {self._limits.silence_s:g} s; send it in one go.",
+                    f"The body stalled for {self._limits.silence_s:g} s. Send it without pauses.",
                     {"Connection": "close"},
                 )
             )
@@ -151,7 +151,7 @@ class LimitedBody:
         raise BodyRefusedError
 
     def release(self) -> None:
-        """Give back what this body held."""
+        """Return this body's share of the memory."""
         self._held.give_back(self._taken)
         self._taken = 0
 
@@ -166,12 +166,12 @@ class LimitedBody:
             return error_response(
                 413,
                 f"The JSON has more than {self._limits.max_brackets} objects and lists, or "
-                f"{self._limits.max_commas} values; send fewer tasks at once.",
+                f"{self._limits.max_commas} values. Send fewer tasks per request.",
             )
         if not self._held.take(len(piece)):
             return error_response(
                 503,
-                "Too many large requests are being received; come again in 5 s, or send fewer tasks at once.",
+                "Too many large requests at once. Retry after 5 s, or send fewer tasks per request.",
                 {"Retry-After": "5"},
             )
         self._taken += len(piece)

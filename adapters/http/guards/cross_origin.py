@@ -1,4 +1,4 @@
-"""Pages of other sites: kept out, unless CORS_ALLOWED_ORIGINS names their site (Fetch standard, CORS protocol)."""
+"""Rejects requests from pages of other sites, unless CORS_ALLOWED_ORIGINS lists them (Fetch standard, CORS)."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ _OWN_SITE = {"same-origin", "none"}
 
 
 def as_origin(text: str) -> str:
-    """Return an origin as browsers write it.
+    """Return an origin in the spelling of browsers.
 
     Raises:
-        ValueError: It is something else, such as an address with a path, or a pattern.
+        ValueError: The text is no origin, such as an address with a path, or a pattern.
     """
     try:
         url = parse_web_address(text)
@@ -32,16 +32,16 @@ def as_origin(text: str) -> str:
 
 @dataclass(frozen=True)
 class CrossOrigin:
-    """The origins whose pages may ask this service from a browser.
+    """The origins whose pages may send requests to this service.
 
     Attributes:
-        allowed: Like `https://tools.example.org`; none by default.
+        allowed: Origins such as `https://tools.example.org`; none by default.
     """
 
     allowed: frozenset[str] = frozenset()
 
     def preflight(self, request: Request) -> Response | None:
-        """Return the answer to a browser that asks whether a page may send a request, or None if it does not ask."""
+        """Return the response to a CORS preflight from an allowed origin, else None."""
         asks = request.method == "OPTIONS" and "access-control-request-method" in request.headers
         if not asks or request.headers.get("origin") not in self.allowed:
             return None
@@ -55,22 +55,22 @@ class CrossOrigin:
         )
 
     def keeps_out(self, headers: Headers) -> bool:
-        """Tell whether a browser sent this for a page of another site that is not allowed.
+        """Return whether a browser sent this request for a page of a site that is not allowed.
 
-        Browsers send some requests without asking first, also with a password that they know. Label Studio and
-        other programs send neither Sec-Fetch-Site nor Origin.
+        Browsers send some requests without a preflight, and add a password that they know. Label Studio and other
+        programs send neither Sec-Fetch-Site nor Origin.
         """
         origin = headers.get("origin")
         if origin in self.allowed:
             return False
         site = headers.get("sec-fetch-site")
-        if site is not None:  # it knows better than we, whom a proxy may have told another Host
+        if site is not None:  # more reliable than Host, which a proxy may have changed
             return site not in _OWN_SITE
-        # Browsers leave it out where this service is plain http, and not on their own machine.
+        # Browsers omit Sec-Fetch-Site over plain http, except on localhost.
         return origin is not None and not _is_own(origin, headers.get("host", ""))
 
     def answer_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """Return what lets the page that asked read the answer; nothing for all others."""
+        """Return the CORS headers that let an allowed page read the response; none for other pages."""
         if not self.allowed:
             return []
         vary = [(b"vary", b"Origin")]
@@ -85,7 +85,7 @@ class CrossOrigin:
 
 
 def _is_own(origin: str, host: str) -> bool:
-    """Tell whether an origin is this service's own, whose Host header is given; a proxy may have taken the TLS off."""
+    """Return whether an origin matches the Host header. The scheme is ignored: a proxy may terminate TLS."""
     scheme = origin.partition("://")[0]
     try:
         return origin_of(parse_web_address(origin)) == origin_of(parse_web_address(f"{scheme}://{host}"))

@@ -1,4 +1,4 @@
-"""Ends the work for callers that have gone."""
+"""Cancels the work of callers that disconnected."""
 
 import asyncio
 import contextlib
@@ -10,20 +10,20 @@ logger = logging.getLogger(__name__)
 
 
 async def run_while_connected(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> bool:
-    """Run an application on one request, and cancel it when the caller hangs up.
+    """Run an application on one request, and cancel it when the caller disconnects.
 
-    Nobody listens to the connection once the body is read; without this, the work of a caller that has given up
-    would take the place of those that still wait.
+    BentoML does not watch the connection once the body is read. Without this, abandoned work would delay the requests
+    of other callers.
 
     Returns:
-        False if the caller hung up before the answer was complete.
+        False if the caller disconnected before the response was complete.
     """
     body_read = asyncio.Event()
     gone = asyncio.Event()
     answered = False
 
     async def until_body_is_read() -> Message:
-        if body_read.is_set():  # whoever asks on waits for the end of the connection
+        if body_read.is_set():  # a further call waits for the disconnect
             await gone.wait()
             return {"type": "http.disconnect"}
         message = await receive()
@@ -35,7 +35,7 @@ async def run_while_connected(app: ASGIApp, scope: Scope, receive: Receive, send
 
     async def watch() -> None:
         await body_read.wait()
-        # By the ASGI specification nothing but the end of the connection can come now.
+        # By the ASGI specification, only a disconnect can follow.
         if not gone.is_set() and (await receive())["type"] == "http.disconnect":
             gone.set()
 
@@ -48,8 +48,8 @@ async def run_while_connected(app: ASGIApp, scope: Scope, receive: Receive, send
     watching = asyncio.create_task(watch())
     try:
         await asyncio.wait({work, watching}, return_when=asyncio.FIRST_COMPLETED)
-        # Servers report the end of the connection also after a complete answer; what is left to do then, such as
-        # closing a file, is done.
+        # Servers report a disconnect after a complete response too; the remaining work, such as closing a file, is
+        # then finished.
         if gone.is_set() and not answered and not work.done():
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Bodies with so many values that reading them would hold the event loop: they are cut short elsewhere first."""
+"""Bodies with so many values that parsing would block the event loop: another process shortens them first."""
 
 import asyncio
 import logging
@@ -15,19 +15,19 @@ from adapters.label_studio.compact_request import MAX_VALUES, UnreadableError
 logger = logging.getLogger(__name__)
 
 Compact = Callable[[bytes], Awaitable[bytes]]
-"""Returns a body in short, without holding the event loop."""
+"""Returns a shortened body without blocking the event loop."""
 
 _one_at_a_time = asyncio.Lock()
-"""Each takes hundreds of megabytes."""
+"""Shortening one body takes hundreds of megabytes."""
 
 
 class CompactBody:
-    """Receives the body of one request in one piece, and in short if it has too many values to be read at once.
+    """Receives the body of one request in one piece, shortened if it has more than `MAX_VALUES`.
 
     Args:
-        body: The body as it comes.
-        compact: Cuts it short.
-        refuse: Answers the request.
+        body: The body as received.
+        compact: Shortens it.
+        refuse: Sends the error.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class CompactBody:
         """ASGI's receive.
 
         Raises:
-            BodyRefusedError: The body went beyond its limits, or cannot be read.
+            BodyRefusedError: The body exceeded its limits, or is invalid.
         """
-        if self._given:  # what comes now is the end of the connection
+        if self._given:  # the next message is the disconnect
             return await self._body.receive()
         pieces: list[bytes] = []
         more = True
@@ -57,7 +57,7 @@ class CompactBody:
         self._given = True
         content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        await asyncio.sleep(0)  # putting 64 MiB together takes some 30 ms, and reading them more
+        await asyncio.sleep(0)  # joining 64 MiB takes about 30 ms, and parsing them more
         if self._body.values > MAX_VALUES:
             content = await self._in_short(content)
         return {"type": "http.request", "body": content, "more_body": False}
@@ -68,13 +68,12 @@ class CompactBody:
                 return await self._compact(content)
         except UnreadableError as error:
             await self._end(error_response(400, detail_of(400, str(error).encode())))
-        except Exception as error:  # it may have run out of memory or time in many ways
-            logger.info("A body with %s values could not be cut short: %r", self._body.values, error)
+        except Exception as error:  # the process may run out of memory or time in many ways
+            logger.info("A body with %s values could not be shortened: %r", self._body.values, error)
             await self._end(
                 error_response(
                     413,
-                    f"The JSON has more than {MAX_VALUES} values that would have to be read; send fewer tasks at "
-                    "once.",
+                    f"The JSON has more than {MAX_VALUES} relevant values. Send fewer tasks per request.",
                 )
             )
 

@@ -1,7 +1,7 @@
 """The names by which browsers may reach this service.
 
-A page of another site can have the name of its own server lead to this one (DNS rebinding). For the browser they are
-one site then, so the page may ask anything and read the answers. But the Host header still carries the page's name.
+A page of another site can make its own host name resolve to this server (DNS rebinding). The browser then takes both
+for one site, and the page may send any request and read the response. The Host header still has the page's name.
 """
 
 import ipaddress
@@ -14,18 +14,18 @@ from starlette.datastructures import Headers
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+?)\.?(?::[0-9]*)?", re.IGNORECASE)
 _NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*", re.IGNORECASE)
-_NOBODYS = (".localhost", ".local", ".internal", ".home.arpa", ".test")
-"""Ends of names that nobody can register (RFC 6761, 6762, 8375, and ICANN for `internal`)."""
+_RESERVED = (".localhost", ".local", ".internal", ".home.arpa", ".test")
+"""Suffixes that cannot be registered (RFC 6761, 6762, 8375, and ICANN for `internal`)."""
 _LONGEST_NAME = 253
 _SENT_BY_BROWSERS = frozenset({"origin", "referer", "accept-language"})
-"""Pages can make a browser leave out the first two, but not the last."""
+"""Pages can make a browser omit the first two, but not the last."""
 
 
 def as_host_pattern(text: str) -> str:
-    """Return a host name, or `*.` and the end of names, in lower case.
+    """Return a host name, or `*.` and a suffix, in lower case.
 
     Raises:
-        ValueError: It is something else, such as an address.
+        ValueError: The text is neither; it is an address, for example.
     """
     if not _NAME.fullmatch(text) or len(text) > _LONGEST_NAME:
         raise ValueError("write each host as a name without scheme and port, such as pose.example.org")
@@ -36,23 +36,23 @@ def as_host_pattern(text: str) -> str:
 class KnownHosts:
     """The names by which browsers may reach this service.
 
-    Known without being named: IP addresses, names of one word, the machine's own, and those that nobody can register.
+    Always known: IP addresses, names without a dot, the machine's own, and those under a reserved suffix.
 
     Attributes:
-        patterns: More of them, as `as_host_pattern` returns them.
+        patterns: Further names, as `as_host_pattern` returns them.
     """
 
     patterns: frozenset[str] = frozenset()
 
     @classmethod
     def named(cls, patterns: Iterable[str]) -> "KnownHosts":
-        """Return those that are named, and the machine's own."""
+        """Return the given patterns and the machine's own name."""
         return cls(frozenset((*patterns, socket.gethostname().lower())))
 
     def unknown(self, headers: Headers) -> str | None:
-        """Return the name that a browser was led here by, if it is not known; else None.
+        """Return the Host name of a browser's request if it is unknown, else None.
 
-        Label Studio and other programs may use any name: no page can make them.
+        Label Studio and other programs may use any name, since no page controls them.
         """
         given = headers.get("host")
         if given is None or not from_browser(headers):
@@ -62,14 +62,14 @@ class KnownHosts:
         return None if name and self._knows(name) else name[:_LONGEST_NAME]
 
     def _knows(self, name: str) -> bool:
-        if "." not in name or name.endswith(_NOBODYS) or _is_address(name) or name in self.patterns:
+        if "." not in name or name.endswith(_RESERVED) or _is_address(name) or name in self.patterns:
             return True
         parents = (name.split(".", count)[-1] for count in range(1, name.count(".") + 1))
         return any(f"*.{parent}" in self.patterns for parent in parents)
 
 
 def from_browser(headers: Headers) -> bool:
-    """Tell whether a browser sent a request, for a page or when somebody opened an address."""
+    """Return whether a browser sent a request, for a page or from its address bar."""
     return any(name in _SENT_BY_BROWSERS or name.startswith("sec-fetch-") for name in headers) or headers.get(
         "user-agent", ""
     ).startswith("Mozilla/")

@@ -1,4 +1,4 @@
-"""Headers that tell browsers how little an answer is allowed to do."""
+"""Security headers, which tell browsers what a response may not do."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 _FOR_EVERY_ANSWER = {
     "Cache-Control": "no-store",  # answers hold people's positions; proxies must not keep them
-    # JSON and text load nothing and stand in nobody's frame; pages bring a policy of their own.
+    # JSON and text load nothing and are never framed; pages have their own policy.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -23,7 +23,7 @@ _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def missing_security_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """Return those that every answer has and these headers lack."""
+    """Return the security headers that these headers lack."""
     present = {name.lower() for name, _ in headers}
     return [(name, value) for name, value in _RAW if name not in present]
 
@@ -31,8 +31,8 @@ def missing_security_headers(headers: Iterable[tuple[bytes, bytes]]) -> RawHeade
 def page_policy(page: str) -> str:
     """Return the Content-Security-Policy of a page whose files come from this server.
 
-    Its own inline scripts are named by their digest, so that no other can run. Styles may be inline: Swagger UI
-    writes them into its pictures.
+    Inline scripts are listed by digest, so no other script can run. Inline styles are allowed: Swagger UI puts them
+    into its images.
     """
     digests = (hashlib.sha256(script.encode()).digest() for script in _INLINE_SCRIPT.findall(page))
     scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -1,18 +1,18 @@
-/** Asks the service as Label Studio does, and says in words what went wrong. */
+/** Sends prediction requests as Label Studio does, and describes their errors. */
 import { route, schema } from "./schema.js";
 import { smaller } from "./picture.js";
 import { Trouble } from "./trouble.js";
 
-const LIMIT_MS = 100_000; // what Label Studio waits
+const LIMIT_MS = 100_000; // as Label Studio
 const TRIES = 4;
-const AROUND_PICTURE = 20_000; // characters of the label config and the rest of the body
+const REST_OF_BODY = 20_000; // characters, label config included
 
 /**
- * Ask for everybody, or for the one person in a box.
+ * Predict all people, or the one person in a box.
  *
  * @param picture see picture.js
  * @param box null, or {x, y, width, height} in percent of the upright picture of `width` × `height` pixels
- * @param signal ends the wait
+ * @param signal aborts the request
  * @returns {prediction, picture}: the slot, and the picture as it was sent
  */
 export async function ask(picture, box, signal) {
@@ -31,10 +31,10 @@ export async function ask(picture, box, signal) {
 }
 
 function fitting(picture, bytes) {
-  const room = bytes - AROUND_PICTURE;
+  const room = bytes - REST_OF_BODY;
   if (picture.address.length <= room) return picture;
   const reduced = smaller(picture, room / picture.address.length);
-  if (!reduced) throw new Trouble(`This picture is larger than the ${Math.floor(bytes / 2 ** 20)} MiB that are taken.`);
+  if (!reduced) throw new Trouble(`This picture is larger than ${Math.floor(bytes / 2 ** 20)} MiB. Choose a smaller one.`);
   return reduced;
 }
 
@@ -42,7 +42,7 @@ function body(picture, box) {
   return {
     tasks: [{ id: "playground", data: { image: picture.address } }],
     project: "playground",
-    label_config: schema.askingLabelConfig,
+    label_config: schema.requestLabelConfig,
     params: { context: box ? { result: [drawnRegion(box)] } : {} },
   };
 }
@@ -65,27 +65,27 @@ async function post(content, signal) {
     });
   } catch (error) {
     if (signal.aborted) throw error;
-    if (limit.aborted) throw new Trouble("No answer came within 100 seconds.", { again: true });
-    throw new Trouble("The service could not be reached. Is it running, and is the network there?", { again: true });
+    if (limit.aborted) throw new Trouble("The request timed out after 100 seconds.", { again: true });
+    throw new Trouble("The service is unreachable. Check that it runs, and your network.", { again: true });
   }
 }
 
 async function refused(response) {
   const { detail, request_id: id } = await response.json().catch(() => ({}));
-  const said = detail ? ` ${detail}` : "";
+  const reason = detail ? ` ${detail}` : "";
   const trace = id ? ` (request ${id})` : "";
   switch (response.status) {
     case 401:
-      return new Trouble("User name or password is missing or wrong: reload this page and log in.");
+      return new Trouble("User name or password is missing or wrong. Reload this page and log in.");
     case 413:
-      return new Trouble(`The picture is too large for this service or a proxy before it.${said}`);
+      return new Trouble(`The picture is too large for this service or its proxy.${reason}`);
     case 503: {
       const seconds = response.headers.get("Retry-After");
-      const when = seconds ? `Ask again in ${seconds} s.` : "Ask again in a moment.";
-      return new Trouble(`The service is busy or still starting. ${when}`, { again: true });
+      const when = seconds ? `Retry after ${seconds} s.` : "Retry in a moment.";
+      return new Trouble(`The service is overloaded or still starting. ${when}`, { again: true });
     }
     default:
-      return new Trouble(`The service answered ${response.status}.${said}${trace}`, { again: response.status >= 500 });
+      return new Trouble(`The service returned ${response.status}.${reason}${trace}`, { again: response.status >= 500 });
   }
 }
 

@@ -15,7 +15,7 @@ const make = (tag, properties = {}, ...children) => {
 
 let picture = null;
 let people = [];
-let working = new AbortController(); // the latest wish ends the one before
+let working = new AbortController(); // a new task aborts the one before
 let again = null;
 
 const stage = new Stage({
@@ -40,7 +40,7 @@ function showTrouble(error) {
   element("again").hidden = !(error?.again && again);
 }
 
-/** Do something that takes a while and may fail; it ends whatever was being done. */
+/** Run a long task that may fail, and abort the one before. */
 async function work(task) {
   working.abort();
   const mine = (working = new AbortController());
@@ -51,7 +51,7 @@ async function work(task) {
   } catch (error) {
     if (mine.signal.aborted) return;
     say("");
-    showTrouble(error instanceof Trouble ? error : new Trouble(`Something unexpected went wrong: ${error.message}`));
+    showTrouble(error instanceof Trouble ? error : new Trouble(`Unexpected error: ${error.message}`));
     if (!(error instanceof Trouble)) throw error;
   } finally {
     if (mine === working) element("busy").hidden = true;
@@ -98,13 +98,13 @@ function duration(milliseconds) {
 }
 
 function outcome(count, box) {
-  if (box) return count ? `Person ${people.length} was added from the box.` : "Nobody was found in the box.";
+  if (box) return count ? `Person ${people.length} was added from the box.` : "No person was found in the box.";
   return count === 1 ? "One person was found." : `${count || "No"} people were found.`;
 }
 
 function remarks(sent) {
-  const made = sent.reduced ? `The picture was too large and was sent as ${sent.reduced} pixels.` : "";
-  const unseen = picture.image ? "" : "This browser cannot show the picture, so the skeletons stand alone.";
+  const made = sent.reduced ? `The picture was too large: sent with ${sent.reduced} pixels.` : "";
+  const unseen = picture.image ? "" : "This browser cannot show the picture: only the skeletons are drawn.";
   return `${made} ${unseen}`.trim();
 }
 
@@ -117,7 +117,7 @@ function showPicture(natural) {
   showPeople();
 }
 
-/** One region a line: readable, and a thousandth of the lines that JSON.stringify would make of it. */
+/** One region per line: readable, and with a thousandth of the lines of JSON.stringify's indented form. */
 function jsonLines({ result, ...rest }) {
   const head = JSON.stringify(rest, null, 2).slice(0, -2);
   return `${head},\n  "result": [\n${result.map(region => `    ${JSON.stringify(region)}`).join(",\n")}\n  ]\n}`;
@@ -184,9 +184,9 @@ async function copy(area, what) {
   try {
     await navigator.clipboard.writeText(area.value);
   } catch {
-    area.select(); // no clipboard without https, or not allowed: the old way
+    area.select(); // the clipboard API needs https and permission; execCommand does not
     if (!document.execCommand("copy")) {
-      showTrouble(new Trouble(`The browser does not let this page copy. The ${what} is selected: press Ctrl+C.`));
+      showTrouble(new Trouble(`The browser blocked copying. The ${what} is selected: press Ctrl+C.`));
       return;
     }
   }
@@ -197,7 +197,7 @@ async function download() {
   const image = await copyable(picture);
   const blob = await stage.png(image);
   if (!blob) {
-    showTrouble(new Trouble("This browser cannot make a picture of this size."));
+    showTrouble(new Trouble("This browser cannot save a picture of this size."));
     return;
   }
   const link = make("a", { href: URL.createObjectURL(blob), download: "keypoints.png" });
@@ -206,7 +206,7 @@ async function download() {
   say(
     image
       ? "Saved keypoints.png."
-      : "Saved keypoints.png with the skeletons alone: the browser may not copy this picture.",
+      : "Saved keypoints.png with the skeletons only: the picture's server does not allow copying it.",
   );
 }
 
@@ -215,13 +215,13 @@ function take(transfer) {
   const address = (transfer.getData("text/uri-list") || transfer.getData("text/plain")).trim();
   if (file) load(() => pictureFromFile(file));
   else if (/^(https?:|data:image)/i.test(address)) load(() => pictureFromAddress(address));
-  else showTrouble(new Trouble("That is neither a picture nor the address of one."));
+  else showTrouble(new Trouble("This is neither a picture nor an address. Drop or paste one of them."));
 }
 
 element("file").addEventListener("change", event => {
   const [file] = event.target.files;
   if (file) load(() => pictureFromFile(file));
-  event.target.value = ""; // so that the same file can be chosen again
+  event.target.value = ""; // or choosing the same file again would fire no event
 });
 element("address-form").addEventListener("submit", event => {
   event.preventDefault();
@@ -277,4 +277,4 @@ element("people").tHead.append(
 fetch(route("health"), { cache: "no-store" })
   .then(response => response.json())
   .then(({ model_version: version }) => (element("version").textContent = version))
-  .catch(() => showTrouble(new Trouble("The service could not be reached.")));
+  .catch(() => showTrouble(new Trouble("The service is unreachable.")));

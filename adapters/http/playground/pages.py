@@ -1,8 +1,7 @@
-"""The routes of the playground, and what its page is told.
+"""The playground: a page for trying the service with one's own pictures.
 
-The page and its files are part of this package and ask for nothing outside the service, so it works offline, behind
-a prefix and under basic authentication. What it knows of keypoints, and the label configs that it offers, stand in it
-as JSON, made here from the same tables that everything else is made from.
+The page and its files are part of this package and load nothing from other hosts, so it works offline, behind a prefix
+and with basic authentication. Keypoints and label configs are embedded as JSON, made from the tables of the service.
 """
 
 import json
@@ -34,9 +33,9 @@ PATH = "/playground"
 
 _FOLDER = Path(__file__).parent
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
-_PLACE = "{{ schema }}"
+_PLACEHOLDER = "{{ schema }}"
 _HEADERS = {
-    # Pictures may be shown from wherever the user says that they are; everything else comes from here.
+    # Pictures may come from any address that the user enters; everything else comes from this service.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data: blob: http: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'",
@@ -55,15 +54,15 @@ def playground_routes() -> dict[str, Route]:
 @cache
 def page() -> str:
     """Return the page's HTML."""
-    # "<" is written so that no text can end the script element that it stands in.
+    # "<" is escaped, so no text can close the script element around it.
     schema = json.dumps(_schema(), separators=(",", ":")).replace("<", "\\u003c")
-    return (_FOLDER / "index.html").read_text("utf-8").replace(_PLACE, schema)
+    return (_FOLDER / "index.html").read_text("utf-8").replace(_PLACEHOLDER, schema)
 
 
-def asking_label_config() -> str:
-    """Return the label config that the page asks with: all keypoints, whatever their score.
+def request_label_config() -> str:
+    """Return the label config of the page's requests: all keypoints, whatever their score.
 
-    So its threshold can be moved without asking again.
+    So the page's threshold can change without a new request.
     """
     tag = "<KeyPointLabels"
     return label_config_template([Selection.WHOLE]).replace(tag, f'{tag} model_point_threshold="0"')
@@ -87,10 +86,10 @@ def _schema() -> dict[str, Any]:
         "pointRadius": POINT_RADIUS,
         "edge": {"colour": EDGE_COLOUR, "opacity": EDGE_OPACITY, "width": EDGE_WIDTH},
         "box": _pen(BOX_PEN, BOX_COLOUR),
-        "askingLabelConfig": asking_label_config(),
+        "requestLabelConfig": request_label_config(),
         "labelConfigs": {choice.value: label_config_template([choice]) for choice in Selection},
         "example": example_picture(),
-        # The default, not the setting: proxies on the way have limits as well, so an answer 413 counts for more.
+        # The default, not the setting: proxies have limits as well, so the page also handles 413.
         "requestBytes": Settings.model_fields["max_request_bytes"].default,
         "threshold": Settings.model_fields["confidence_threshold"].default,
     }

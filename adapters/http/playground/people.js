@@ -1,4 +1,4 @@
-/** People out of Label Studio's regions. A person is {box, points}, a point {index, x, y, score}; all in percent. */
+/** Reads people from Label Studio's regions. A person is {box, points}, a point {index, x, y, score}; in percent. */
 import { indexOf, schema } from "./schema.js";
 
 export function peopleIn(prediction) {
@@ -21,7 +21,7 @@ export function visible(person, view) {
   );
 }
 
-/** How many points of a part are shown, of how many, and their mean score. */
+/** The number of shown points of a part, of all its points, and the mean score of those shown. */
 export function summary(person, part, threshold) {
   const all = schema.keypoints.filter(keypoint => keypoint.part === part).length;
   const scores = person.points

@@ -1,9 +1,9 @@
 /**
- * Pictures: what is sent of them and what is drawn.
+ * Pictures, as sent to the service and as drawn.
  *
- * A picture is {address, image, name, foreign}: `address` goes to the service (a data: URI or a web address), `image`
- * is an HTMLImageElement or null where the browser cannot show it, and `foreign` tells that it comes from elsewhere:
- * a browser shows such a picture, but lets nobody copy its pixels.
+ * A picture is {address, image, name, foreign}. `address` goes to the service: a data: URI or a web address. `image` is
+ * an HTMLImageElement, or null where the browser cannot show it. `foreign` means another origin: a browser shows such
+ * a picture, but does not let a page copy its pixels.
  */
 import { Trouble } from "./trouble.js";
 
@@ -17,7 +17,7 @@ export async function pictureFromFile(file) {
   const image = await shown(local);
   URL.revokeObjectURL(local); // the image keeps what it has loaded
   if (!image && file.type !== "image/tiff") {
-    throw new Trouble(`“${name}” is not a picture that can be read here. Choose a JPEG, PNG, WebP, GIF or BMP file.`);
+    throw new Trouble(`“${name}” is not a supported picture. Choose a JPEG, PNG, WebP, GIF or BMP file.`);
   }
   const address = READ_BY_SERVICE.has(file.type) ? await dataUri(file) : encoded(image, 1, "image/png");
   return { address, image, name, foreign: false };
@@ -28,7 +28,7 @@ export async function pictureFromAddress(address) {
   return { address, image: await shown(address), name: "the picture", foreign: !inline };
 }
 
-/** The image of a picture in a form whose pixels may be copied, or null: the server of a foreign one has the say. */
+/** The image of a picture with readable pixels, or null if the server of a foreign picture forbids it. */
 export async function copyable(picture) {
   return picture.foreign ? shown(picture.address, "anonymous") : picture.image;
 }

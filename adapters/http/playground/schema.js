@@ -1,9 +1,9 @@
-/** The tables that the server wrote into the page: keypoints, parts, strokes, label configs, the example. */
+/** The tables that the server embeds in the page: keypoints, parts, strokes, label configs, the example. */
 export const schema = JSON.parse(document.getElementById("schema").textContent);
 
 export const indexOf = new Map(schema.keypoints.map((keypoint, index) => [keypoint.name, index]));
 
-/** A part's name as people read it. */
+/** A part's name for display. */
 export const partName = part => (part[0].toUpperCase() + part.slice(1)).replaceAll("_", " ");
 
 /** The address of one of the service's routes; without the password that the page's own address may hold. */

@@ -5,7 +5,7 @@ import { partName, schema } from "./schema.js";
 
 const REACH = 16; // CSS pixels around the pointer
 const STEP = 2; // percent that an arrow key moves a box
-const LEAST = 1; // percent: narrower boxes are slips
+const LEAST = 1; // percent; a narrower box is a mistake
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -56,7 +56,7 @@ export class Stage {
     this.redraw();
   }
 
-  /** A PNG of the picture in its own size; of the skeletons alone if `image` is null. */
+  /** A PNG in the picture's size; of the skeletons only if `image` is null. */
   png(image) {
     const canvas = document.createElement("canvas");
     Object.assign(canvas, this.natural);
@@ -145,7 +145,7 @@ export class Stage {
     const box = this.box;
     if (!box || box.width < LEAST || box.height < LEAST) {
       this.start = this.box = null;
-      this.onSaid("That box is too small: drag from one corner of the person to the other.");
+      this.onSaid("The box is too small. Drag from one corner of the person to the opposite one.");
       this.redraw();
       return;
     }
@@ -218,7 +218,7 @@ export class Stage {
     const shown = this.people.map(person => visible(person, this.view));
     const people = shown.flatMap((points, index) => (points.length ? [index] : []));
     if (!people.length) {
-      this.onSaid("There is no keypoint to show.");
+      this.onSaid("No keypoint is shown.");
       return;
     }
     let { person, point } = this.pointed ?? { person: people[0], point: null };

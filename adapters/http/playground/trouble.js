@@ -1,4 +1,4 @@
-/** Something that the user should know in words; `again` says whether asking again may help. */
+/** An error for the user; `again` is whether a retry may help. */
 export class Trouble extends Error {
   constructor(sentence, { again = false } = {}) {
     super(sentence);

@@ -1,1 +1,1 @@
-"""Label Studio's regions read into people."""
+"""Reads Label Studio's regions into people."""

@@ -1,7 +1,6 @@
-"""Takes two people whose boxes agree as one, where what is drawn under them fits together.
+"""Merges two people whose boxes agree, if their keypoints are compatible.
 
-A smart tool answers with a box of its own, so that a hand which was missing comes under a second box with the same
-coordinates.
+A smart tool returns a new box, so an added hand is nested under a second box with the same coordinates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,17 +14,16 @@ from adapters.label_studio.label_config.label_names import one_line
 from wholebody.geometry import overlaps
 
 SAME_BOX = 0.9
-"""Lowest intersection over union of boxes that agree. A shift by a nineteenth of the box's width is less; people who
-hug, or stand behind one another, differ by more in at least one edge."""
+"""Lowest intersection over union of boxes that agree. A shift by a nineteenth of the width is below it. People who hug
+or stand behind one another differ by more in at least one edge."""
 
-_MOST_TWINS = 10  # boxes that agree with one: nobody draws more, and each pair takes time
+_MOST_TWINS = 10  # boxes that agree with one: more are not realistic, and each pair takes time
 
 
 def united(people: Sequence[Gathered], picture: PictureRegions) -> list[Gathered]:
-    """Unite people whose boxes agree, if one was added to the picture's prediction.
+    """Merge people whose boxes agree, if one was added to the picture's prediction.
 
-    Their keypoints must not overlap, or those of one be all among those of the other. Whom a prediction has twice stays
-    so.
+    Their keypoints must be disjoint, or those of one a subset of the other's. Two predicted people are never merged.
     """
     boxed = [one for one in people if one.box is not None]
     if len(boxed) > MOST_BOXES or all(picture.was_predicted(one) for one in boxed):
@@ -41,7 +39,7 @@ def united(people: Sequence[Gathered], picture: PictureRegions) -> list[Gathered
             picture.warn(
                 one_line(
                     f"the boxes of {one.title} and {added.title} are almost the same, but {len(mine & theirs)} "
-                    "keypoints are there twice: they are taken as two people. If it is one person, delete one of them"
+                    "keypoints occur in both: they count as two people. If it is one person, delete one of them"
                 )
             )
             continue
@@ -51,14 +49,14 @@ def united(people: Sequence[Gathered], picture: PictureRegions) -> list[Gathered
         gone.add(added.name)
         picture.warn(
             one_line(
-                f"the boxes of {one.title} and {added.title} are almost the same: they are taken as one person"
+                f"the boxes of {one.title} and {added.title} are almost the same: they count as one person"
             )
         )
     return [one for one in people if one.name not in gone]
 
 
 def _agreeing(boxed: Sequence[Gathered], picture: PictureRegions) -> Iterator[tuple[Gathered, Gathered]]:
-    """Find pairs whose boxes agree: one that was there before, and one that was added."""
+    """Yield pairs whose boxes agree: an earlier one, and an added one."""
     placed = [
         (one, edges) for one in boxed if one.box and (edges := upright(one.box, picture.size)) is not None
     ]

@@ -1,4 +1,4 @@
-"""Boxes as Label Studio draws them: turned or upright, in percent; and what they hold."""
+"""Geometry of Label Studio's boxes, rotated or upright, in percent: corners and containment."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ Corner: TypeAlias = tuple[float, float]
 
 
 def pixels(x: float, y: float, size: Size) -> Corner:
-    """Return a place or a size in pixels that is given in percent of the picture."""
+    """Convert a position or a size from percent of the picture to pixels."""
     return x / 100 * size[0], y / 100 * size[1]
 
 
 def corners(
     place: Corner, size: tuple[float, float], rotation: float
 ) -> tuple[Corner, Corner, Corner, Corner]:
-    """Return the corners of a box, the upper left one first.
+    """Return the corners of a box in pixels, the upper left one first.
 
     Args:
-        place: Its upper left corner in pixels, round which Label Studio turns it clockwise.
+        place: Its upper left corner in pixels; Label Studio rotates the box clockwise around it.
         size: Its width and height in pixels.
         rotation: In degrees.
     """
@@ -44,7 +44,7 @@ def _corners(box: DrawnRegion, size: Size) -> tuple[Corner, Corner, Corner, Corn
 
 
 def upright(box: DrawnRegion, size: Size) -> NDArray[np.float64] | None:
-    """Return x1, y1, x2, y2 in pixels round a box, within the picture, shape (4,); None if it has no area there."""
+    """Return the upright box around a box: x1, y1, x2, y2 in pixels, clipped, shape (4,); None without area."""
     xs, ys = zip(*_corners(box, size), strict=True)
     x1, x2 = (min(max(edge, 0.0), float(size[0])) for edge in (min(xs), max(xs)))
     y1, y2 = (min(max(edge, 0.0), float(size[1])) for edge in (min(ys), max(ys)))
@@ -54,15 +54,15 @@ def upright(box: DrawnRegion, size: Size) -> NDArray[np.float64] | None:
 def holding(
     boxes: Sequence[DrawnRegion], points: NDArray[np.float64], size: Size
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Tell which boxes hold points.
+    """Find the boxes that contain points.
 
     Args:
-        boxes: The boxes, which may be turned.
+        boxes: The boxes, which may be rotated.
         points: x, y in pixels, shape (n, 2).
         size: Width and height of the picture in pixels.
 
     Returns:
-        How many boxes each point lies in, and the position of the last of these, or -1; shape (n,) each.
+        The number of boxes that contain each point, and the index of the last of them, or -1; shape (n,) each.
     """
     count, last = np.zeros(len(points), np.intp), np.full(len(points), -1, np.intp)
     for position, box in enumerate(boxes):
@@ -73,7 +73,7 @@ def holding(
 
 
 def holds(box: DrawnRegion, points: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
-    """Tell which points, x, y in pixels of shape (n, 2), lie in a box."""
+    """Return which points, x, y in pixels of shape (n, 2), lie in a box."""
     start, right, _, down = (np.array(corner) for corner in _corners(box, size))
     inside = np.ones(len(points), np.bool_)
     for edge in (right - start, down - start):

@@ -1,7 +1,7 @@
-"""Which of several points counts where a keypoint was drawn more than once for one person.
+"""Resolves keypoints that were drawn more than once for one person.
 
-What an annotator did goes before what was predicted: a relabelled point first, then one that was added, then one that
-was moved. A hand that came at once is taken whole: half of one and half of another is no hand.
+An annotator's work takes precedence over predictions: a relabelled point first, then an added one, then a moved one. A
+hand that was added as a whole stays whole: half of one and half of another is no hand.
 """
 
 from collections import defaultdict
@@ -17,13 +17,13 @@ from wholebody.schema import KEYPOINTS, Part
 
 _HANDS = (Part.LEFT_HAND, Part.RIGHT_HAND)
 _Hand: TypeAlias = tuple[str | None, Part, bool]
-"""Whose it was predicted as, which hand, and whether it was added to them later."""
+"""The person and the hand that it was predicted as, and whether it was added later."""
 _FEWEST = 5  # points of a hand; fewer were dragged under another box one by one
-_NAMED = 3  # keypoints named in a sentence
+_NAMED = 3  # keypoints listed in a warning
 
 
 class _Done(IntEnum):
-    """What an annotator did with a point, the decisive last."""
+    """The annotator's change to a point, in ascending precedence."""
 
     NOTHING = 0
     MOVED = 1
@@ -40,7 +40,7 @@ _IN_WORDS = {
 
 
 class _Worth(NamedTuple):
-    """What decides between two points, the first difference first."""
+    """The sort key between two points of a keypoint."""
 
     done: _Done
     is_point: bool
@@ -52,7 +52,7 @@ def without_doubles(one: Gathered, warn: Warn) -> dict[int, DrawnPoint]:
 
     Args:
         one: The person.
-        warn: Takes a sentence about what does not count.
+        warn: Takes a warning about points that are ignored.
     """
     chosen: dict[int, tuple[_Worth, DrawnPoint]] = {}
     doubles: defaultdict[str, list[int]] = defaultdict(list)
@@ -63,7 +63,7 @@ def without_doubles(one: Gathered, warn: Warn) -> dict[int, DrawnPoint]:
             continue
         better, worse = (this, other) if this[0] > other[0] else (other, this)
         chosen[point.index] = better
-        # The same vertex may be in two lines, and a smart tool gives the same point again.
+        # The same vertex may be in two lines, and a smart tool may return the same point again.
         if better[1].id != worse[1].id and _place(better[1]) != _place(worse[1]):
             doubles[_reason(better[0], worse[0])].append(point.index)
     for reason, indices in doubles.items():
@@ -97,10 +97,9 @@ def _say_doubles(indices: Sequence[int], reason: str, warn: Warn) -> None:
 
 
 def _without_second_hands(one: Gathered, warn: Warn) -> list[DrawnPoint]:
-    """Leave out a hand that shares keypoints with another one of the same side that came whole and is worth more.
+    """Drop a hand that shares keypoints with another whole hand of the same side and higher precedence.
 
-    That is what a swap leaves behind when only one of two hands of bones was relabelled, and what a smart tool leaves
-    when it was asked for a better hand.
+    It remains after a swap in which only one of two hands was relabelled, and after a smart tool added a better hand.
     """
     hands: defaultdict[Part, defaultdict[_Hand, list[DrawnPoint]]] = defaultdict(lambda: defaultdict(list))
     for point in one.points:
@@ -112,7 +111,7 @@ def _without_second_hands(one: Gathered, warn: Warn) -> list[DrawnPoint]:
         if len(drawn) < 2:
             continue
         done = {hand: max(_done(one, point) for point in points) for hand, points in drawn.items()}
-        # Of two that are worth the same, the later one: the dict has them in their order.
+        # Of two with the same precedence, the later one: the dict keeps their order.
         best = max(reversed(drawn), key=lambda hand: done[hand])
         if not _came_whole(one, drawn[best]):
             continue
@@ -127,7 +126,7 @@ def _without_second_hands(one: Gathered, warn: Warn) -> list[DrawnPoint]:
 
 
 def _came_whole(one: Gathered, hand: Sequence[DrawnPoint]) -> bool:
-    """Tell whether a hand was drawn or relabelled at once: bones, or the answer to a smart tool."""
+    """Return whether a hand was drawn or relabelled as a whole: bones, or a smart tool's result."""
     if any(point.in_bones for point in hand):
         return True
     return len(hand) >= _FEWEST and all(one.added(point) for point in hand)
@@ -140,6 +139,10 @@ def _say_second_hand(one: Gathered, part: Part, kept: _Done, left_out: _Done, wa
     warn(
         one_line(
             f"{one.title} has two {part.value.replace('_', ' ')}s: the {which[0]} is kept, the {which[1]} is left out. "
-            + ("Relabel that one, too, or delete it" if kept is _Done.RELABELLED else "Delete that one")
+            + (
+                "Relabel the other one as well, or delete it"
+                if kept is _Done.RELABELLED
+                else "Delete the other one"
+            )
         )
     )

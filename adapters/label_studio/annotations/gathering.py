@@ -1,8 +1,8 @@
-"""Whose point is whose: gathers the points of a picture into people.
+"""Groups the points of a picture into people.
 
-A point belongs to the box that it is nested under. One whose box is not there belongs to the person that its id names,
-or whose box it was nested under. Other points are given to the person whose joint continues in them, or whose box alone
-holds them. What an annotator deleted stays deleted: see `_Gathering.without_boxes`.
+A point belongs to the box that it is nested under. If this box is missing, it belongs to the person in its id, or to
+that of its former box. Other points go to the person whose joint they continue, or whose box alone contains them.
+Deleted people stay deleted: see `_Gathering.without_boxes`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,23 +27,23 @@ from adapters.label_studio.label_config.label_names import one_line
 from wholebody.schema import FACE_START, KEYPOINTS, PART_RANGES, Part, keypoint_index
 
 MOST_BOXES = 500
-"""Above so many boxes in a picture, nothing is decided by place: nobody draws them, and it would take too long."""
+"""With more boxes in a picture, position is not used: so many are not realistic, and it would take too long."""
 
-_FEWEST_OF_A_PART = 5  # loose points that are taken for a part of somebody's body
+_FEWEST_OF_A_PART = 5  # loose points that count as a part of a body
 _LIMBS: dict[Part, tuple[int, int, str]] = {
     Part.LEFT_HAND: (PART_RANGES[Part.LEFT_HAND].start, keypoint_index("left_wrist") or 0, "wrist"),
     Part.RIGHT_HAND: (PART_RANGES[Part.RIGHT_HAND].start, keypoint_index("right_wrist") or 0, "wrist"),
     Part.FACE: (FACE_START + 30, keypoint_index("nose") or 0, "nose"),
 }
-"""Where a part begins, the body's keypoint that lies at the same place, and its name."""
+"""First keypoint of a part, the body's keypoint at the same position, and its name."""
 
 
 @dataclass
 class Gathered:
-    """A person, while their points are gathered.
+    """A person while their points are grouped.
 
     Attributes:
-        name: Id of their box; of a predicted person, that of the predicted box, also where it is not there.
+        name: Id of their box; of a predicted person, that of the predicted box, even if it is missing.
         box: Their box, if there is one.
         points: Their points.
     """
@@ -54,32 +54,32 @@ class Gathered:
 
     @property
     def title(self) -> str:
-        """What to call them in a sentence."""
+        """Their name in warnings."""
         return person_of_box(self.name) or repr(self.name)
 
     @property
     def keypoints(self) -> set[int]:
-        """Indices of the keypoints that they have."""
+        """Indices of their keypoints."""
         return {point.index for point in self.points}
 
     def added(self, point: DrawnPoint) -> bool:
-        """Tell whether one of their points was not predicted with them."""
+        """Return whether one of their points was not predicted with them."""
         return point.owner is None or predicted_box(point.owner) != self.name or joined_later(point.id)
 
 
 @dataclass(frozen=True)
 class PictureRegions:
-    """What was drawn on one picture.
+    """The regions of one picture.
 
     Attributes:
         size: Width and height in pixels.
         boxes: By id.
         points: The keypoints.
-        parents: Parent of every region of the annotation that can be read, by id.
+        parents: Parent of every readable region of the annotation, by id.
         ids: Ids of all its regions.
-        predicted: What it was made from, if that is known.
-        meanings: What the labels stand for.
-        warn: Takes a sentence about what was decided.
+        predicted: The prediction that it was made from, if known.
+        meanings: The meanings of the labels.
+        warn: Takes a warning about a decision.
     """
 
     size: Size
@@ -92,13 +92,13 @@ class PictureRegions:
     warn: Warn
 
     def is_person(self, one: Gathered) -> bool:
-        """Tell whether points, or a box, are those of a person: a box without points may be round anything."""
+        """Return whether points or a box belong to a person: a box without points may be around anything."""
         return (
             bool(one.points) or one.box is None or self.meanings.is_person(one.box.from_name, one.box.labels)
         )
 
     def was_predicted(self, one: Gathered) -> bool:
-        """Tell whether somebody was predicted with the whole picture, and not drawn or added by a smart tool."""
+        """Return whether a person was predicted with the whole picture, neither drawn nor added by a smart tool."""
         return is_of_picture(person_of_box(one.name))
 
     def places(self, points: Sequence[DrawnPoint]) -> NDArray[np.float64]:
@@ -107,7 +107,7 @@ class PictureRegions:
 
 
 def gather(picture: PictureRegions) -> list[Gathered]:
-    """Gather the points of a picture into people; boxes of other things are not among them."""
+    """Group the points of a picture into people; boxes of other objects are ignored."""
     gathering = _Gathering(picture)
     orphans, loose = gathering.under_boxes()
     gathering.without_boxes(orphans)
@@ -116,7 +116,7 @@ def gather(picture: PictureRegions) -> list[Gathered]:
 
 
 class _Gathering:
-    """Goes from what is certain to what has to be decided."""
+    """Assigns points to people, the certain ones first."""
 
     def __init__(self, picture: PictureRegions) -> None:
         self._picture, self._warn = picture, picture.warn
@@ -128,7 +128,7 @@ class _Gathering:
         self._joints: dict[Part, tuple[list[Gathered], NDArray[np.float64]]] = {}
 
     def under_boxes(self) -> tuple[list[Gathered], list[DrawnPoint]]:
-        """Give points to their boxes; return the people whose box is not there, and the points of nobody."""
+        """Assign points to their boxes; return the people without a box, and the unassigned points."""
         orphans: dict[str, Gathered] = {}
         loose: list[DrawnPoint] = []
         for point in self._picture.points:
@@ -151,7 +151,7 @@ class _Gathering:
         path: list[str] = []
         above = parent
         while above not in self._tops:
-            self._tops[above] = ""  # where a file nests regions in a circle
+            self._tops[above] = ""  # for a file with a cycle of parents
             path.append(above)
             if above in self.people or above not in self._picture.parents:
                 break
@@ -162,7 +162,7 @@ class _Gathering:
         return above
 
     def _owner_above(self, parent: str) -> str | None:
-        """Return the predicted person whose region a point is nested under, where people come without boxes."""
+        """Return the predicted person whose region a point is nested under, for people without boxes."""
         path: list[str] = []
         above, owner = parent, None
         while above in self._picture.parents and above not in self._owners:
@@ -179,10 +179,9 @@ class _Gathering:
     def without_boxes(self, orphans: Iterable[Gathered]) -> None:
         """Decide about people without a box.
 
-        Where a project has boxes and an annotator deleted one, the person goes with it, unless work was put into them.
-        Work is a new box round them, points that were corrected or added, or a part that was deleted with the box.
-        A part that a smart tool added may have no box, or have lost it: it belongs to the person whose joint it
-        continues.
+        If a project has boxes and an annotator deleted one, its person is dropped, unless the annotator worked on them:
+        drew a new box around them, corrected or added points, or deleted a part with the box. A part that a smart tool
+        added may have no box, or have lost it: it belongs to the person whose joint it continues.
         """
         deleted: list[Gathered] = []
         added: list[Gathered] = []
@@ -202,15 +201,15 @@ class _Gathering:
             if new is not None:
                 del self.people[new.name]
                 one.box = new.box
-                self._say(f"the box {new.title} has no points of its own and is taken as that of {one.title}")
+                self._say(f"the box {new.title} has no points and is used as the box of {one.title}")
 
     def _is_added_part(self, one: Gathered) -> bool:
-        """Tell whether all is one part, and not of a person that was predicted with the picture."""
+        """Return whether all points are one part, of no person that was predicted with the picture."""
         parts = {KEYPOINTS[point.index].part for point in one.points}
         return len(parts) == 1 and not self._picture.was_predicted(one)
 
     def _sort(self, one: Gathered, deleted: list[Gathered]) -> None:
-        """Keep a person who never had a box, and put one whose box was deleted to the others of these."""
+        """Keep a person who never had a box; add one whose box was deleted to `deleted`."""
         if one.name in self._deleted and one.name not in self._picture.ids:
             deleted.append(one)
         else:
@@ -220,15 +219,15 @@ class _Gathering:
         if new is not None:
             del self.people[new.name]
             self.people[one.name] = Gathered(one.name, new.box, one.points)
-            self._say(f"the box of {one.title} was deleted; the points are given to the new box {new.title}")
+            self._say(f"the box of {one.title} was deleted; the points go to the new box {new.title}")
             return
         corrected = sum(point.corrected or one.added(point) for point in one.points)
         if corrected:
             self.people[one.name] = one
             self._say(
                 f"the box of {one.title} was deleted, but {corrected} of the {len(one.points)} points were corrected "
-                "or added by hand: the person is kept, with a box round the points. To remove the person, delete the "
-                "points, too"
+                "or added by hand: the person is kept, with a box around the points. To remove the person, delete the "
+                "points as well"
             )
             return
         removed = self._removed(one)
@@ -236,19 +235,19 @@ class _Gathering:
             self.people[one.name] = one
             self._say(
                 f"the box of {one.title} was deleted together with {removed} of the points: the person is kept, with a "
-                "box round the other points. To remove the person, delete these, too"
+                "box around the other points. To remove the person, delete these as well"
             )
             return
         self._say(
-            f"the box of {one.title} was deleted, so the {len(one.points)} points that remain of this person are left "
-            "out, too. To keep the person, draw a new box round them"
+            f"the box of {one.title} was deleted, so this person's {len(one.points)} remaining points are left out. To "
+            "keep the person, draw a new box around them"
         )
 
     def _removed(self, one: Gathered) -> int:
-        """Return how many predicted points of a person were deleted, as far as it is known.
+        """Return the number of a person's predicted points that were deleted, as far as known.
 
-        A rectangle that is drawn round a hand, to select and delete it, takes the person's box along. Where most points
-        are gone with the box, the person was to be removed.
+        Selecting a hand with a rectangle, to delete it, also selects the person's box. If most points were deleted with
+        the box, the annotator wanted to remove the person.
         """
         predicted, person = self._picture.predicted, person_of_box(one.name)
         if predicted is None or person is None:
@@ -256,7 +255,7 @@ class _Gathering:
         return predicted.points_of[person] - len({point.id for point in one.points} & predicted.places.keys())
 
     def _new_boxes(self, deleted: Sequence[Gathered]) -> list[Gathered | None]:
-        """For each person, return the empty box drawn by hand that holds the most of their points, over a half."""
+        """Return for each person the empty, hand-drawn box with the most of their points, if over a half."""
         places = self._picture.places([point for one in deleted for point in one.points])
         starts = np.cumsum([0, *(len(one.points) for one in deleted)])[:-1]
         most = np.array([len(one.points) for one in deleted]) // 2
@@ -271,17 +270,19 @@ class _Gathering:
         return found
 
     def by_place(self, loose: list[DrawnPoint]) -> None:
-        """Give points that say nothing of themselves to the person that they lie on."""
+        """Assign points without an owner in their id to the person at their position."""
         if not loose:
             return
         people = [one for one in self.people.values() if self._picture.is_person(one)]
         if not people:
             self.people[""] = Gathered("", None, loose)
-            self._say(f"{len(loose)} points belong to no box and are taken as one person")
+            self._say(f"{len(loose)} points belong to no box and count as one person")
             return
         if len(people) == 1:
             people[0].points += loose
-            self._say(f"{len(loose)} points without a parent are given to the person whose box they lie in")
+            self._say(
+                f"{len(loose)} points without a parent are assigned to the person whose box they lie in"
+            )
             return
         self._joints.clear()
         loose = self._without_parts(loose)
@@ -295,15 +296,15 @@ class _Gathering:
                 boxed[position].points.append(point)
         given = int(np.count_nonzero(count == 1))
         if given:
-            self._say(f"{given} points without a parent are given to the person whose box they lie in")
+            self._say(f"{given} points without a parent are assigned to the person whose box they lie in")
         if given < len(loose):
             self._say(
-                f"{len(loose) - given} points could belong to several people or to none, and are left out: drag them "
+                f"{len(loose) - given} points may belong to several people or to none, and are left out: drag them "
                 "onto their box in the region panel"
             )
 
     def _without_parts(self, loose: list[DrawnPoint]) -> list[DrawnPoint]:
-        """Give whole hands and faces to the people whose wrist or nose they continue; return the other points."""
+        """Assign whole hands and faces to the people whose wrist or nose they continue; return the other points."""
         given: set[str] = set()
         for part in _LIMBS:
             points = [point for point in loose if KEYPOINTS[point.index].part is part]
@@ -313,7 +314,7 @@ class _Gathering:
         return [point for point in loose if point.id not in given]
 
     def _joined(self, points: list[DrawnPoint]) -> bool:
-        """Give the points of one part to the nearest person who has the joint and nothing of the part."""
+        """Assign the points of one part to the nearest person with the joint and without this part."""
         part = KEYPOINTS[points[0].index].part
         if part not in _LIMBS or not self._by_place:
             return False
@@ -328,20 +329,20 @@ class _Gathering:
             self._joints[part] = self._joints_without(part)
         people, joints = self._joints[part]
         distances = np.hypot(*(joints - start).T)
-        # A hand's length away, a wrist is somebody else's.
+        # A wrist a hand's length away belongs to another person.
         if not len(people) or distances.min() > np.ptp(places, axis=0).max():
             return False
         nearest = int(distances.argmin())
         people[nearest].points += points
         joints[nearest] = np.inf
         self._say(
-            f"{len(points)} points of the {part.value.replace('_', ' ')} have no box and are given to "
+            f"{len(points)} points of the {part.value.replace('_', ' ')} have no box and are assigned to "
             f"{people[nearest].title}, whose {name} is the nearest"
         )
         return True
 
     def _joints_without(self, part: Part) -> tuple[list[Gathered], NDArray[np.float64]]:
-        """Return the people who have nothing of a part but the joint that it begins at, and where, shape (n, 2)."""
+        """Return the people with a part's joint but no other point of it, and the joints, shape (n, 2)."""
         joint = _LIMBS[part][1]
         people: list[Gathered] = []
         joints: list[DrawnPoint] = []

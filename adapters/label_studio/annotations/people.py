@@ -1,7 +1,7 @@
-"""Reads the regions of an annotation, or of a prediction, into the people that they show.
+"""Reads the regions of an annotation or a prediction into people.
 
-Which keypoint a point or a vertex is: `drawn_points`. Whose it is: `gathering`, and `agreeing_boxes` for people who
-came under two boxes. Which one counts of several: `doubles`.
+`points` determines the keypoint of a point or vertex, and `gathering` its person. `agreeing_boxes` merges people with
+two boxes. `doubles` resolves keypoints that occur more than once.
 
 Label Studio has no flag for a hidden point. One is read from a per-region Choices tag (`perRegion="true"`) whose
 choice is called "occluded", or from a note with this word. (The eye in the region panel only hides a region from the
@@ -30,7 +30,7 @@ UNSEEN, OCCLUDED, VISIBLE = 0, 1, 2
 """COCO's visibility flags: not annotated; annotated and hidden; annotated and visible."""
 
 PictureOfTag: TypeAlias = tuple[str, int | None]
-"""Name of the Image tag, and which picture of a list (`item_index`), or None for a single one."""
+"""Name of the Image tag, and the picture's index in a list (`item_index`), or None for a single one."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class AnnotatedPerson:
     """A person as annotated or predicted.
 
     Attributes:
-        name: Id of their box; of a predicted person, that of the predicted box, also where it is not there; "" for
-            points that belong to no box. Unique in the picture.
-        box: x1, y1, x2, y2 in pixels, shape (4,), float64: round the drawn box, which may be turned, and within the
-            picture; round the points where no box was drawn.
+        name: Id of their box; of a predicted person, that of the predicted box, even if it is missing; "" for points
+            that belong to no box. Unique in the picture.
+        box: x1, y1, x2, y2 in pixels, shape (4,), float64: around the drawn box, which may be rotated, clipped to the
+            picture; around the points if no box was drawn.
         keypoints: x, y in pixels, shape (133, 2), float64; 0, 0 where not annotated.
         visibility: `UNSEEN`, `OCCLUDED` or `VISIBLE`, shape (133,), uint8.
         score: Confidence of a predicted person: the mean score of their points times that of their box, as in
-            MMPose. 1 where no scores are given.
-        handle: Id of the region that other regions of theirs are nested under: their box, or the bones of their body.
+            MMPose. 1 without scores.
+        handle: Id of the region that their other regions are nested under: their box, or the bones of their body.
     """
 
     name: str
@@ -59,11 +59,11 @@ class AnnotatedPerson:
 
 @dataclass(frozen=True)
 class AnnotatedPicture:
-    """What was drawn on one picture.
+    """The people on one picture.
 
     Attributes:
         image: Name of the Image tag.
-        frame: Which picture of a list (`item_index`), or None for a single one.
+        frame: Index of the picture in a list (`item_index`), or None for a single one.
         size: Width and height in pixels.
         people: The people.
     """
@@ -83,15 +83,14 @@ def read_people(
     """Read the regions of an annotation or a prediction.
 
     Args:
-        result: The regions as Label Studio stores them, in any order. What cannot be read is left out and warned
-            about.
-        meanings: What the labels stand for.
-        warn: Takes a sentence about something that was left out or decided.
-        predicted: Of an annotation, the regions of the prediction that it was made from, if they are known. They tell
-            what the annotator changed and deleted; otherwise, the ids and parents that are left do, as far as they can.
+        result: The regions as Label Studio stores them, in any order. Unreadable ones are left out with a warning.
+        meanings: The meanings of the labels.
+        warn: Takes a warning about something that was left out or decided.
+        predicted: Of an annotation, the regions of the prediction that it was made from, if known. They show what the
+            annotator changed and deleted; without them, the remaining ids and parents do, as far as possible.
 
     Returns:
-        The pictures that something is drawn on, in the order in which they first appear.
+        The pictures with regions, in the order in which they first occur.
     """
     regions = [region for item in result if (region := read_region(item, warn)) is not None]
     before = Predicted.of(predicted) if predicted is not None else None
@@ -104,7 +103,7 @@ def read_people(
 
 
 def picture_sizes(result: Sequence[object], meanings: LabelMeanings) -> dict[PictureOfTag, Size]:
-    """Return the pictures that points or boxes are drawn on, with their width and height in pixels."""
+    """Return the pictures with points or boxes, with their width and height in pixels."""
     regions = [region for item in result if (region := read_region(item, lambda _: None)) is not None]
     reader = PointReader(meanings, (), None, lambda _: None)
     return {picture: _size(drawn) for picture, drawn in _by_picture(regions, reader)}
@@ -150,8 +149,7 @@ def _read_picture(
     same = [region for region in drawn if (region.original_width, region.original_height) == size]
     if len(same) < len(drawn):
         warn(
-            f"{len(drawn) - len(same)} regions are of a picture with another size than {size[0]} × "
-            f"{size[1]}; they are left out"
+            f"{len(drawn) - len(same)} regions have another picture size than {size[0]} × {size[1]}; they are left out"
         )
     regions = PictureRegions(
         size,
@@ -185,7 +183,7 @@ def _person(one: Gathered, size: Size, ids: set[str], warn: Warn) -> AnnotatedPe
 
 
 def _handle(one: Gathered, ids: set[str]) -> str:
-    """Return the region that most of a person's others hang on; without any, one of a body or else the first."""
+    """Return the region that most of a person's regions are nested under; else one of a body, else the first."""
     if one.box is not None:
         return one.box.id
     parents = Counter(point.parent for point in one.points if point.parent in ids)

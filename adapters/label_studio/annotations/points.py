@@ -1,7 +1,7 @@
-"""The keypoints that were drawn, from points and from the vertices of bones, and which keypoint each of them is.
+"""Reads drawn keypoints from points and from the vertices of bones.
 
-The label decides: of a point, and of the bones that a vertex belongs to. What the id of a predicted region says decides
-only where the label leaves it open.
+The label of a point, or of a vertex's bones, determines the keypoint. The id of a predicted region does so only where
+the label is ambiguous.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _CHANGED = "prediction-changed"
 
 @dataclass(frozen=True)
 class Predicted:
-    """Where the regions were predicted that an annotation was made from.
+    """The predicted positions of the regions that an annotation was made from.
 
     Attributes:
         places: x, y in percent of each point and vertex, by its id.
@@ -35,7 +35,7 @@ class Predicted:
 
     @classmethod
     def of(cls, result: Iterable[object]) -> "Predicted":
-        """Read the regions of a prediction; those that cannot be read are passed over."""
+        """Read the regions of a prediction; unreadable ones are skipped."""
         places: dict[str, tuple[float, float]] = {}
         boxes: set[str] = set()
         for item in result:
@@ -52,25 +52,25 @@ class Predicted:
 
     @cached_property
     def points_of(self) -> Counter[str | None]:
-        """How many points and vertices each person was predicted with."""
+        """The number of predicted points and vertices of each person."""
         return Counter(predicted_point(name)[0] for name in self.places)
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnPoint:
-    """A keypoint of somebody.
+    """A drawn keypoint.
 
     Attributes:
         id: Of the region, or of the vertex.
-        region: Id of the region that it is, or is a vertex of.
-        index: Which keypoint it is.
+        region: Id of its region.
+        index: Index of the keypoint.
         x: Percent of the picture.
         y: Percent of the picture.
         parent: Id of the region that it is nested under; "" at the top of the tree.
-        owner: The predicted person that its id names, such as "p0", or None.
-        named: The keypoint that its id names, or None.
+        owner: The predicted person in its id, such as "p0", or None.
+        named: The keypoint in its id, or None.
         hidden: Whether it is marked as occluded.
-        moved: Whether it is known to be where an annotator put it.
+        moved: Whether an annotator is known to have moved it.
         in_bones: Whether it is a vertex.
         score: Confidence of a predicted point, if it has one.
     """
@@ -95,7 +95,7 @@ class DrawnPoint:
 
     @property
     def corrected(self) -> bool:
-        """Whether an annotator changed it: its place, its label, or whether it can be seen."""
+        """Whether an annotator changed its position, its label or its visibility."""
         return self.moved or self.relabelled or self.hidden
 
 
@@ -111,20 +111,20 @@ def _says_occluded(region: DrawnRegion) -> bool:
     return any(isinstance(word, str) and len(word) <= _LONGEST and _is_occlusion(word) for word in said)
 
 
-@lru_cache(maxsize=1_000)  # asked for each label of each region
+@lru_cache(maxsize=1_000)  # called for each label of each region
 def _is_occlusion(word: str) -> bool:
     return normalised(word) in _OCCLUSION_WORDS
 
 
 @dataclass(frozen=True)
 class PointReader:
-    """Makes points of regions.
+    """Reads the keypoints of regions.
 
     Attributes:
-        meanings: What the labels stand for.
+        meanings: The meanings of the labels.
         hidden: Ids of the regions that are marked as occluded.
-        predicted: What the annotation was made from, if that is known.
-        warn: Takes a sentence about what is left out.
+        predicted: The prediction that the annotation was made from, if known.
+        warn: Takes a warning about what is left out.
     """
 
     meanings: LabelMeanings
@@ -133,7 +133,7 @@ class PointReader:
     warn: Warn
 
     def has_keypoints(self, region: DrawnRegion) -> bool:
-        """Tell whether a region is a point, or bones of ours; lines without a predicted vertex are somebody's own."""
+        """Return whether a region is a point, or bones with a predicted vertex; other lines are the project's own."""
         if region.type == "keypointlabels":
             return True
         return region.type == "vectorlabels" and (
@@ -163,9 +163,11 @@ class PointReader:
                 at = (region.value.x, region.value.y)
                 return self._drawn(region, region.id, index, at, (owner, named))
             if known:
-                unknown[f"labelled {label!r}, which stands for several keypoints, are left out"] += 1
+                unknown[
+                    f"with the ambiguous label {label!r}, which means several keypoints, are left out"
+                ] += 1
                 return None
-        unknown[f"labelled {', '.join(region.labels)!r} are none of our keypoints"] += 1
+        unknown[f"with the label {', '.join(region.labels)!r} are no known keypoints, and are left out"] += 1
         return None
 
     def _vertices(self, region: DrawnRegion) -> Iterator[DrawnPoint]:
@@ -180,20 +182,20 @@ class PointReader:
                 odd += 1
             else:
                 point = self._drawn(region, vertex.id, index, (vertex.x, vertex.y), (owner, named))
-                # Shift and a click on a vertex make it a curved one: the only mark that a single vertex can have.
+                # Shift + click on a vertex makes it a curved one, the only mark for a single vertex.
                 yield replace(point, hidden=True) if vertex.isBezier else point
         if added:
             self.warn(
                 one_line(
-                    f"{added} vertices of {region.id!r} were added by hand, which does not say which keypoints they "
-                    "are; they are left out"
+                    f"{added} vertices of {region.id!r} were added by hand, so their keypoints are unknown; they are "
+                    "left out"
                 )
             )
         if odd:
             self.warn(
                 one_line(
-                    f"{odd} vertices of {region.id!r} are of another part of the body than its label "
-                    f"{', '.join(region.labels)!r}; they are left out: give it a label that fits"
+                    f"{odd} vertices of {region.id!r} belong to another part of the body than its label "
+                    f"{', '.join(region.labels)!r}; they are left out: change the label"
                 )
             )
 

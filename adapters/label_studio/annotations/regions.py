@@ -1,4 +1,4 @@
-"""The regions of an annotation or a prediction as they were drawn, read one by one, and what their ids say."""
+"""Reads single regions of an annotation or a prediction, and the information in their ids."""
 
 import re
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class _Value(BaseModel):
 class DrawnRegion(BaseModel):
     """A region of an annotation or a prediction; positions and sizes in percent of the picture.
 
-    Its `origin` is "prediction-changed" where Label Studio saw a predicted region change; "" where it says nothing.
+    Its `origin` is "prediction-changed" if Label Studio saw a change to a predicted region, and "" if it is missing.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -92,9 +92,9 @@ class DrawnRegion(BaseModel):
 
 
 def read_region(item: object, warn: Warn) -> DrawnRegion | None:
-    """Read a region; None, with a warning, if it cannot be read, or has no place in the picture."""
+    """Read a region; return None, with a warning, if it is unreadable or has no position in the picture."""
     if isinstance(item, dict) and item.get("type") in ("relation", "textarea", "taxonomy"):  # pyright: ignore[reportUnknownMemberType] - JSON
-        return None  # no place in the picture
+        return None  # no position in the picture
     try:
         region = DrawnRegion.model_validate(item)
     except ValidationError as error:
@@ -110,7 +110,7 @@ def read_region(item: object, warn: Warn) -> DrawnRegion | None:
     if region.image_rotation % 360:
         warn(
             one_line(
-                f"region {region.id!r} was drawn on the picture turned by {region.image_rotation:g} degrees, which is "
+                f"region {region.id!r} was drawn on the picture rotated by {region.image_rotation:g} degrees, which is "
                 "not supported; it is left out"
             )
         )
@@ -119,18 +119,18 @@ def read_region(item: object, warn: Warn) -> DrawnRegion | None:
 
 
 def predicted_point(region_id: str) -> tuple[str | None, int | None]:
-    """Tell from the id of a predicted point whose it is ("p0") and which keypoint; None where it does not say."""
+    """Return the person ("p0") and the keypoint in the id of a predicted point; None for what it lacks."""
     match = _PREDICTED_ID.fullmatch(region_id)
     return (match[1], keypoint_index(match[2])) if match else (None, None)
 
 
 def joined_later(region_id: str) -> bool:
-    """Tell whether a point or vertex came with a part that a smart tool added to a person who was there."""
+    """Return whether a point or vertex belongs to a part that a smart tool added to an existing person."""
     return _JOINED.search(region_id) is not None
 
 
 def joining_number(drawn_id: str) -> int:
-    """Return the number that the ids of such a part end with: nine digits, which no other id ends with."""
+    """Return the number at the end of the ids of an added part: nine digits, which no other id ends with."""
     return 10**8 + crc32(drawn_id.encode()) % (9 * 10**8)
 
 
@@ -140,11 +140,11 @@ def predicted_box(person: str) -> str:
 
 
 def person_of_box(region_id: str) -> str | None:
-    """Return the person that the id of a predicted box names ("p0"); None if it is no such id."""
+    """Return the person ("p0") in the id of a predicted box; None for other ids."""
     match = _PREDICTED_ID.fullmatch(region_id)
     return match[1] if match and match[2] == _BOX[1:] else None
 
 
 def is_of_picture(person: str | None) -> bool:
-    """Tell whether a person was predicted with a whole picture, and not as the answer to a smart tool."""
+    """Return whether a person was predicted with a whole picture, not for a smart tool."""
     return person is not None and _OF_PICTURE.fullmatch(person) is not None

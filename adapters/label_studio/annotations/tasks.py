@@ -1,4 +1,4 @@
-"""Tasks with their annotations and predictions, as Label Studio's API and its JSON export give them.
+"""Tasks with annotations and predictions, as in Label Studio's API and JSON export.
 
 Observed with Label Studio 1.23.2: the export of *Export > JSON* has the annotations in full, but names predictions
 by their ids only; `GET /api/tasks?fields=all` has both in full.
@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 MAX_EXPORT_BYTES = 2 * 1024**3
-"""Largest export file that is read: some 100,000 people with all their points, and several times that in memory."""
+"""Largest export file: about 100,000 people with all their points; reading it takes several times as much memory."""
 
 
 class TasksError(Exception):
-    """An export or an answer of Label Studio is not what it should be; the message says what to do."""
+    """An export or a response of Label Studio is invalid; the message says what to do."""
 
 
 def _null_as_empty(value: object) -> object:
@@ -28,12 +28,12 @@ class Work(BaseModel):
 
     Attributes:
         id: Its number.
-        result: Its regions, not looked at yet.
+        result: Its regions, unread.
         was_cancelled: Whether the annotator skipped the task.
-        ground_truth: Whether it was marked as the one to compare with.
-        created_at: When it was made, ISO 8601; later ones compare greater.
-        updated_at: When it was changed last.
-        model_version: Of a prediction: what made it.
+        ground_truth: Whether it is marked as ground truth.
+        created_at: Time of creation, ISO 8601; later ones compare greater.
+        updated_at: Time of the last change.
+        model_version: Of a prediction: the model's version.
         parent_prediction: Of an annotation: number of the prediction that it was made from.
     """
 
@@ -50,13 +50,13 @@ class Work(BaseModel):
 
 
 class AnnotatedTask(BaseModel):
-    """A task, what people made of it, and what was predicted for it.
+    """A task with its annotations and predictions.
 
     Attributes:
         id: Its number.
         data: Its data.
         annotations: The annotations.
-        predictions: The predictions; numbers where the export leaves them out.
+        predictions: The predictions; only their numbers if the export omits them.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
@@ -69,10 +69,10 @@ class AnnotatedTask(BaseModel):
     )
 
     def chosen_annotations(self, *, every: bool) -> list[Work]:
-        """Return the annotations that count: skipped ones never do.
+        """Return the annotations to use, without skipped ones.
 
         Args:
-            every: All of them; otherwise the one marked as ground truth, or else the one that was changed last.
+            every: All of them; otherwise the one marked as ground truth, or else the last changed one.
         """
         made = [one for one in self.annotations if not one.was_cancelled]
         if every or not made:
@@ -80,14 +80,14 @@ class AnnotatedTask(BaseModel):
         return [max(made, key=lambda one: (one.ground_truth, one.updated_at or one.created_at, one.id))]
 
     def prediction_of(self, annotation: Work, model_version: str | None = None) -> Work | None:
-        """Return the prediction that an annotation was made from: the latest, where Label Studio does not say which.
+        """Return the prediction that an annotation was made from; the latest if Label Studio has no link.
 
         Args:
             annotation: One of this task.
-            model_version: Of this version only, if one is named.
+            model_version: Of this version only, if given.
 
         Returns:
-            None if there is none, or the export names it by its id only.
+            None if there is none, or the export has only its id.
         """
         if annotation.parent_prediction is None:
             return self._latest_prediction(model_version)
@@ -95,15 +95,15 @@ class AnnotatedTask(BaseModel):
         return next((one for one in made if one.id == annotation.parent_prediction), None)
 
     def latest_prediction(self, model_version: str | None) -> Work | None:
-        """Return the latest prediction, of one model version if one is named.
+        """Return the latest prediction, of one model version if given.
 
         Raises:
-            TasksError: The export names predictions by their ids only.
+            TasksError: The export has only the ids of predictions.
         """
         if not all(isinstance(one, Work) for one in self.predictions):
             raise TasksError(
-                f"Task {self.id}: this export names predictions by their ids only, as Label Studio's Export > JSON "
-                "does. Read the project through the API instead (--project)."
+                f"Task {self.id}: the export has only the ids of predictions, as Label Studio's Export > JSON does. "
+                "Read the project through the API instead (--project)."
             )
         return self._latest_prediction(model_version)
 
@@ -120,7 +120,7 @@ def tasks_of(items: Sequence[object]) -> list[AnnotatedTask]:
     """Read tasks.
 
     Raises:
-        TasksError: One of them is none.
+        TasksError: An item is no task.
     """
     tasks: list[AnnotatedTask] = []
     for position, item in enumerate(items):
@@ -131,7 +131,7 @@ def tasks_of(items: Sequence[object]) -> list[AnnotatedTask]:
             where = ".".join(str(step) for step in first["loc"])
             raise TasksError(
                 f"Item {position} is no task of Label Studio's full JSON export: {where or 'it'}: {first['msg']}. "
-                "JSON-MIN and CSV lack what is needed: use Export > JSON."
+                "Use Export > JSON; JSON-MIN and CSV lack fields."
             ) from error
     return tasks
 
@@ -140,13 +140,13 @@ def read_export(path: Path) -> list[AnnotatedTask]:
     """Read the file of *Export > JSON*.
 
     Raises:
-        TasksError: It cannot be read, is too large, or is something else.
+        TasksError: The file cannot be read, is too large, or is no such export.
     """
     try:
         size = path.stat().st_size
         if size > MAX_EXPORT_BYTES:
             raise TasksError(
-                f"{path} has {size} bytes, more than {MAX_EXPORT_BYTES}: export the project in parts."
+                f"{path} has {size} bytes, more than {MAX_EXPORT_BYTES}. Export the project in parts."
             )
         items = json.loads(path.read_bytes())
     except OSError as error:
@@ -155,7 +155,6 @@ def read_export(path: Path) -> list[AnnotatedTask]:
         raise TasksError(f"{path} is not JSON: {error}.") from error
     if not isinstance(items, list):
         raise TasksError(
-            f"{path} is not a list of tasks, as Label Studio's Export > JSON gives it, but of type "
-            f"{type(items).__name__}."
+            f"{path} is no list of tasks, but of type {type(items).__name__}. Use Label Studio's Export > JSON."
         )
     return tasks_of(items)  # pyright: ignore[reportUnknownArgumentType] - validated item by item

@@ -1,6 +1,7 @@
 """Label Studio's HTTP API, as far as whole projects need it: projects, tasks and predictions.
 
-What is busy or away for a moment is asked again, with growing pauses and a limit. Observed with Label Studio 1.23.2.
+Requests that fail because Label Studio is busy or down are retried with growing pauses. Observed with Label Studio
+1.23.2.
 """
 
 import asyncio
@@ -21,25 +22,25 @@ JsonObject = dict[str, Any]
 
 _PAGE = 100
 _ANNOTATED_PAGE = 20  # a task with results can have a megabyte
-_VERSIONS_SHOWN = 500  # characters: Label Studio cuts the list of a task's model versions there
+_VERSIONS_SHOWN = 500  # characters: Label Studio truncates the list of a task's model versions
 _REFUSED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""By these, a server says that it has done nothing."""
+"""Statuses that mean that the server did nothing."""
 _IN_TROUBLE = _REFUSED | {
     HTTPStatus.INTERNAL_SERVER_ERROR,  # SQLite's "database is locked", for one
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
 _PASSING = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR})
-"""It is there and works: worth a word only where it lasts."""
+"""Statuses of a server that works: logged only if they persist."""
 _NO_VERSION = "\N{REPLACEMENT CHARACTER}"
-"""What no model version contains: a filter for it lets every task pass and has their versions listed."""
+"""In no model version: a "does not contain" filter for it passes every task and adds their versions."""
 
 
 class LabelStudioApiError(Exception):
-    """Label Studio does not do what it was asked; the message says what to do, and holds no token.
+    """A request to Label Studio failed; the message says what to do, and has no token.
 
     Attributes:
-        status: Of its answer; None if there was none.
+        status: Of its response; None without any.
     """
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
@@ -48,7 +49,7 @@ class LabelStudioApiError(Exception):
 
 
 class AnswerLostError(LabelStudioApiError):
-    """Something was to be made, and whether it was is not known: the answer did not arrive, or was an error."""
+    """It is unknown whether an object was created: the response was lost, or was an error."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ProjectTask:
 
     Attributes:
         id: Its number, unique over all projects.
-        data: What it was imported with; cloud addresses as they are.
+        data: Its data as imported; cloud addresses unchanged.
         model_versions: Of its predictions; empty without any.
     """
 
@@ -83,7 +84,7 @@ class ProjectTask:
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """A prediction that Label Studio keeps."""
+    """A prediction stored in Label Studio."""
 
     id: int
     model_version: str
@@ -91,9 +92,9 @@ class StoredPrediction:
 
 @dataclass(frozen=True)
 class Patience:
-    """How often a request is sent before giving up, and the pauses between, which double.
+    """Retry policy: the number of attempts, and the pauses between them, which double.
 
-    With these defaults Label Studio may be away for about a minute and a half.
+    The defaults bridge an outage of about a minute and a half.
     """
 
     attempts: int = 9
@@ -101,29 +102,28 @@ class Patience:
     longest_pause_s: float = 30.0
 
     def pause_s(self, attempt: int, retry_after: str | None) -> float:
-        """Return the seconds to wait after an attempt (counted from 0) that failed.
+        """Return the seconds to wait after a failed attempt.
 
         Args:
-            attempt: Which one it was.
-            retry_after: The header of this name, if there was one.
+            attempt: Its number, from 0.
+            retry_after: The Retry-After header, if there was one.
         """
         if retry_after is not None and retry_after.strip().isdecimal():
             return min(float(retry_after), self.longest_pause_s)
-        # Spread, so that many clients do not come back at the same moment.
+        # Jitter, so many clients do not retry at the same moment.
         return min(self.first_pause_s * 2**attempt, self.longest_pause_s) * random.uniform(0.75, 1)  # noqa: S311
 
 
 class LabelStudioApi:
-    """The API of one Label Studio, as the owner of a token sees it.
+    """The API of one Label Studio, with the rights of the token's owner.
 
     An async context manager that owns one HTTP session. Every method raises LabelStudioApiError.
 
     Args:
-        url: LABEL_STUDIO_URL, with the path below which it is installed.
+        url: LABEL_STUDIO_URL, with its path prefix.
         credentials: Of the token's owner.
-        patience: How long trouble may last.
-        on_outage: Is told once, in a sentence, when Label Studio is away and asked again; and anew when it was back
-            in between.
+        patience: Retry policy.
+        on_outage: Takes one message per outage of Label Studio, at its first retry.
     """
 
     def __init__(
@@ -160,8 +160,8 @@ class LabelStudioApi:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             raise LabelStudioApiError(
-                f"Label Studio at {self._url} shows no project {number} to the owner of the token; its number is in "
-                f"the address of its page: {self._url}/projects/{number}/data.",
+                f"Project {number} does not exist in Label Studio at {self._url}, or the owner of the token has no "
+                f"access. Its number is in the address of its page: {self._url}/projects/{number}/data.",
                 error.status,
             ) from None
         return Project(
@@ -169,7 +169,7 @@ class LabelStudioApi:
         )
 
     async def connected_model_versions(self, project: int) -> list[str]:
-        """Return the versions of the models that are connected to a project, as they said themselves."""
+        """Return the versions that the connected models of a project report."""
         answer = await self._call("GET", "/api/ml", {"project": str(project)})
         if not isinstance(answer, list):
             raise self._unreadable("/api/ml")
@@ -179,16 +179,16 @@ class LabelStudioApi:
     async def tasks(
         self, project: int, *, view: int | None = None, ids: Sequence[int] | None = None
     ) -> AsyncGenerator[ProjectTask]:
-        """Go through the tasks of a project, each with the model versions of its predictions.
+        """Yield the tasks of a project, each with the model versions of its predictions.
 
         Args:
             project: Its number.
-            view: Only the tasks that a tab of the data manager shows; by default all, ordered by number.
-            ids: Only these tasks; those that are not in the project are left out. Not together with `view`.
+            view: Only the tasks of a tab of the data manager; by default all, ordered by number.
+            ids: Only these tasks; those outside the project are ignored. Not together with `view`.
         """
         async for page in self._pages(project, view, ids, {}, _PAGE):
             if view is not None:
-                # A tab cannot be asked for model versions too.
+                # A tab cannot return model versions as well.
                 numbers = [_number(task, "id") for task in page]
                 async for task in self.tasks(project, ids=numbers):
                     yield task
@@ -201,16 +201,16 @@ class LabelStudioApi:
     async def annotated_tasks(
         self, project: int, *, view: int | None = None, ids: Sequence[int] | None = None
     ) -> AsyncGenerator[JsonObject]:
-        """Go through the tasks of a project with everything in them.
+        """Yield the tasks of a project with all their fields.
 
         Args:
             project: Its number.
-            view: Only the tasks that a tab of the data manager shows; by default all, ordered by number.
-            ids: Only these tasks; those that are not in the project are left out. Not together with `view`.
+            view: Only the tasks of a tab of the data manager; by default all, ordered by number.
+            ids: Only these tasks; those outside the project are ignored. Not together with `view`.
 
         Yields:
-            The task as Label Studio writes it: `id`, `data`, `annotations`, `predictions` and more; both lists
-            have their regions in `result`.
+            The task in Label Studio's form: `id`, `data`, `annotations`, `predictions` and more; both lists have
+            their regions in `result`.
         """
         async for page in self._pages(project, view, ids, {"fields": "all"}, _ANNOTATED_PAGE):
             for task in page:
@@ -234,13 +234,13 @@ class LabelStudioApi:
             prediction: `model_version`, `score` and `result`.
 
         Raises:
-            AnswerLostError: Look for it before it is made again: Label Studio keeps any number of the same.
+            AnswerLostError: Check for the prediction before a retry: Label Studio stores duplicates.
         """
         body = {**prediction, "task": task}
         return _number(_object(await self._call("POST", "/api/predictions", body=body)), "id")
 
     async def delete_prediction(self, number: int) -> None:
-        """Delete a prediction, unless it is gone already."""
+        """Delete a prediction; a missing one is no error."""
         try:
             await self._call("DELETE", f"/api/predictions/{number}")
         except LabelStudioApiError as error:
@@ -255,7 +255,7 @@ class LabelStudioApi:
         parameters: Mapping[str, str],
         size: int,
     ) -> AsyncGenerator[list[JsonObject]]:
-        """Go through tasks page by page; no task comes twice, also when others appear or go meanwhile."""
+        """Yield pages of tasks, each task once, even if others are added or deleted meanwhile."""
         common = {"project": str(project), "resolve_uri": "false", **parameters}
         if view is not None:
             common["view"] = str(view)
@@ -280,7 +280,7 @@ class LabelStudioApi:
                     return
                 if error.status == HTTPStatus.NOT_FOUND and view is not None:
                     raise LabelStudioApiError(
-                        f"Project {project} has no view {view}: a view is the `tab` in the address of its page.",
+                        f"Project {project} has no view {view}. A view is the `tab` in the address of its page.",
                         error.status,
                     ) from None
                 raise
@@ -290,7 +290,7 @@ class LabelStudioApi:
             if fresh:
                 yield list(fresh.values())
             listed += len(page)
-            # Counted, since Label Studio may be set to smaller pages than were asked for.
+            # Counted, since Label Studio may be configured for smaller pages than requested.
             if not page or listed >= _number(answer, "total"):
                 return
             number += 1
@@ -308,7 +308,7 @@ class LabelStudioApi:
         parameters: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
     ) -> Any:
-        """Send a request until it is answered; return the answer's JSON, None for an empty one."""
+        """Send a request with retries; return the response's JSON, None if it is empty."""
         last: LabelStudioApiError | None = None
         for attempt in range(self._patience.attempts):
             retry_after = None
@@ -325,7 +325,7 @@ class LabelStudioApi:
                     self._outage_said = False
                     return self._json(status, headers, text, path)
                 last = LabelStudioApiError(
-                    f"{self._url}{path} answers {status}{_said(text)}: see Label Studio's log.", status
+                    f"{self._url}{path} returns {status}{_said(text)}. See Label Studio's log.", status
                 )
                 if method == "POST" and status not in _REFUSED:
                     raise AnswerLostError(str(last), status)
@@ -340,14 +340,14 @@ class LabelStudioApi:
     def _say_outage(self, status: int | None) -> None:
         if self._on_outage is None or self._outage_said:
             return
-        self._outage_said = True  # many requests fail at once: one sentence is enough
-        why = "is not reachable" if status is None else f"answers {status}"
-        self._on_outage(f"Label Studio at {self._url} {why}, trying again for a minute or two …")
+        self._outage_said = True  # many requests fail at once: one message is enough
+        why = "is unreachable" if status is None else f"returns {status}"
+        self._on_outage(f"Label Studio at {self._url} {why}. Retrying for a minute or two …")
 
     async def _send(
         self, method: str, path: str, parameters: Mapping[str, str] | None, body: JsonObject | None
     ) -> tuple[int, Mapping[str, str], str]:
-        """Send a request once, or twice if the access token is no longer known."""
+        """Send a request, and again if the access token has expired."""
         session = self._session
         if session is None:
             raise RuntimeError("LabelStudioApi is used outside of its async with block")
@@ -360,7 +360,7 @@ class LabelStudioApi:
                     raise LabelStudioApiError(str(error), HTTPStatus.UNAUTHORIZED) from error
                 raise aiohttp.ClientConnectionError(str(error)) from error
             async with session.request(
-                # A redirect would carry the token to wherever it points.
+                # Following a redirect would send the token to its target.
                 method,
                 f"{self._url}{path}",
                 params=parameters,
@@ -378,17 +378,17 @@ class LabelStudioApi:
         if 300 <= status < 400:
             target = headers.get("Location", "").partition("?")[0][:200]
             raise LabelStudioApiError(
-                f"{self._url}{path} redirects to {target}: make that site LABEL_STUDIO_URL; the token is not sent on.",
+                f"{self._url}{path} redirects to {target}; the token is not sent there. Set LABEL_STUDIO_URL to that "
+                "site.",
                 status,
             )
         if status == HTTPStatus.FORBIDDEN:
             raise LabelStudioApiError(
-                f"Label Studio does not let the owner of the token do this ({path}: 403{_said(text)}): they need "
-                "access to the project.",
+                f"The owner of the token may not do this ({path}: 403{_said(text)}). Give them access to the project.",
                 status,
             )
         if not 200 <= status < 300:
-            raise LabelStudioApiError(f"{self._url}{path} answers {status}{_said(text)}.", status)
+            raise LabelStudioApiError(f"{self._url}{path} returns {status}{_said(text)}.", status)
         if not text:
             return None
         try:
@@ -398,20 +398,20 @@ class LabelStudioApi:
 
     def _unreadable(self, path: str) -> LabelStudioApiError:
         return LabelStudioApiError(
-            f"{self._url}{path} does not answer as Label Studio does: LABEL_STUDIO_URL must be the address under which "
-            "this machine sees Label Studio, its path included."
+            f"{self._url}{path} is not Label Studio's API. Set LABEL_STUDIO_URL to the address by which this machine "
+            "reaches Label Studio, path included."
         )
 
     def _unreachable(self, error: Exception) -> LabelStudioApiError:
         said = type(error).__name__ if not str(error) else str(error)[:200]
         return LabelStudioApiError(
-            f"Label Studio at {self._url} cannot be reached or broke off ({said}): see whether it runs, and that "
-            "LABEL_STUDIO_URL is its address as seen from here (in a container, localhost is the container itself)."
+            f"Label Studio at {self._url} is unreachable, or its response incomplete ({said}). Check that it runs, and "
+            "that LABEL_STUDIO_URL is its address from here (in a container, localhost is the container itself)."
         )
 
 
 def _query(ids: Sequence[int] | None = None) -> str:
-    # Without a filter that needs them, Label Studio leaves the model versions empty.
+    # Label Studio returns model versions only with a filter that needs them.
     versions = {
         "filter": "filter:tasks:predictions_model_versions",
         "operator": "not_contains",
@@ -427,25 +427,25 @@ def _query(ids: Sequence[int] | None = None) -> str:
 def _tasks(answer: Any) -> list[JsonObject]:
     tasks = _object(answer).get("tasks")
     if not isinstance(tasks, list):
-        raise LabelStudioApiError("Label Studio's list of tasks has no tasks in it; see its version and log.")
+        raise LabelStudioApiError("Label Studio's list of tasks lacks its tasks. Check its version and log.")
     return [_object(task) for task in cast("list[Any]", tasks)]
 
 
 def _object(value: Any) -> JsonObject:
     if not isinstance(value, dict):
-        raise LabelStudioApiError("Label Studio answers with something else than an object; see its version.")
+        raise LabelStudioApiError("Label Studio's response is no JSON object. Check its version.")
     return cast(JsonObject, value)
 
 
 def _number(value: JsonObject, key: str) -> int:
     number = value.get(key)
     if not isinstance(number, int):
-        raise LabelStudioApiError(f"Label Studio answers without a number for '{key}'; see its version.")
+        raise LabelStudioApiError(f"Label Studio's response has no number for '{key}'. Check its version.")
     return number
 
 
 def _said(text: str) -> str:
-    """What an error of Label Studio says about itself, for a sentence."""
+    """Return the detail of an error from Label Studio, in parentheses."""
     try:
         answer = json.loads(text)
     except ValueError:

@@ -1,8 +1,8 @@
-"""The token for Label Studio: which kind it is, how it is sent, and what a refusal means.
+"""The token for Label Studio: its kind, its header, and the meaning of a rejection.
 
-A personal access token (PAT) is a JWT refresh token. It is exchanged for an access token, which lives for 300
-seconds and is what requests carry. A legacy token is sent as it is; since Label Studio 1.23 organisations
-refuse it by default. Observed with Label Studio 1.23.2.
+A personal access token (PAT) is a JWT refresh token. It is exchanged for an access token for requests, which expires
+after 300 seconds. A legacy token is sent unchanged; since Label Studio 1.23 organisations reject it by default.
+Observed with Label Studio 1.23.2.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from adapters.printable import printable
 
 TokenKind = Literal["personal access token", "legacy token"]
 
-_USUAL_LIFETIME = 300.0  # seconds, where an access token does not tell
-_RENEWED_AFTER = 0.8  # of the lifetime, so that a token does not end on the way or in a queue
+_USUAL_LIFETIME = 300.0  # seconds, for an access token without expiry
+_RENEWED_AFTER = 0.8  # of the lifetime, so no token expires on its way or in a queue
 REFRESH_SECONDS = 10.0
 _MAX_ANSWER = 64 * 1024
 _WHERE_TO_MAKE_ONE = (
-    "make a personal access token in Label Studio under Account & Settings > Personal Access Token, set it "
-    "as LABEL_STUDIO_API_TOKEN and restart"
+    "Create a personal access token in Label Studio under Account & Settings > Personal Access Token, set "
+    "LABEL_STUDIO_API_TOKEN to it and restart"
 )
 
 
 class CredentialsError(Exception):
-    """Label Studio does not accept the token, or could not be asked.
+    """Label Studio rejects the token, or is unreachable.
 
     Attributes:
         reason: ``unauthorized``, ``unreachable`` or ``timeout``.
 
-    ``str(error)`` is a sentence that says what to do; it never contains the token.
+    ``str(error)`` says what is wrong and what to do; it never contains the token.
     """
 
     def __init__(self, reason: Literal["unauthorized", "unreachable", "timeout"], sentence: str) -> None:
@@ -50,15 +50,15 @@ class _AccessToken:
 
 
 class Credentials:
-    """Makes the Authorization header for one Label Studio, and keeps it fresh.
+    """Makes the Authorization header for one Label Studio, and renews it.
 
     Args:
-        label_studio_url: LABEL_STUDIO_URL, with the path below which it is installed.
+        label_studio_url: LABEL_STUDIO_URL, with its path prefix.
         token: LABEL_STUDIO_API_TOKEN.
-        clock: seconds that only grow. The wall clock would not do: it jumps.
+        clock: monotonic seconds; the wall clock may jump.
 
     Raises:
-        ValueError: if the token cannot be one, with a sentence for the operator.
+        ValueError: if the token is invalid; the message is for the operator.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class Credentials:
         """Return the header that authorises a request to Label Studio.
 
         Args:
-            session: asks Label Studio for an access token if one is due.
-            refused: a header from here that was just answered with 401. If it is still the current one, it is
-                renewed, whatever its age: Label Studio may have been restarted with another key.
+            session: requests a new access token if one is due.
+            refused: a header from here that just got a 401. If it is still the current one, it is renewed, whatever its
+                age: Label Studio may have been restarted with another key.
 
         Raises:
-            CredentialsError: if a personal access token cannot be exchanged, or if the refused header cannot
-                be renewed because it is a legacy token.
+            CredentialsError: if a personal access token cannot be exchanged, or if the rejected header is a legacy
+                token, which cannot be renewed.
         """
         if self.kind == "legacy token":
             if refused is not None:
@@ -99,34 +99,34 @@ class Credentials:
         return _bearer(access)
 
     def explain_refusal(self, detail: str = "") -> str:
-        """Say in a sentence what a 401 from Label Studio means for this token.
+        """Return a sentence about the meaning of a 401 from Label Studio for this token.
 
         Args:
-            detail: what Label Studio answered, if anything.
+            detail: Label Studio's detail, if any.
         """
         said = f" ({printable(detail, 200)})" if detail else ""
         if self.kind == "legacy token":
             return (
-                f"Label Studio at {self._url} refuses the legacy token{said}: since 1.23 they are switched "
-                f"off by default; {_WHERE_TO_MAKE_ONE}, or let an administrator allow legacy tokens under "
+                f"Label Studio at {self._url} rejects the legacy token{said}: since 1.23 they are disabled by "
+                f"default. {_WHERE_TO_MAKE_ONE}. Or let an administrator allow legacy tokens under "
                 "Organization > API Tokens Settings."
             )
         return (
-            f"Label Studio at {self._url} refuses the personal access token{said}: it has expired, was revoked "
-            f"or belongs to another Label Studio; {_WHERE_TO_MAKE_ONE}."
+            f"Label Studio at {self._url} rejects the personal access token{said}: it has expired, was revoked "
+            f"or belongs to another Label Studio. {_WHERE_TO_MAKE_ONE}."
         )
 
     async def _renewed(self, session: aiohttp.ClientSession) -> _AccessToken:
-        """Return a new access token; all who ask meanwhile share one request and its outcome."""
+        """Return a new access token; concurrent callers share one request and its outcome."""
         if self._refresh is None:
             self._refresh = asyncio.create_task(self._request_access(session))
             self._refresh.add_done_callback(self._finished)
-        # Shielded: one caller going away must not take the answer from the others.
+        # Shielded: the cancellation of one caller must not affect the others.
         return await asyncio.shield(self._refresh)
 
     def _finished(self, refresh: asyncio.Task[_AccessToken]) -> None:
         self._refresh = None
-        # Reading the exception also marks it as seen, should every caller have gone.
+        # Reading the exception also marks it as retrieved, in case every caller was cancelled.
         if not refresh.cancelled() and refresh.exception() is None:
             self._access = refresh.result()
 
@@ -135,7 +135,7 @@ class Credentials:
         try:
             async with (
                 asyncio.timeout(REFRESH_SECONDS),
-                # A redirect would carry the token to wherever it points.
+                # Following a redirect would send the token to its target.
                 session.post(
                     f"{self._url}/api/token/refresh/", json={"refresh": self._token}, allow_redirects=False
                 ) as response,
@@ -146,32 +146,32 @@ class Credentials:
             raise CredentialsError(
                 "timeout",
                 f"Label Studio at {self._url} did not exchange the personal access token within "
-                f"{REFRESH_SECONDS:g} s; see whether it is overloaded.",
+                f"{REFRESH_SECONDS:g} s. Check whether it is overloaded.",
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise CredentialsError(
                 "unreachable",
-                f"Label Studio at {self._url} cannot be reached ({printable(str(error), 200)}); see that "
-                "LABEL_STUDIO_URL is its address as seen from here.",
+                f"Label Studio at {self._url} is unreachable ({printable(str(error), 200)}). Check that "
+                "LABEL_STUDIO_URL is its address from here.",
             ) from error
         if status in {400, 401, 403}:
             raise CredentialsError("unauthorized", self.explain_refusal(str(answer.get("detail", ""))))
         if 300 <= status < 400:
             raise CredentialsError(
                 "unreachable",
-                f"Label Studio at {self._url} redirects to {printable(location.partition('?')[0], 200)}: make "
-                "that LABEL_STUDIO_URL; the token is not sent on.",
+                f"Label Studio at {self._url} redirects to {printable(location.partition('?')[0], 200)}; the token "
+                "is not sent there. Set LABEL_STUDIO_URL to that site.",
             )
         access = answer.get("access")
         if status != 200 or not isinstance(access, str) or not _is_header_text(access):
             raise CredentialsError(
                 "unreachable",
-                f"Label Studio at {self._url} answered {status} to the exchange of the personal access token; "
-                "see that LABEL_STUDIO_URL is Label Studio itself, and look at its log.",
+                f"Label Studio at {self._url} returned {status} for the exchange of the personal access token. "
+                "Check that LABEL_STUDIO_URL is Label Studio's address, and see its log.",
             )
         claims = _claims(access)
         issued, ends = claims.get("iat"), claims.get("exp")
-        # Both times are Label Studio's; only their difference is used, so its clock need not agree with ours.
+        # Both times are Label Studio's, and only their difference is used, so the clocks need not agree.
         lifetime = (
             float(ends - issued) if isinstance(ends, int) and isinstance(issued, int) else _USUAL_LIFETIME
         )
@@ -183,22 +183,22 @@ def _bearer(access: _AccessToken) -> dict[str, str]:
 
 
 def token_kind(token: str) -> TokenKind:
-    """Return which kind of token it is.
+    """Return the kind of a token.
 
     Raises:
-        ValueError: It cannot be one of LABEL_STUDIO_API_TOKEN; the message says why and what to do, without it.
+        ValueError: The token is invalid; the message says why and what to do, without the token.
     """
     if not _is_header_text(token):
         raise ValueError(
-            "LABEL_STUDIO_API_TOKEN is empty or contains spaces or other characters that no token has; set it "
-            "to the bare token, without a word in front."
+            "LABEL_STUDIO_API_TOKEN is empty or contains spaces or other characters that no token has. Set it "
+            "to the bare token, without a prefix."
         )
     claims = _claims(token)
     if not claims:
         return "legacy token"
     if claims.get("token_type") == "access":
         raise ValueError(
-            "LABEL_STUDIO_API_TOKEN is an access token, which ends after five minutes; "
+            "LABEL_STUDIO_API_TOKEN is an access token, which expires after five minutes. "
             + _WHERE_TO_MAKE_ONE
             + "."
         )
@@ -206,7 +206,7 @@ def token_kind(token: str) -> TokenKind:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """Return what a JWT says, unverified: it is only used to choose how to ask. Empty if it is no JWT."""
+    """Return the unverified claims of a JWT, used only to choose the header. Empty if it is no JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}
@@ -230,7 +230,7 @@ def _is_header_text(token: str) -> bool:
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:
-    """Read an answer up to a size that no answer of this kind has."""
+    """Read a response up to a size that no valid one exceeds."""
     answer = bytearray()
     async for chunk in response.content.iter_any():
         answer += chunk

@@ -1,1 +1,1 @@
-"""What annotators change in predictions, and how it is counted."""
+"""Counts the annotators' changes to predictions."""

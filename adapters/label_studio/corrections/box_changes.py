@@ -1,4 +1,4 @@
-"""Whether an annotator changed the boxes of a prediction, on pictures and in clips."""
+"""Detects changes of an annotator to the boxes of a prediction, on pictures and in clips."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 NOTICEABLE = 0.01
-"""How far an edge has to be moved, in diagonals of the predicted box: what is selected by hand slips a little."""
+"""Least shift of an edge that counts, in diagonals of the predicted box: selecting a box may shift it slightly."""
 _TURNED_DEGREES = 1.0
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -58,7 +58,7 @@ BoxRegion = _Rectangle | _VideoRectangle
 
 
 def read_boxes(result: Sequence[object]) -> dict[str, BoxRegion]:
-    """Read the boxes among the regions of an annotation or a prediction, by id; those that cannot be read are none."""
+    """Read the boxes of an annotation or a prediction, by id; unreadable ones are skipped."""
     boxes: dict[str, BoxRegion] = {}
     for item in result:
         kind = cast("Mapping[str, Any]", item).get("type") if isinstance(item, dict) else None
@@ -74,7 +74,7 @@ def read_boxes(result: Sequence[object]) -> dict[str, BoxRegion]:
 
 
 def boxes_changed(predicted: Mapping[str, BoxRegion], now: Mapping[str, BoxRegion]) -> bool:
-    """Tell whether a box was removed or added, or moved, resized or turned noticeably."""
+    """Return whether a box was removed or added, or noticeably moved, resized or rotated."""
     return predicted.keys() != now.keys() or any(_changed(box, now[name]) for name, box in predicted.items())
 
 

@@ -1,9 +1,9 @@
-"""What an annotator changed in a prediction: keypoint by keypoint, and whether in its boxes.
+"""Compares an annotation with its prediction: keypoint by keypoint, and whether boxes changed.
 
-Both are read as for export, so that what counts as corrected is what is exported as corrected.
+Both are read as for export, so counted corrections equal exported ones.
 
-Observed with Label Studio 1.23.2: a region that is accepted from a prediction keeps its id, whether it is moved or
-not; one that is drawn anew gets another. Key frames of a clip that are not touched come back as they were predicted.
+Observed with Label Studio 1.23.2: a region accepted from a prediction keeps its id, moved or not; a newly drawn one
+gets another. Untouched key frames of a clip are returned as predicted.
 """
 
 import math
@@ -21,20 +21,20 @@ from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from wholebody.schema import KEYPOINTS, Part
 
 UNMOVED = 1e-4
-"""Largest distance, in diagonals of the person's box, that is none: editors round positions."""
+"""Largest distance that counts as unmoved, in diagonals of the person's box: editors round positions."""
 
 REMOVED = 1.0
-"""What a removed keypoint counts as, in the same unit."""
+"""Distance of a removed keypoint, in the same unit."""
 
 
 class Outcome(StrEnum):
-    """What came of an annotation.
+    """The outcome of a comparison.
 
-    `ACCEPTED`: every keypoint and box is where it was predicted. `CORRECTED`: some were moved, removed, added,
-    relabelled or marked as occluded.
-    `SKIPPED`: the annotator skipped the task. `NOT_PREDICTED`: it was not made from a prediction of the present model
-    version. `GONE`: the annotation is not there (any more). `OLD`: it was not changed just now, so the webhook is not
-    Label Studio's. `FAILED`: Label Studio could not be asked. `DROPPED`: too many annotations came at once.
+    `ACCEPTED`: all keypoints and boxes are as predicted. `CORRECTED`: some were moved, removed, added, relabelled or
+    marked as occluded.
+    `SKIPPED`: the annotator skipped the task. `NOT_PREDICTED`: it was not made from a prediction of the current model
+    version. `GONE`: the annotation does not exist (any more). `OLD`: it was not changed recently, so the webhook is not
+    from Label Studio. `FAILED`: the request to Label Studio failed. `DROPPED`: too many annotations at once.
     """
 
     ACCEPTED = "accepted"
@@ -49,13 +49,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """An annotation beside its prediction.
+    """The comparison of an annotation with its prediction.
 
     Attributes:
-        outcome: What came of it.
-        distances: Part and distance of every predicted keypoint, from where it was predicted to where the annotation
-            has this keypoint of this person, in diagonals of the person's box: 0 or almost where it was left alone,
-            `REMOVED` where the annotation does not have it.
+        outcome: The outcome.
+        distances: Part and distance of every predicted keypoint: from its predicted position to the annotated one of
+            the same person and keypoint, in diagonals of the person's box. About 0 if unchanged, `REMOVED` if missing
+            in the annotation.
     """
 
     outcome: Outcome
@@ -68,8 +68,8 @@ def compare(task: AnnotatedTask, annotation: Work, model_version: str, meanings:
     Args:
         task: The task, its predictions in full.
         annotation: The annotation.
-        model_version: Predictions of other versions, and of other models, are none of ours.
-        meanings: What the labels of the project stand for.
+        model_version: Predictions of other versions and models are ignored.
+        meanings: The meanings of the project's labels.
     """
     if annotation.was_cancelled:
         return Comparison(Outcome.SKIPPED)
@@ -78,7 +78,7 @@ def compare(task: AnnotatedTask, annotation: Work, model_version: str, meanings:
         return Comparison(Outcome.NOT_PREDICTED)
     (ids, vertices), (ids_now, vertices_now) = _ids(prediction.result), _ids(annotation.result)
     if annotation.parent_prediction is None and not (ids | vertices) & (ids_now | vertices_now):
-        return Comparison(Outcome.NOT_PREDICTED)  # made by hand, from nothing
+        return Comparison(Outcome.NOT_PREDICTED)  # drawn without a prediction
     predicted = _people(read_people(prediction.result, meanings, _ignore))
     people = _people(read_people(annotation.result, meanings, _ignore, prediction.result))
     distances = tuple(
@@ -87,18 +87,18 @@ def compare(task: AnnotatedTask, annotation: Work, model_version: str, meanings:
     changed = (
         any(distance > UNMOVED for _, distance in distances)
         or any(_added_to(predicted.get(name), person) for name, person in people.items())
-        or not vertices_now <= vertices  # drawn by hand: they say nothing of a keypoint
+        or not vertices_now <= vertices  # added by hand: their keypoint is unknown
         or boxes_changed(read_boxes(prediction.result), read_boxes(annotation.result))
     )
     return Comparison(Outcome.CORRECTED if changed else Outcome.ACCEPTED, distances)
 
 
 def _ignore(_: str) -> None:
-    """What is left out of an annotation is said where it is exported."""
+    """Drop warnings: the export shows them."""
 
 
 def _ids(result: Sequence[object]) -> tuple[set[str], set[str]]:
-    """Return the ids of all regions, and of all vertices, that can be read."""
+    """Return the ids of all readable regions and vertices."""
     regions = [region for item in result if (region := read_region(item, _ignore)) is not None]
     return {region.id for region in regions}, {
         vertex.id for region in regions for vertex in region.value.vertices
@@ -106,7 +106,7 @@ def _ids(result: Sequence[object]) -> tuple[set[str], set[str]]:
 
 
 def _people(pictures: Sequence[AnnotatedPicture]) -> dict[tuple[str, int | None, str], AnnotatedPerson]:
-    """Return people by what tells them apart: Image tag, frame, and name."""
+    """Return people by Image tag, frame and name, which together are unique."""
     return {
         (picture.image, picture.frame, person.name): person
         for picture in pictures
@@ -125,7 +125,7 @@ def _distances(predicted: AnnotatedPerson, now: AnnotatedPerson | None) -> Itera
 
 
 def _added_to(predicted: AnnotatedPerson | None, now: AnnotatedPerson) -> bool:
-    """Tell whether a person was added, or anything to them: a keypoint, or that one is occluded."""
+    """Return whether a person was added, or a keypoint or an occlusion mark to them."""
     if predicted is None:
         return True
     return bool(((now.visibility != UNSEEN) & (now.visibility != predicted.visibility)).any())

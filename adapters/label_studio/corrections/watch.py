@@ -1,9 +1,8 @@
-"""Compares annotations with their predictions in the background, when Label Studio's webhook tells of one.
+"""Compares annotations with their predictions in the background, after Label Studio's webhooks.
 
-Label Studio sends webhooks without authentication, so anybody who reaches the service can send them. Therefore
-nothing of a webhook is believed: it names an annotation, which is read from Label Studio itself, and counted if it was
-changed just now, once for each of its states. Few wait, and one is read at a time, with a pause; what comes in excess
-is dropped.
+Label Studio sends webhooks without authentication, so anybody with network access can send them. Their content is
+therefore not trusted: only the annotation's number is used. The annotation is read from Label Studio, and counted once
+per state if it changed recently. The queue is short and read one at a time with a pause; excess ones are dropped.
 """
 
 import asyncio
@@ -30,25 +29,25 @@ logger = logging.getLogger(__name__)
 
 ACTIONS = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED"})
 WAITING = 100
-"""Most annotations that wait to be read."""
+"""Longest queue of annotations."""
 
 PAUSE_S = 0.2
-"""Between two of them: Label Studio has other work, and annotators do not submit faster."""
+"""Pause between two annotations: Label Studio has other work, and annotators do not submit faster."""
 
 LIMIT_S = 15.0
 SETTLING_S = 0.5  # Label Studio may send the webhook before others can read the annotation
 _REMEMBERED = 10_000
 _CONFIGS_KEPT = 100
-_CONFIG_KEPT_S = 300.0  # seconds; nobody renames labels while people annotate
-# Seconds. A replica does not know what others have counted, or itself before a restart: what was changed long ago is
-# not counted again. Not less, since Label Studio's clock may differ from ours.
+_CONFIG_KEPT_S = 300.0  # seconds; labels are not renamed during annotation
+# Seconds. A replica does not know what others counted, or itself before a restart, so old changes are not counted
+# again. Not less, since Label Studio's clock may differ from this one.
 _OLD_S = 3600.0
 _LARGEST_NUMBER = 2**63 - 1  # of Label Studio's database
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """An annotation that was submitted or updated, as a webhook names it.
+    """The numbers of a submitted or updated annotation in a webhook.
 
     Attributes:
         project: Number of its project.
@@ -62,7 +61,7 @@ class Submitted:
 
 
 def submitted(body: WebhookRequest) -> Submitted | None:
-    """Return what a webhook names, or None if it tells of something else."""
+    """Return the annotation in a webhook, or None for other events."""
     if body.action not in ACTIONS:
         return None
     numbers = [_number(body.project), _number(body.task), _number(body.annotation)]
@@ -77,7 +76,7 @@ def _number(named: Named) -> int | None:
 
 
 def _age_s(updated_at: str) -> float:
-    """Seconds since an annotation was changed; 0 where that cannot be told."""
+    """Return the seconds since an annotation was changed; 0 if unknown."""
     try:
         then = datetime.fromisoformat(updated_at)
     except ValueError:
@@ -86,11 +85,11 @@ def _age_s(updated_at: str) -> float:
 
 
 class CorrectionWatch:
-    """Takes what webhooks name, and counts what was changed.
+    """Compares the annotations in webhooks with their predictions, and counts the changes.
 
     Args:
-        api: Of the Label Studio that is believed.
-        model_version: Whose predictions are compared.
+        api: Of the configured Label Studio.
+        model_version: Version of the compared predictions.
     """
 
     def __init__(self, api: LabelStudioApi, model_version: str) -> None:
@@ -102,7 +101,7 @@ class CorrectionWatch:
         self._known = TTLCache[int, LabelMeanings, float](_CONFIGS_KEPT, _CONFIG_KEPT_S)
 
     def note(self, body: WebhookRequest) -> None:
-        """Take note of a webhook; returns at once."""
+        """Queue the annotation of a webhook; returns at once."""
         named = submitted(body)
         if named is None or named in self._waiting:
             return
@@ -113,7 +112,7 @@ class CorrectionWatch:
         self._more.set()
 
     async def run(self) -> None:
-        """Compare what is noted, until cancelled."""
+        """Compare the queued annotations, until cancelled."""
         while True:
             while not self._waiting:
                 self._more.clear()
@@ -135,8 +134,10 @@ class CorrectionWatch:
                 meanings = LabelMeanings() if task is None else await self._meanings(named.project)
         except (LabelStudioApiError, TasksError, TimeoutError) as error:
             self._count(Comparison(Outcome.FAILED))
-            said = f"Label Studio took more than {LIMIT_S:g} s" if isinstance(error, TimeoutError) else error
-            logger.warning("task=%s annotation=%s was not compared: %s", named.task, named.annotation, said)
+            reason = (
+                f"Label Studio took more than {LIMIT_S:g} s" if isinstance(error, TimeoutError) else error
+            )
+            logger.warning("task=%s annotation=%s was not compared: %s", named.task, named.annotation, reason)
             return
         annotation = (
             next((one for one in task.annotations if one.id == named.annotation), None) if task else None
@@ -151,7 +152,7 @@ class CorrectionWatch:
         if state in self._counted:
             return
         self._counted[state] = None
-        # Reading some hundred regions takes milliseconds, and a hostile annotation more: not on the event loop.
+        # Not on the event loop: hundreds of regions take milliseconds, and a hostile annotation takes more.
         self._count(await asyncio.to_thread(compare, task, annotation, self._model_version, meanings))
 
     async def _task(self, named: Submitted) -> AnnotatedTask | None:
@@ -159,7 +160,7 @@ class CorrectionWatch:
         return next((task for task in tasks_of(items) if task.id == named.task), None)
 
     async def _meanings(self, project: int) -> LabelMeanings:
-        """Return what the labels of a project mean, as its label config said at most some minutes ago."""
+        """Return the meanings of a project's labels, at most `_CONFIG_KEPT_S` old."""
         known = self._known.get(project)
         if known is not None:
             return known
@@ -167,7 +168,7 @@ class CorrectionWatch:
         try:
             meanings = LabelMeanings.of(await read_label_config(config))
         except LabelConfigError:
-            meanings = LabelMeanings()  # by their spelling
+            meanings = LabelMeanings()  # recognises labels by their spelling
         self._known[project] = meanings
         return meanings
 
@@ -203,7 +204,7 @@ def annotations_compared_total() -> Counter:
 
 @asynccontextmanager
 async def correction_watch(api: LabelStudioApi, model_version: str) -> AsyncGenerator[CorrectionWatch]:
-    """Run a watch in the background, until the context ends."""
+    """Run a watch in the background until the block ends."""
     async with api:
         watch = CorrectionWatch(api, model_version)
         running = asyncio.create_task(watch.run())

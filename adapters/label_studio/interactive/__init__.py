@@ -1,1 +1,1 @@
-"""Smart tools: what the annotator pointed at, and whom the page shows."""
+"""Smart tools: the annotator's prompts, and the people on the page."""

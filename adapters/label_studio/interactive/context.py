@@ -1,4 +1,4 @@
-"""What a smart tool sends along: `params.context`, of which only what the annotator drew is needed (see `prompts`)."""
+"""The `params.context` of a smart tool's request, of which only drawn regions are used (see `prompts`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
@@ -10,17 +10,17 @@ DrawnItem: TypeAlias = Mapping[str, object]
 
 
 def is_interactive(context: Mapping[str, object]) -> bool:
-    """Tell whether a request comes from a smart tool.
+    """Return whether a request comes from a smart tool.
 
-    It also comes when a drawing was deleted, with what is left of them: there may be nothing to answer.
+    Label Studio also sends one when a drawing was deleted, with the remaining ones: there may be none to answer.
     """
     return isinstance(context.get("result"), list)
 
 
 def last_and_waiting(context: Mapping[str, object]) -> list[DrawnItem]:
-    """Return the regions that matter: the last one drawn, at the end, and before it those that may wait with it.
+    """Return the region drawn last, preceded by those that may wait with it; empty if none was drawn.
 
-    These were drawn with the same tag on the same picture, and are the latest few. Nothing if nothing was drawn.
+    These are the latest few regions drawn with the same tag on the same picture.
     """
     drawn = _drawn(context)
     if not drawn:
@@ -32,12 +32,12 @@ def last_and_waiting(context: Mapping[str, object]) -> list[DrawnItem]:
 
 
 def compact_context(context: Mapping[str, object]) -> dict[str, Any]:
-    """Return a context that means the same and has only what matters in it."""
+    """Return an equivalent context with only the used fields."""
     return {"result": last_and_waiting(context)} if is_interactive(context) else {}
 
 
 def text_of(region: DrawnItem, key: str) -> str:
-    """Return a text of a region; "" if it is none."""
+    """Return a text field of a region; "" if it is no text."""
     value = region.get(key)
     return value if isinstance(value, str) else ""
 
@@ -67,9 +67,9 @@ def _drawn(context: Mapping[str, object]) -> list[DrawnItem]:
 
 
 def _may_wait(region: DrawnItem) -> bool:
-    """Tell whether a region may be waiting for an answer: of points, only those of a smart tool have `is_positive`.
+    """Return whether a region may wait for a result: only points of a smart tool have `is_positive`.
 
-    Points that were accepted or set by hand earlier are finished work, and say nothing about what is meant now.
+    Points that were accepted or set by hand earlier are finished work, and no part of the current prompt.
     """
     if text_of(region, "type") not in {"keypointlabels", "keypoint"}:
         return True

@@ -1,15 +1,15 @@
-"""Interactive use: what the annotator drew with a smart tool, and whom they meant by it.
+"""Prompts of smart tools: the drawn regions, and the person that they mean.
 
-Label Studio sends the regions of the tag in `params.context.result`: those of earlier predictions too, suggestions
-that were accepted, boxes that were drawn without the smart tool, and points that were set by hand long ago. What was
-drawn just now is the last region with `"origin": "manual"` and without a score, which only predicted ones have
-(observed with 1.23.2). It is deleted when the suggestion is accepted, so an answer must never refer to it.
+Label Studio sends the regions of the tag in `params.context.result`. They include earlier predictions, accepted
+suggestions, boxes drawn without the smart tool, and points set by hand long ago. The new drawing is the last region
+with `"origin": "manual"` and without a score, which only predicted ones have (observed with 1.23.2). It is deleted when
+the suggestion is accepted, so a result must never refer to it.
 
-The answer takes the place of all suggestions that wait to be accepted, and accepting deletes all drawings that wait. So
-an answer must hold a person for each of them. In a request, a drawing that waits looks exactly like a box drawn by hand
-as finished work: the editor sends all regions of the drawn label, suggestions and other tags' keypoints left out, and
-writes its `dynamic` mark of smart drawings for keypoints only (as `is_positive`), in drafts too. But a drawing that
-waits came before, as the last of an earlier request: `SmartDrawings` remembers those.
+A result replaces all pending suggestions, and accepting it deletes all pending drawings. So a result must have a person
+for each of them. In a request, a pending drawing looks exactly like a finished box drawn by hand: the editor sends all
+regions of the drawn label, without suggestions and other tags' keypoints. It marks smart drawings (`dynamic`) for
+keypoints only (as `is_positive`), in drafts too. But a pending drawing was the last one of an earlier request:
+`SmartDrawings` remembers those.
 """
 
 import math
@@ -28,10 +28,10 @@ from adapters.label_studio.label_config.parsing import ImageControls
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, SKELETON, Part
 
-_MAX_WAITING = 50  # drawings answered at once; nobody draws more before accepting any
+_MAX_WAITING = 50  # drawings answered at once; more pending ones are not realistic
 _MAX_REMEMBERED = 10_000
 _SEARCHED_PARTS = frozenset((Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE))
-# Shoulders and hips crosswise, so that a point on the trunk is near a line.
+# Diagonals between shoulders and hips, so a point on the trunk is near a line.
 _TRUNK = ((5, 12), (6, 11))
 _LINES: NDArray[np.intp] = np.array((*SKELETON, *_TRUNK), np.intp)
 
@@ -39,7 +39,7 @@ Size: TypeAlias = tuple[int, int]
 
 
 class PromptError(ValueError):
-    """What was drawn cannot be used; the message says why and can be shown to the user."""
+    """A drawing is invalid; the message says why and can be shown to the user."""
 
     reason = "prompt"
 
@@ -52,7 +52,7 @@ class BoxPrompt:
         region_id: Id of the drawn region.
         from_name: Name of the tag that it was drawn with.
         to_name: Name of the Image tag that it was drawn on.
-        label: Label that was chosen, or "".
+        label: The chosen label, or "".
         box: x1, y1, x2, y2 in pixels of the upright picture, clipped to it. A rotated rectangle gives the upright
             box around it.
     """
@@ -65,22 +65,22 @@ class BoxPrompt:
 
     @property
     def id_prefix(self) -> str:
-        """A prefix for the ids of the answer: its regions join others in the task, predicted ones among them."""
+        """A prefix for the ids of the result, which must differ from those of the task's other regions."""
         return _id_prefix(self.region_id)
 
 
 @dataclass(frozen=True)
 class PointPrompt:
-    """A keypoint that the annotator set on a person, or beside one.
+    """A keypoint that the annotator set on a person, or next to one.
 
     Attributes:
         region_id: Id of the drawn region.
         from_name: Name of the tag that it was drawn with.
         to_name: Name of the Image tag that it was drawn on.
-        label: Label that was chosen, or "".
+        label: The chosen label, or "".
         x: Pixels of the upright picture.
         y: Pixels of the upright picture.
-        positive: False where the annotator marked what is *not* meant.
+        positive: False if the annotator excluded a person with it.
     """
 
     region_id: str
@@ -93,19 +93,19 @@ class PointPrompt:
 
     @property
     def id_prefix(self) -> str:
-        """A prefix for the ids of the answer."""
+        """A prefix for the ids of the result."""
         return _id_prefix(self.region_id)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the annotator drew.
+    """The annotator's drawings.
 
     Attributes:
-        last: What was drawn just now, and is to be answered.
-        earlier: What was drawn before with the same tag on the same picture, in that order. It may be waiting for
-            the same answer (several smart boxes, a positive and then a negative point), or be finished work.
-            Predicted regions and accepted suggestions are not among it.
+        last: The new drawing, which needs a result.
+        earlier: Earlier drawings with the same tag on the same picture, in order. They may wait for the same result
+            (several smart boxes, a positive and then a negative point), or be finished work. Predicted regions and
+            accepted suggestions are not included.
     """
 
     last: BoxPrompt | PointPrompt
@@ -114,11 +114,11 @@ class Drawn:
 
 @dataclass(frozen=True)
 class DrawnOn:
-    """Where the annotator drew.
+    """The picture that the annotator drew on.
 
     Attributes:
         image: Name of the Image tag.
-        frame: Position in its list of frames, from 0; 0 where it shows one picture.
+        frame: Index in its list of frames, from 0; 0 if it shows one picture.
     """
 
     image: str
@@ -130,27 +130,27 @@ def _id_prefix(region_id: str) -> str:
 
 
 def drawn_on(context: Mapping[str, object]) -> DrawnOn | None:
-    """Return where the annotator drew; None where nothing was drawn.
+    """Return the picture that the annotator drew on; None without a drawing.
 
-    It is needed before `drawn_prompts`, to know which of a task's pictures to fetch.
+    It is needed before `drawn_prompts`, to select the picture to fetch.
     """
     drawn = last_and_waiting(context)
     return DrawnOn(text_of(drawn[-1], "to_name"), frame_of(drawn[-1])) if drawn else None
 
 
 def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
-    """Find what the annotator drew.
+    """Return the annotator's drawings.
 
     Args:
-        context: `params.context` of the request; `{}` where the request is not interactive.
+        context: `params.context` of the request; `{}` if the request is not interactive.
         size: Width and height of the upright picture in pixels.
 
     Returns:
-        What was drawn, or None if the request is not interactive.
+        The drawings, or None if the request is not interactive.
 
     Raises:
-        PromptError: What was drawn last is no rectangle or keypoint with finite numbers, lies outside the
-            picture, or was drawn on the picture turned in the editor. Earlier regions of this kind are passed over.
+        PromptError: The last drawing is no rectangle or keypoint with finite numbers, lies outside the picture, or
+            was made on the picture rotated in the editor. Earlier drawings of this kind are skipped.
     """
     drawn = last_and_waiting(context)
     if not drawn:
@@ -166,21 +166,21 @@ def drawn_prompts(context: Mapping[str, object], size: Size) -> Drawn | None:
 
 
 class SmartDrawings:
-    """Remembers which regions were drawn with a smart tool, so that those that still wait are answered again.
+    """Remembers regions drawn with a smart tool, so pending ones are included in the next result.
 
-    Held by one process and bounded: where another replica gets the next request, or the process was restarted, only
-    the latest drawing is answered.
+    It belongs to one process and is bounded. If another replica gets the next request, or the process was restarted,
+    only the latest drawing gets a result.
     """
 
     def __init__(self) -> None:
         self._known: LRUCache[tuple[str, str], None] = LRUCache(_MAX_REMEMBERED)
 
     def waiting_boxes(self, task: str, drawn: Drawn) -> tuple[BoxPrompt, ...]:
-        """Return the boxes that wait for an answer, in the order in which they were drawn, and remember the last.
+        """Return the pending boxes in drawing order, and remember the last.
 
         Args:
-            task: What the regions' ids are unique in.
-            drawn: What was drawn; nothing waits together with a point.
+            task: The task, in which region ids are unique.
+            drawn: The drawings; no box waits together with a point.
         """
         if not isinstance(drawn.last, BoxPrompt):
             return ()
@@ -198,8 +198,8 @@ class SmartDrawings:
 def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt:
     kind = text_of(region, "type")
     if _number({"image_rotation": region.get("image_rotation") or 0}, "image_rotation") % 360:
-        # Its numbers are of the turned picture, and so would those of an answer have to be.
-        raise PromptError("The picture was turned in the editor; turn it back and draw again.")
+        # Its coordinates are those of the rotated picture, and a result would need the same.
+        raise PromptError("The picture is rotated in the editor. Rotate it back and draw again.")
     given = region.get("value")
     value = cast(Mapping[str, object], given if isinstance(given, Mapping) else {})
     names = value.get(kind)
@@ -211,10 +211,10 @@ def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt
     if kind in {"keypointlabels", "keypoint"}:
         x, y = _pixels(value, "x", "y", size)
         if not (0 <= x <= size[0] and 0 <= y <= size[1]):
-            raise PromptError("The drawn point lies outside the picture.")
+            raise PromptError("The drawn point is outside the picture. Draw it inside.")
         positive = value.get("is_positive", region.get("is_positive", True))
         return PointPrompt(*place, x, y, positive not in (False, 0, "0", "false"))
-    raise PromptError(f"A smart tool drew a '{kind[:40]}'; only rectangles and keypoints are understood.")
+    raise PromptError(f"A smart tool drew a '{kind[:40]}'. Use a rectangle or a keypoint.")
 
 
 def _box(value: Mapping[str, object], size: Size) -> tuple[float, float, float, float]:
@@ -223,7 +223,9 @@ def _box(value: Mapping[str, object], size: Size) -> tuple[float, float, float, 
     xs, ys = zip(*corners(place, shape, _number(value, "rotation", 0.0)), strict=True)
     box = (max(min(xs), 0.0), max(min(ys), 0.0), min(max(xs), float(size[0])), min(max(ys), float(size[1])))
     if not (all(map(math.isfinite, box)) and box[2] - box[0] >= 1 and box[3] - box[1] >= 1):
-        raise PromptError("The drawn rectangle is less than a pixel wide or high, or outside the picture.")
+        raise PromptError(
+            "The drawn rectangle is smaller than a pixel or outside the picture. Draw it again."
+        )
     return box
 
 
@@ -240,13 +242,13 @@ def _number(value: Mapping[str, object], key: str, default: float = math.nan) ->
             finite = math.inf
         if math.isfinite(finite):
             return finite
-    raise PromptError(f"The drawn region has no usable number for '{key}'.")
+    raise PromptError(f"The drawn region has no finite number for '{key}'. Draw it again.")
 
 
 def labelled_as(image: ImageControls, drawn: BoxPrompt) -> ImageControls:
-    """Return an image tag whose boxes get the label that was drawn with, where it is one of the same tag.
+    """Return an image tag whose boxes get the label of the drawing, if it belongs to the same tag.
 
-    Projects tell people apart by labels (`signer A`, `signer B`); what was chosen must not turn into another one.
+    Projects distinguish people by labels (`signer A`, `signer B`), so the chosen label must be kept.
     """
     if image.box is None or not drawn.label or drawn.from_name != image.box.name:
         return image
@@ -254,10 +256,10 @@ def labelled_as(image: ImageControls, drawn: BoxPrompt) -> ImageControls:
 
 
 def wanted_parts(prompt: PointPrompt, image: ImageControls) -> frozenset[Part] | None:
-    """Return the parts that are meant by the label that a point was set with; None for the whole person.
+    """Return the parts that the label of a point requests; None for the whole person.
 
-    Whoever chooses the label of a finger and clicks wants this hand, and with that of a point of the face, the face. A
-    label of the body says nothing: bodies are what people are clicked on.
+    The label of a finger requests its hand, and that of a point of the face the face. A label of the body requests the
+    whole person, since people are clicked on their bodies.
     """
     for label in image.part_labels:
         if (label.control, label.label) == (prompt.from_name, prompt.label):
@@ -271,10 +273,9 @@ def wanted_parts(prompt: PointPrompt, image: ImageControls) -> frozenset[Part] |
 
 
 def meant_person(people: Sequence[Person], drawn: Drawn) -> int | None:
-    """Return the index of the person whom the annotator pointed at, or None.
+    """Return the index of the person that the annotator pointed at, or None.
 
-    The last point counts. If it is negative, whom it hits is not meant, nor are those whom earlier negative points
-    hit, and the last positive point counts.
+    The last positive point selects. People under negative points are excluded.
     """
     points = [prompt for prompt in (*drawn.earlier, drawn.last) if isinstance(prompt, PointPrompt)]
     asked = next((point for point in reversed(points) if point.positive), None)
@@ -287,10 +288,10 @@ def meant_person(people: Sequence[Person], drawn: Drawn) -> int | None:
 
 
 def select_person(people: Sequence[Person], point: PointPrompt) -> int | None:
-    """Return the index of the person under a point, or None if the point is on nobody.
+    """Return the index of the person under a point, or None.
 
-    Of the people whose box holds the point, or nearly, it is the one whose skeleton passes nearest to it, measured
-    in pixels: boxes of people in a group overlap, their limbs hardly do. Equal distances go to the smaller box.
+    Candidates are people whose box, slightly enlarged, contains the point. The one with the nearest skeleton in pixels
+    is returned: boxes of people in a group overlap, their limbs hardly do. At equal distances the smaller box wins.
     """
     candidates = [
         (_distance_to_skeleton(person, point), person.area, index)
@@ -301,9 +302,9 @@ def select_person(people: Sequence[Person], point: PointPrompt) -> int | None:
 
 
 def _distance_to_skeleton(person: Person, point: PointPrompt) -> float:
-    """Distance in pixels from a point to the nearest line between two found keypoints.
+    """Return the distance in pixels from a point to the nearest line between two found keypoints.
 
-    Without any such line, half the box's diagonal: more than from a point that is on somebody, usually.
+    Without any such line, it is half the box's diagonal, usually more than that of a point on a person.
     """
     found = (person.scores > 0) & np.isfinite(person.keypoints).all(axis=1)
     lines = _LINES[found[_LINES].all(axis=1)]

@@ -1,7 +1,7 @@
-"""The people that an annotator's page shows: read from the draft, the annotation or the prediction in a request.
+"""The people on an annotator's page, read from the draft, annotation or prediction in a request.
 
-Label Studio sends a task with its drafts, annotations and predictions when a smart tool is used (observed with 1.23.2).
-Drafts are saved some seconds after a change, so what is read here may be a little behind the page.
+For smart tools, Label Studio sends a task with its drafts, annotations and predictions (observed with 1.23.2). It saves
+drafts some seconds after a change, so they may lag behind the page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ from wholebody.schema import KEYPOINTS, Part
 
 _MAX_REGIONS_READ = 20_000
 _SAME_PLACE = 0.1
-"""Farthest that the keypoints of a found and a shown person may lie apart in the median, in diagonals of the box."""
+"""Largest median distance between the keypoints of a found and a shown person, in diagonals of the box."""
 _SAME_BOX = 0.5
-"""Lowest intersection over union of the boxes of the same person, where one of them has no keypoints."""
+"""Lowest intersection over union of the boxes of the same person, if one of them has no keypoints."""
 _FAR = 1e7
-"""Pixels; outside of every picture. Farther places, which a request may hold, float32 cannot."""
+"""Pixels, outside every picture. Requests may have positions beyond the range of float32."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class ShownPerson:
     """A person on the page.
 
     Attributes:
-        handle: Id of the region that the person's others are nested under: their box, or the bones of their body.
-        name: What ids call them, such as "p0"; None of somebody whose box was drawn by hand.
-        person: Their box, drawn or round the points, and keypoints in pixels; the score is 1 where one is shown.
+        handle: Id of the region that their other regions are nested under: their box, or the bones of their body.
+        name: Their name in ids, such as "p0"; None for a box drawn by hand.
+        person: Their box, drawn or around the points, and keypoints in pixels; the score is 1 for shown ones.
     """
 
     handle: str
@@ -43,17 +43,17 @@ class ShownPerson:
 
     @property
     def parts(self) -> frozenset[Part]:
-        """The parts of which a keypoint is shown."""
+        """The parts with at least one shown keypoint."""
         return parts_of(self.person)
 
 
 def parts_of(person: Person) -> frozenset[Part]:
-    """Return the parts of which a person has a keypoint."""
+    """Return the parts with at least one keypoint of a person."""
     return frozenset(KEYPOINTS[index].part for index in np.flatnonzero(person.scores))
 
 
 def shown_result(task: Task, model_version: str) -> list[Any]:
-    """Return the regions that the page most likely shows: of the latest draft, else annotation, else prediction."""
+    """Return the regions that the page probably shows: of the latest draft, else annotation, else prediction."""
     ours = [one for one in task.predictions if one.get("model_version") == model_version]
     for works in (task.drafts, task.annotations, ours, task.predictions):
         made = [one for one in works if isinstance(one.get("result"), list)]
@@ -74,9 +74,9 @@ def shown_people(
 
     Args:
         result: The regions of a draft, an annotation or a prediction.
-        meanings: What the labels stand for.
+        meanings: The meanings of the labels.
         image: Name of the Image tag.
-        frame: Position in its list of frames, or None where it shows one picture.
+        frame: Index in its list of frames, or None if it shows one picture.
     """
     pictures = read_people(result, meanings, lambda _: None)
     return [
@@ -97,9 +97,9 @@ def shown_people(
 
 
 def shown_as(shown: Sequence[ShownPerson], found: Person) -> ShownPerson | None:
-    """Return the person on the page whom a found person is, or None.
+    """Return the person on the page that matches a found person, or None.
 
-    It is the one whose keypoints lie nearest, or whose box agrees best where there are no keypoints to compare.
+    It is the one with the nearest keypoints, or with the best matching box if there are no keypoints to compare.
     """
     x1, y1, x2, y2 = (float(edge) for edge in found.box)
     diagonal = max(float(np.hypot(x2 - x1, y2 - y1)), 1.0)
@@ -117,7 +117,7 @@ def shown_as(shown: Sequence[ShownPerson], found: Person) -> ShownPerson | None:
 
 
 def _apart(one: Person, other: Person) -> float:
-    """Median distance in pixels of the keypoints that both have; infinite if they have none in common."""
+    """Return the median distance in pixels of common keypoints; infinite without any."""
     both = (one.scores > 0) & (other.scores > 0)
     if not both.any():
         return np.inf
@@ -126,6 +126,6 @@ def _apart(one: Person, other: Person) -> float:
 
 
 def shown_at(shown: Sequence[ShownPerson], x: float, y: float) -> ShownPerson | None:
-    """Return the person on the page whose box holds a place in pixels, or nearly; of several the smallest."""
+    """Return the person on the page whose enlarged box contains a position in pixels; of several the smallest."""
     pointed_at = (one for one in shown if one.person.is_pointed_at(x, y))
     return min(pointed_at, key=lambda one: one.person.area, default=None)

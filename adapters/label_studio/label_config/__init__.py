@@ -1,1 +1,1 @@
-"""Label configs: read into what a project wants, and printed for new projects."""
+"""Label configs: parsed for a project's controls, and generated for new projects."""

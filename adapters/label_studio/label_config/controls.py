@@ -1,4 +1,4 @@
-"""What a label config asks us for: tags and labels that stand for people, keypoints and bones."""
+"""The controls of a label config: tags and labels for people, keypoints and bones."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from wholebody.schema import Part
 
 @dataclass(frozen=True)
 class KeypointLabel:
-    """A label that stands for one of our keypoints.
+    """A label for a keypoint.
 
     Attributes:
         index: Index of the keypoint in COCO-WholeBody order.
@@ -30,7 +30,7 @@ class KeypointControl:
 
     Attributes:
         name: Name of the tag, a region's `from_name`.
-        labels: Its labels that stand for keypoints of ours; each keypoint at most once.
+        labels: Its labels for keypoints; each keypoint at most once.
         person_threshold: Lowest score of a person (`model_score_threshold`), if set.
         keypoint_threshold: Lowest score of a keypoint (`model_point_threshold`), if set.
         point_size: Width of a drawn point in pixels of the picture (`model_point_size`), if set.
@@ -47,7 +47,7 @@ class KeypointControl:
 
 @dataclass(frozen=True)
 class SkeletonLabel:
-    """A label that stands for a part of the skeleton.
+    """A label for a part of the skeleton.
 
     Attributes:
         tree: The part.
@@ -66,7 +66,7 @@ class SkeletonControl:
 
     Attributes:
         name: Name of the tag, a region's `from_name`.
-        labels: Its labels that stand for parts of the skeleton; each part at most once.
+        labels: Its labels for parts of the skeleton; each part at most once.
         person_threshold: Lowest score of a person (`model_score_threshold`), if set.
         keypoint_threshold: Lowest score of a keypoint that bones go to (`model_point_threshold`), if set.
         with_boxes: Whether people's boxes are wanted as well (`model_add_bboxes`).
@@ -81,12 +81,12 @@ class SkeletonControl:
 
 @dataclass(frozen=True)
 class PartLabel:
-    """A label of a smart KeyPointLabels tag that asks for parts of a person.
+    """A label of a smart KeyPointLabels tag that requests parts of a person.
 
     Attributes:
         control: Name of the tag.
         label: Name of the label in the project.
-        parts: What a click with this label asks for.
+        parts: The parts that a click with this label requests.
     """
 
     control: str
@@ -96,11 +96,11 @@ class PartLabel:
 
 @dataclass(frozen=True)
 class BoxControl:
-    """The RectangleLabels tag that people's boxes go to.
+    """The RectangleLabels tag for people's boxes.
 
     Attributes:
         name: Name of the tag, a region's `from_name`.
-        label: The label that stands for a person.
+        label: The label for a person.
         person_threshold: Lowest score of a person (`model_score_threshold`), if set.
     """
 
@@ -111,17 +111,17 @@ class BoxControl:
 
 @dataclass(frozen=True)
 class ImageControls:
-    """An Image tag and what is to be drawn on it; there is at least a box, one keypoint label or one skeleton label.
+    """An Image tag and its controls: at least a box, one keypoint label or one skeleton label.
 
     Attributes:
         name: Name of the tag, a region's `to_name`.
-        value: Where the picture is in a task's data; of a list of frames, where the list is.
-        keypoints: The KeyPointLabels tags of this image that have a label of ours.
-        box: Where people's boxes go to, or None if the project wants none.
-        skeletons: The VectorLabels tags of this image that have a label of ours.
+        value: The field of a task's data with the picture, or with the list of frames.
+        keypoints: Its KeyPointLabels tags with a supported label.
+        box: The tag for people's boxes, or None if the project wants none.
+        skeletons: Its VectorLabels tags with a supported label.
         shows_frames: Whether it shows a list of pictures, one at a time (`valueList`).
-        part_labels: Labels of its smart KeyPointLabels tags that ask for parts.
-        note: Name of the TextArea tag that says in the region panel which frame and person it is, if there is one.
+        part_labels: Labels of its smart KeyPointLabels tags that request parts.
+        note: Name of the TextArea tag that shows frame and person in the region panel, if there is one.
     """
 
     name: str
@@ -136,15 +136,14 @@ class ImageControls:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """What a project wants from us.
+    """The controls that a project wants predictions for.
 
     Attributes:
-        images: The Image tags that predictions can be made for.
-        unknown_labels: Labels of KeyPointLabels and of skeletons that stand for nothing of ours; at most 100.
-        problems: What a prediction will lack and why, one sentence each, for logs and status pages; at most 100.
-        smart_controls: Names of the tags with `smart="true"`, for which Label Studio asks again whenever something
-            is drawn.
-        videos: The Video tags that predictions can be made for.
+        images: The Image tags with supported controls.
+        unknown_labels: Unsupported labels of KeyPointLabels and of skeletons; at most 100.
+        problems: What predictions will lack and why, one sentence each, for logs and the status; at most 100.
+        smart_controls: Names of the tags with `smart="true"`, for which Label Studio sends a request at each drawing.
+        videos: The Video tags with supported controls.
     """
 
     images: tuple[ImageControls, ...]
@@ -155,9 +154,9 @@ class LabelConfig:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All that it lacks, one sentence each: its problems, and its unknown labels."""
+        """All problems, one sentence each, unknown labels included."""
         return (*self.problems, *(label.sentence for label in self.unknown_labels))
 
     def image(self, name: str) -> ImageControls | None:
-        """Return the Image tag of that name, or None if there is nothing to draw on it."""
+        """Return the Image tag of that name, or None if it has no supported control."""
         return next((image for image in self.images if image.name == name), None)

@@ -1,4 +1,4 @@
-"""What the labels of a project stand for when regions are read: keypoints, parts of the skeleton, people."""
+"""The meanings of a project's labels for reading regions: keypoints, parts of the skeleton, people."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ TagAndLabel: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True)
 class LabelMeanings:
-    """What the labels of a project stand for.
+    """The meanings of a project's labels.
 
     Attributes:
         keypoints: Indices of keypoints, by tag and label. Others are recognised by their spelling.
-        people: Tag and label of the boxes that are people; None: whatever label means a person.
+        people: Tag and label of people's boxes; None: any label that means a person.
         trees: Parts of the skeleton, by tag and label. Others are recognised by their spelling.
     """
 
@@ -33,7 +33,7 @@ class LabelMeanings:
 
     @classmethod
     def of(cls, config: LabelConfig) -> "LabelMeanings":
-        """Read them off a label config."""
+        """Read the meanings from a label config."""
         keypoints: defaultdict[TagAndLabel, tuple[int, ...]] = defaultdict(tuple)
         trees: defaultdict[TagAndLabel, frozenset[Tree]] = defaultdict(frozenset)
         for image in config.images:
@@ -48,21 +48,21 @@ class LabelMeanings:
         return cls(dict(keypoints), people or None, dict(trees))
 
     def is_person(self, tag: str, labels: Sequence[str]) -> bool:
-        """Tell whether a box with these labels is round a person."""
+        """Return whether a box with these labels is a person's."""
         known = self.people or frozenset[TagAndLabel]()
         return any((tag, label) in known or means_person(label) for label in labels)
 
     def keypoint(self, tag: str, label: str, named: int | None) -> tuple[int | None, bool]:
-        """Tell which keypoint the label of a point means.
+        """Return the keypoint that the label of a point means.
 
         Args:
             tag: Name of the point's tag.
             label: The label.
-            named: The keypoint that the point was predicted as. Of a label that stands for several, it tells which
-                one: that keypoint itself, or its twin where only that is among them.
+            named: The keypoint that the point was predicted as. For a label with several keypoints, it selects one:
+                that keypoint itself, or its twin if only the twin is among them.
 
         Returns:
-            The index, or None; and whether the label stands for any keypoint at all.
+            The index, or None; and whether the label means any keypoint at all.
         """
         indices = self.keypoints.get((tag, label))
         if indices is None:
@@ -73,27 +73,27 @@ class LabelMeanings:
         return _among(named, indices), bool(indices)
 
     def parts(self, tag: str, labels: Sequence[str]) -> frozenset[Part]:
-        """Return the parts whose keypoints bones with these labels may go to; none if no label is known."""
+        """Return the parts whose keypoints bones with these labels may have; empty if no label is known."""
         parts = parts_of_trees(tree for label in labels for tree in self._trees(tag, label))
         # Feet begin at the ankles, which are points of the body.
         return parts | _BODY if parts & _BODY else parts
 
     def _trees(self, tag: str, label: str) -> frozenset[Tree]:
         configured, spelled = self.trees.get((tag, label), frozenset()), trees_meant(label)
-        # A label config gives each part to one label: where `left_hand` comes before `skeleton`, this has the rest.
+        # Each part has one label in a label config: if `left_hand` precedes `skeleton`, the latter has the rest.
         return spelled if configured <= spelled else configured
 
 
 def vertex_keypoint(named: int, parts: frozenset[Part]) -> int | None:
-    """Return the keypoint that a vertex is under its bones' label.
+    """Return the keypoint of a vertex, given its bones' label.
 
     Args:
         named: The keypoint that it was predicted as.
-        parts: What the label stands for; none if it stands for nothing of ours.
+        parts: The parts of the label; empty for an unsupported label.
 
     Returns:
-        The same keypoint where the label covers it, its twin where the label covers that (a left hand relabelled as
-        the right one), and None where neither makes sense.
+        The same keypoint if the label covers it, its twin if the label covers that (a left hand relabelled as the
+        right one), else None.
     """
     if not parts:
         return named

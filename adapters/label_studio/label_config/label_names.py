@@ -1,4 +1,4 @@
-"""What the names of labels mean: a person, a part of the body or of the skeleton, or almost one of our names."""
+"""The meanings of label names: a person, a part of the body or of the skeleton, or similar to a known name."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ _LONGEST_SENTENCE = 500
 
 @dataclass(frozen=True)
 class UnknownLabel:
-    """A label that stands for nothing of ours, in a tag that has others.
+    """An unsupported label in a tag with supported ones.
 
     Attributes:
         control: Name of the tag.
         label: Name of the label.
-        nearest: Names of ours that look similar, the most similar first.
+        nearest: Similar supported names, the most similar first.
         kind: `KeyPointLabels` or `VectorLabels`.
     """
 
@@ -45,19 +45,19 @@ class UnknownLabel:
 
     @property
     def sentence(self) -> str:
-        """Say what is wrong and, where a similar name exists, what may have been meant."""
-        ours = "keypoints" if self.kind == "KeyPointLabels" else "parts of the skeleton"
+        """The problem and, if there are any, similar names."""
+        what = "keypoint" if self.kind == "KeyPointLabels" else "part of the skeleton"
         meant = f"; similar: {listed(self.nearest)}" if self.nearest else ""
-        return one_line(f"Label '{self.label}' of {self.kind} '{self.control}' is none of our {ours}{meant}.")
+        return one_line(f"Label '{self.label}' of {self.kind} '{self.control}' is no known {what}{meant}.")
 
 
 def means_person(name: str) -> bool:
-    """Tell whether a name stands for a whole person, whatever its case and separators."""
+    """Return whether a name means a whole person; case and separators do not matter."""
     return normalised(name) in _PERSON
 
 
 def means_body_part(name: str) -> bool:
-    """Tell whether a name stands for a part of the body, so that a person's box must not be called so."""
+    """Return whether a name means a part of the body, so it cannot be the label of a person's box."""
     return normalised(name) in _BODY_PARTS
 
 
@@ -71,14 +71,14 @@ def _names_by_spelling() -> dict[str, str]:
 
 
 def nearest_keypoint_names(label: str) -> tuple[str, ...]:
-    """Return up to three names of our keypoints that look similar to a label, the most similar first."""
+    """Return up to three names of keypoints that are similar to a label, the most similar first."""
     names = _names_by_spelling()
     close = get_close_matches(normalised(label[:_LONGEST_COMPARED]), names, n=6, cutoff=0.7)
     return tuple(dict.fromkeys(names[spelling] for spelling in close))[:3]
 
 
 def trees_meant(name: str) -> frozenset[Tree]:
-    """Return the parts of the skeleton that a name stands for, whatever its case and separators; none if unknown."""
+    """Return the parts of the skeleton that a name means; case and separators do not matter; empty if unknown."""
     return _TREES_BY_SPELLING.get(normalised(name), ("", frozenset[Tree]()))[1]
 
 
@@ -94,22 +94,22 @@ _PARTS = {
 
 
 def parts_of_trees(trees: Iterable[Tree]) -> frozenset[Part]:
-    """Return the parts whose keypoints some parts of the skeleton join."""
+    """Return the parts of the body that parts of the skeleton connect."""
     return frozenset(part for tree in trees for part in _PARTS[tree])
 
 
 def nearest_tree_names(label: str) -> tuple[str, ...]:
-    """Return up to three names of parts of the skeleton that look similar to a label, the most similar first."""
+    """Return up to three names of parts of the skeleton that are similar to a label, the most similar first."""
     close = get_close_matches(normalised(label[:_LONGEST_COMPARED]), _TREES_BY_SPELLING, n=3, cutoff=0.6)
     return tuple(_TREES_BY_SPELLING[spelling][0] for spelling in close)
 
 
 def listed(names: Iterable[str]) -> str:
-    """Write names as a list in a sentence, in quotation marks."""
+    """Return names as a quoted list for a sentence."""
     return ", ".join(f"'{name}'" for name in names)
 
 
 def one_line(sentence: str) -> str:
-    """Make a sentence with names of others in it safe for a log: no line breaks, and not too long."""
+    """Return a sentence with untrusted names in a form safe for logs: without line breaks, and not too long."""
     line = " ".join(sentence.split())
     return line if len(line) <= _LONGEST_SENTENCE else line[: _LONGEST_SENTENCE - 3] + "..."

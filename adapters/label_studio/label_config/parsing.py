@@ -1,7 +1,7 @@
-"""Reads a project's label config: which pictures it shows, and which of our keypoints, bones and boxes it wants.
+"""Parses a project's label config: its pictures, and the keypoints, bones and boxes that it wants.
 
-Tag and attribute names follow Label Studio (https://labelstud.io/tags/) and, for what concerns a model, the
-attributes that users know from its YOLO backend.
+Tag and attribute names follow Label Studio (https://labelstud.io/tags/). Attributes for models follow its YOLO backend,
+which users know.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 _CONFIGS_KEPT = 32
-_SMALL = 50_000  # characters that are read on the spot, in some 10 ms; one with all keypoints has 10,000
+_SMALL = 50_000  # characters parsed on the event loop, in about 10 ms; one with all keypoints has 10,000
 _MAX_POINT_SIZE = 1_000.0  # pixels
 Ours = TypeVar("Ours", int, Tree)
 Owned = TypeVar("Owned", ControlTag, KeypointControl, SkeletonControl, PartLabel)
@@ -74,7 +74,7 @@ _KINDS = ("KeyPointLabels", "VectorLabels", "RectangleLabels")
 
 @lru_cache(maxsize=_CONFIGS_KEPT)
 def parse_label_config(xml: str) -> LabelConfig:
-    """Read a label config. The same text is read once; the latest few results are kept.
+    """Parse a label config; the latest few results are cached.
 
     Args:
         xml: The label config as Label Studio sends it (`label_config` in /predict, `schema` in /setup).
@@ -86,24 +86,24 @@ def parse_label_config(xml: str) -> LabelConfig:
 
 
 async def read_label_config(xml: str) -> LabelConfig:
-    """Read a label config as `parse_label_config` does, off the event loop if it is large.
+    """Parse a label config as `parse_label_config` does, a large one in a thread.
 
     Raises:
-        LabelConfigError: See there.
+        LabelConfigError: As `parse_label_config`.
     """
-    if len(xml) <= _SMALL or len(xml) > MAX_CHARACTERS:  # which is an error at once
+    if len(xml) <= _SMALL or len(xml) > MAX_CHARACTERS:  # the latter is an error at once
         return parse_label_config(xml)
     return await asyncio.get_running_loop().run_in_executor(_reader(), parse_label_config, xml)
 
 
 @cache
 def _reader() -> ThreadPoolExecutor:
-    """One thread: more would only take turns, and the event loop would be one of many to have its turn."""
+    """One thread: more would only compete for the GIL with each other and with the event loop."""
     return ThreadPoolExecutor(1, "label-config")
 
 
 class _Reading:
-    """One pass over a label config, collecting what is said about it."""
+    """One pass over a label config, which collects its problems."""
 
     def __init__(self, root: Element) -> None:
         self._elements = list(root.iter())
@@ -113,7 +113,7 @@ class _Reading:
         shown = self._images_shown()
         names = {name for name, _, _ in shown}
         tags = [tag for kind in _KINDS for tag in control_tags(self._elements, kind, names, self._complaints)]
-        # Each tag is read once, however many pictures it belongs to.
+        # Each tag is read once, even if it belongs to several pictures.
         filled = [tag for tag in tags if not tag.skipped]
         keypoints = [(tag, self._keypoint_control(tag)) for tag in filled if tag.kind == "KeyPointLabels"]
         skeletons = [(tag, self._skeleton_control(tag)) for tag in filled if tag.kind == "VectorLabels"]
@@ -142,15 +142,14 @@ class _Reading:
         videos = video_controls(self._elements, self._complaints)
         if not shown and not videos:
             self._complaints.add(
-                "The label config has no usable Image tag, so there is nothing to look at: add "
-                '<Image name="image" value="$image"/>.'
+                'The label config has no usable Image tag. Add <Image name="image" value="$image"/>.'
             )
         elif not images and not videos:
             for name in (name for name, _, _ in shown if not tags_of[name]):
-                # Beside others, an image may be there to be looked at only.
+                # Next to others, an image may be there for viewing only.
                 self._complaints.add(f"Image '{name}' has neither KeyPointLabels nor RectangleLabels.")
             self._complaints.add(
-                "Nothing can be predicted with this label config; `rtmlib-backend label-config` prints one to paste."
+                "The label config has no supported control tag. Print one with `rtmlib-backend label-config`."
             )
         smart = (tag.name for tag in tags if is_yes(tag.attributes.get("smart", "")))
         return LabelConfig(
@@ -162,7 +161,7 @@ class _Reading:
         )
 
     def _images_shown(self) -> list[tuple[str, TaskValue, bool]]:
-        """Find the Image tags: name, where the picture or the list of frames is, and which of the two."""
+        """Return the Image tags: name, the field of the picture or list of frames, and whether it is a list."""
         shown: dict[str, tuple[str, TaskValue, bool]] = {}
         say = self._complaints.add
         for element in self._elements:
@@ -184,7 +183,7 @@ class _Reading:
         return list(shown.values())
 
     def _notes(self) -> dict[str, str]:
-        """Find, by Image tag, the TextArea that takes a person's name: one for regions, predicted_values="person"."""
+        """Return by Image tag the TextArea for a person's name: one per region with predicted_values="person"."""
         notes: dict[str, str] = {}
         for element in self._elements:
             if element.tag.lower() != "textarea":
@@ -200,15 +199,15 @@ class _Reading:
         if image.keypoints or image.skeletons or image.box is not None:
             return True
         if tags:
-            self._complaints.add(f"No tag of Image '{image.name}' can be filled.")
+            self._complaints.add(f"No tag of Image '{image.name}' is supported.")
         return False
 
     def _box(
         self, image: str, controls: list[KeypointControl | SkeletonControl], tags: list[ControlTag]
     ) -> BoxControl | None:
         tags = [tag for tag in tags if tag.kind == "RectangleLabels"]
-        # The YOLO backend puts the boxes of <KeyPointLabels name="kp"> into <RectangleLabels name="kp_bbox">
-        # and has users write model_skip="true" there, so that boxes are not drawn a second time.
+        # The YOLO backend puts the boxes of <KeyPointLabels name="kp"> into <RectangleLabels name="kp_bbox">. Users
+        # write model_skip="true" there to prevent duplicate boxes.
         companions = {f"{control.name}_bbox" for control in controls if control.with_boxes}
         if controls and not any(control.with_boxes for control in controls):
             return None
@@ -225,7 +224,7 @@ class _Reading:
     def _keypoint_control(self, tag: ControlTag) -> KeypointControl:
         found = self._labels(tag, _keypoints_meant, nearest_keypoint_names, "keypoint")
         if tag.labels and not found and not _part_labels(tag):
-            self._complaints.add(f"No label of {tag.title} stands for a keypoint of ours.")
+            self._complaints.add(f"No label of {tag.title} is a known keypoint.")
         number = self._complaints.number
         return KeypointControl(
             tag.name,
@@ -238,18 +237,18 @@ class _Reading:
 
     def _skeleton_control(self, tag: ControlTag) -> SkeletonControl:
         if not is_yes(tag.attributes.get("skeleton", "")):
-            # Somebody's own lines, unless they are called as ours.
+            # The project's own lines, unless their labels are known parts of the skeleton.
             if any(_trees_meant(attributes, name_of(attributes)) for attributes in tag.labels):
                 self._complaints.add(f'{tag.title} gets no bones: add skeleton="true" to it.')
             return SkeletonControl(tag.name, ())
         if is_yes(tag.attributes.get("closable", "")):
             self._complaints.add(
-                f'{tag.title} has closable="true", with which Label Studio takes bones for unfinished: remove it.'
+                f'{tag.title} has closable="true", so Label Studio treats bones as unfinished: remove it.'
             )
         found = self._labels(tag, _trees_meant, nearest_tree_names, "part of the skeleton")
         if tag.labels and not found:
             self._complaints.add(
-                f"No label of {tag.title} stands for a part of the skeleton: {listed(Tree)} do, and 'skeleton' for "
+                f"No label of {tag.title} is a part of the skeleton. Known parts: {listed(Tree)}, and 'skeleton' for "
                 "all."
             )
         number = self._complaints.number
@@ -268,13 +267,13 @@ class _Reading:
         nearest: Callable[[str], tuple[str, ...]],
         what: str,
     ) -> dict[Ours, tuple[str, float | None]]:
-        """Find what of ours a tag's labels stand for: the label's name and threshold for each.
+        """Return the meanings of a tag's labels, each with the label's name and threshold.
 
         Args:
             tag: The tag.
-            meant: What a label of these attributes and this name stands for.
-            nearest: Names of ours that look similar to one.
-            what: What `meant` finds, in words.
+            meant: Returns the meanings of a label with these attributes and this name.
+            nearest: Returns similar known names.
+            what: Noun for a meaning.
         """
         found: dict[Ours, tuple[str, float | None]] = {}
         for attributes in tag.labels:
@@ -290,12 +289,12 @@ class _Reading:
             if not ours and _asks_for(tag, attributes):
                 continue
             if not ours:
-                # What was to be predicted says more about what is meant than what it is called.
+                # `predicted_values` is more specific than the label's name.
                 self._complaints.add_unknown(tag, label, partial(nearest, [*unknown, label][0]))
             elif unknown:
                 similar = nearest(unknown[0])
                 self._complaints.add(
-                    f"Label '{label}' of {tag.title}: {listed(unknown)} in its predicted_values is no {what} of ours"
+                    f"Label '{label}' of {tag.title}: {listed(unknown)} in its predicted_values is no known {what}"
                     + (f"; similar: {listed(similar)}." if similar else ".")
                 )
             threshold = self._complaints.number(tag, attributes, "model_point_threshold", 1.0)
@@ -310,7 +309,7 @@ class _Reading:
         return found
 
     def _box_control(self, tags: list[ControlTag]) -> BoxControl | None:
-        """Choose the tag and label for people: a label that means a person, otherwise a tag's only label."""
+        """Return the tag and label for people: a label that means a person, else a tag's only label."""
         for labels in ([tag.person_label for tag in tags], [tag.only_label for tag in tags]):
             for tag, label in zip(tags, labels, strict=True):
                 if label is not None:
@@ -327,7 +326,7 @@ class _Reading:
 
 
 def _by_object(tagged: Iterable[tuple[ControlTag, Owned]]) -> defaultdict[str, list[Owned]]:
-    """Sort what belongs to tags by the objects that these belong to."""
+    """Group the values of tags by the tags' objects."""
     by_object: defaultdict[str, list[Owned]] = defaultdict(list)
     for tag, owned in tagged:
         for name in tag.objects:
@@ -336,10 +335,10 @@ def _by_object(tagged: Iterable[tuple[ControlTag, Owned]]) -> defaultdict[str, l
 
 
 def _keypoints_meant(attributes: Attributes, label: str) -> list[int]:
-    """Find the keypoints that a Label stands for.
+    """Return the keypoints of a Label.
 
-    `predicted_values` decides if it names keypoints. Otherwise the label's own names do. The YOLO backend's
-    notation `predicted_values="person" model_index="0"` gives the index in COCO order instead.
+    They are those in `predicted_values`, or else that of the label's own name. The YOLO backend's notation
+    `predicted_values="person" model_index="0"` gives the index in COCO order instead.
     """
     predicted = predicted_values(attributes)
     meant = [keypoint_index(name) for name in predicted]
@@ -357,7 +356,7 @@ def _keypoints_meant(attributes: Attributes, label: str) -> list[int]:
 
 
 def _trees_meant(attributes: Attributes, label: str) -> list[Tree]:
-    """Find the parts of the skeleton that a Label stands for; as with keypoints, `predicted_values` goes first."""
+    """Return the parts of the skeleton of a Label; as with keypoints, `predicted_values` takes precedence."""
     for names in (predicted_values(attributes), [label], [attributes.get("value", "")]):
         trees = {tree for name in names for tree in trees_meant(name)}
         if trees:
@@ -366,7 +365,7 @@ def _trees_meant(attributes: Attributes, label: str) -> list[Tree]:
 
 
 def _asks_for(tag: ControlTag, attributes: Attributes) -> frozenset[Part]:
-    """Return the parts that a click with a label of a smart KeyPointLabels tag asks for; none if it is a keypoint."""
+    """Return the parts that a click with a label of a smart tag requests; empty for a keypoint's label."""
     label = name_of(attributes)
     if tag.kind != "KeyPointLabels" or not is_yes(tag.attributes.get("smart", "")) or not label:
         return frozenset()
@@ -376,7 +375,7 @@ def _asks_for(tag: ControlTag, attributes: Attributes) -> frozenset[Part]:
 
 
 def _part_labels(tag: ControlTag) -> list[PartLabel]:
-    """Find the labels of a tag that ask for parts instead of standing for a keypoint."""
+    """Return the labels of a tag that request parts instead of a keypoint."""
     return [
         PartLabel(tag.name, name_of(attributes), parts)
         for attributes in tag.labels

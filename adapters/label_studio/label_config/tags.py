@@ -1,7 +1,7 @@
-"""The tags of a label config as they stand in the text, and what is wrong with them.
+"""The tags of a label config, and their problems.
 
-Tags and attributes are found whatever their case, as Label Studio's editor finds them; the name of a region's label is
-its `alias` if it has one, otherwise its `value`.
+Case does not matter in tags and attributes, as in Label Studio's editor. The name of a label in regions is its `alias`,
+or else its `value`.
 """
 
 import math
@@ -21,7 +21,7 @@ from adapters.label_studio.label_config.label_names import (
 
 _PROBLEMS_KEPT = 100
 _UNKNOWN_LABELS_KEPT = 100
-_UNKNOWN_LABELS_EXPLAINED = 20  # looking for similar names takes up to 2 ms each
+_UNKNOWN_LABELS_EXPLAINED = 20  # the search for similar names takes up to 2 ms each
 
 Attributes: TypeAlias = dict[str, str]
 
@@ -32,17 +32,17 @@ def attributes_of(element: Element) -> Attributes:
 
 
 def is_yes(text: str) -> bool:
-    """Tell whether an attribute's text switches something on."""
+    """Return whether the text of an attribute means true."""
     return text.lower() in {"1", "true", "yes"}
 
 
 def name_of(label: Attributes) -> str:
-    """Return the name that regions carry of a Label; "" if it has none."""
+    """Return the name of a Label in regions; "" without any."""
     return label.get("alias") or label.get("value", "")
 
 
 def predicted_values(label: Attributes) -> list[str]:
-    """Return the names of ours that a Label says it stands for."""
+    """Return the names in a Label's `predicted_values`."""
     return [name.strip() for name in label.get("predicted_values", "").split(",") if name.strip()]
 
 
@@ -66,12 +66,12 @@ class ControlTag:
 
     @property
     def title(self) -> str:
-        """How sentences name it."""
+        """Its name in sentences."""
         return f"{self.kind} '{self.name}'"
 
     @property
     def skipped(self) -> bool:
-        """Whether it is to be left alone."""
+        """Whether it is excluded (`model_skip`)."""
         return is_yes(self.attributes.get("model_skip", ""))
 
     @property
@@ -79,7 +79,7 @@ class ControlTag:
         """Whether people's boxes are wanted as well."""
         return is_yes(self.attributes.get("model_add_bboxes", "true"))
 
-    # Asked again for every picture that the tag belongs to.
+    # Cached: used for every picture that the tag belongs to.
     @cached_property
     def person_label(self) -> str | None:
         """The first of its labels that means a person, if there is one."""
@@ -91,13 +91,13 @@ class ControlTag:
 
     @property
     def only_label(self) -> str | None:
-        """Its label where it has a single one, which may mean anything but a part of the body."""
+        """Its only label, unless that means a part of the body; None with several labels."""
         names = [name_of(attributes) for attributes in self.labels[:2]]
         return names[0] if len(names) == 1 and names[0] and not means_body_part(names[0]) else None
 
 
 class Complaints:
-    """What is wrong with a label config, in the order in which it is found; each sentence once, and bounded."""
+    """The problems of a label config in order of discovery, without duplicates, and bounded."""
 
     def __init__(self) -> None:
         self._problems: dict[str, None] = {}
@@ -113,15 +113,15 @@ class Complaints:
 
     @property
     def unknown_labels(self) -> tuple[UnknownLabel, ...]:
-        """Labels that stand for nothing of ours."""
+        """Unsupported labels."""
         return tuple(self._unknown)
 
     def add(self, problem: str) -> None:
-        """Note a problem."""
+        """Add a problem."""
         self._problems[one_line(problem)] = None
 
     def add_unknown(self, tag: ControlTag, label: str, nearest: Callable[[], tuple[str, ...]]) -> None:
-        """Note a label that stands for nothing of ours, and what may have been meant."""
+        """Add an unsupported label with similar known names."""
         if (tag.name, label) in self._unknown_seen:
             return
         self._unknown_seen.add((tag.name, label))
@@ -132,7 +132,7 @@ class Complaints:
             )
 
     def number(self, tag: ControlTag, attributes: Attributes, name: str, largest: float) -> float | None:
-        """Read an attribute that is a number from 0 to `largest`; None if it is not set, or something else."""
+        """Return an attribute that is a number from 0 to `largest`; None if it is missing or invalid."""
         text = attributes.get(name)
         if not text:
             return None
@@ -153,14 +153,14 @@ def control_tags(
     complaints: Complaints,
     on: str = "Image",
 ) -> Iterable[ControlTag]:
-    """Find the tags of a kind that belong to one of the objects.
+    """Return the tags of a kind that belong to one of the objects.
 
     Args:
-        elements: Those of the label config.
+        elements: The elements of the label config.
         kind: Such as `KeyPointLabels`.
-        objects: Names of the tags that can be drawn on.
-        complaints: Is told of tags that cannot be used.
-        on: What the tags that can be drawn on are.
+        objects: Names of the object tags.
+        complaints: Collects the problems of unusable tags.
+        on: Kind of the object tags.
     """
     for element in elements:
         if element.tag.lower() != kind.lower():
@@ -184,7 +184,7 @@ def control_tags(
 
 
 def _labels_of(control: Element) -> Iterator[Element]:
-    """Find the Label tags of a tag. Those of a tag with labels inside of it are that one's, so none is read twice."""
+    """Yield the Label tags of a tag, without those of nested tags with labels."""
     for element in control:
         kind = element.tag.lower()
         if kind == "label":
@@ -194,9 +194,9 @@ def _labels_of(control: Element) -> Iterator[Element]:
 
 
 def no_labels(tag: ControlTag) -> str:
-    """Say that a tag has no labels."""
+    """Return the problem of a tag without labels."""
     if tag.attributes.get("value", "").startswith("$"):
         return (
-            f"{tag.title} takes its labels from the tasks, which is not supported: write them as Label tags."
+            f"{tag.title} reads its labels from the tasks, which is not supported: write them as Label tags."
         )
     return f"{tag.title} has no labels."

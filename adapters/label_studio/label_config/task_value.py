@@ -1,4 +1,4 @@
-"""Where a label config says that a task's picture is, such as `value="$image"`."""
+"""The field of a task's picture in a label config, such as `value="$image"`."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import unescape
 from typing import cast
 
-# As Label Studio's editor reads it: web/libs/editor/src/utils/data.js, parseValue.
+# As in Label Studio's editor: web/libs/editor/src/utils/data.js, parseValue.
 _VARIABLE = re.compile(r"\$([A-Za-z0-9_\[\].{}]+)")
 _STEP = re.compile(r"[^.\[\]]+")
 UNNAMED_COLUMN = (
@@ -18,7 +18,7 @@ _QUOTED = re.compile(r"""=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
 def keys_read(label_config: str) -> frozenset[str]:
-    """Return the keys of tasks' data that may be read with a label config, and perhaps some more, at a glance."""
+    """Return the keys of tasks' data that a label config may use, and perhaps more, without parsing it."""
     texts = (unescape("".join(match.groups(""))).strip() for match in _QUOTED.finditer(label_config))
     keys = {UNNAMED_COLUMN}
     for text in texts:
@@ -30,7 +30,7 @@ def keys_read(label_config: str) -> frozenset[str]:
 
 
 class TaskDataError(ValueError):
-    """A task's data has no picture where the label config says; the message says what is there."""
+    """A task's data has no picture in the label config's field; the message says what it has."""
 
     reason = "no_picture"
 
@@ -50,23 +50,23 @@ class TaskValue:
         """Return the picture's address in a task's data.
 
         Raises:
-            TaskDataError: There is none, or it is not text.
+            TaskDataError: The field is missing, or is no text.
         """
         found = self._resolved(data)
         if isinstance(found, str) and found.strip():
             return found.strip()
         if isinstance(found, list):
             raise TaskDataError(
-                f"The task's data has a list under '{self.text}': in the label config, write "
+                f"The task's data has a list under '{self.text}'. In the label config, write "
                 f'valueList="{self.text}" instead of value="{self.text}".'
             )
         raise self._missing("picture", found, data)
 
     def addresses(self, data: Mapping[str, object]) -> list[str]:
-        """Return the addresses of a list of pictures; "" where an item is none. One address alone is a list of one.
+        """Return the addresses of a list of pictures; "" for an invalid item. A single address is a list of one.
 
         Raises:
-            TaskDataError: There is no list, or nothing in it.
+            TaskDataError: The list is missing or empty.
         """
         found = self._resolved(data)
         items = cast(list[object], found if isinstance(found, list) else [found])
@@ -99,7 +99,7 @@ class TaskValue:
 
 
 def _looked_up(data: Mapping[str, object], path: str) -> object:
-    """Follow a path like `a.b[0].c`; a key that is spelled like the whole path comes first."""
+    """Return the value at a path like `a.b[0].c`; a key equal to the whole path takes precedence."""
     if path in data:
         return data[path]
     found = cast(object, data)

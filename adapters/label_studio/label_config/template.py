@@ -1,14 +1,14 @@
-"""Label configs to paste into a project, made for correcting: bones by part, or points one by one.
+"""Label configs to paste into a project, designed for correction: bones by part, or single points.
 
-What the editor of Label Studio 1.23.2 does with them decided their form:
+Their form follows from the behaviour of Label Studio 1.23.2's editor:
 
-- Bones come without boxes. A box catches every click and drag inside it, also over parts that are added later; without
-  one, a smart tool needs no Ctrl, and the parts of a person hang on the bones of their body.
-- Labels stand above the picture, or they are below the fold of a laptop's screen. What shows only
-  while a region is selected has its room kept, or it would move the picture under the mouse.
-- The smart keypoint is the first tag, so that the key of the smart tools (M) chooses it; then comes the rectangle,
-  because the tool of the first other tag is chosen at first, and the vector tool would add vertices at stray clicks.
-- Every label has a hotkey, if only a blank one: to labels without, Label Studio gives its own tools' letters.
+- Bones come without boxes. A box catches every click and drag inside it, also over parts that are added later. Without
+  one, a smart tool needs no Ctrl, and the parts of a person are nested under the bones of their body.
+- Labels are above the picture: below it they would be off a laptop's screen. Controls that show only while a region is
+  selected have reserved space, or they would move the picture under the mouse.
+- The smart keypoint is the first tag, so the key of the smart tools (M) selects it. Then comes the rectangle: the tool
+  of the first other tag is selected initially, and the vector tool would add vertices at stray clicks.
+- Every label has a hotkey, at least a blank one: to labels without, Label Studio assigns the letters of its tools.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from wholebody.schema import FINGERS, KEYPOINTS, PART_RANGES, Keypoint, Part
 
 
 class Selection(StrEnum):
-    """Keypoints that can be asked for by name: the five parts, and what is often annotated together."""
+    """Named sets of keypoints: the five parts, and common combinations."""
 
     WHOLE = "whole"
     UPPER_BODY = "upper-body"
@@ -56,7 +56,7 @@ _TREES: dict[Selection, Sequence[Tree]] = {
     Selection.RIGHT_HAND: (Tree.RIGHT_HAND,),
 }
 
-# Keys that are none of Label Studio's own (its keymap.json: B E H K M O P R U V W and brackets), nor the browser's.
+# Keys that neither Label Studio (keymap.json: B E H K M O P R U V W and brackets) nor the browser uses.
 _NO_KEY = " "
 _OCCLUDED_KEY, _PERSON_KEY = "x", "q"
 _TREE_KEYS = {
@@ -68,7 +68,7 @@ _TREE_KEYS = {
     Tree.FACE: "4",
     Tree.FEET: "5",
 }
-# Left and right lie as on the picture of somebody who faces the camera: their left hand is on the right.
+# Left and right are as in a picture of a person who faces the camera: their left hand is on the right.
 _ADD_KEYS = {Part.RIGHT_HAND: "a", Part.BODY: "s", Part.LEFT_HAND: "d", Part.FACE: "f", Part.FEET: "g"}
 _POINT_KEYS = {
     "nose": "1",
@@ -86,13 +86,13 @@ _POINT_KEYS = {
 
 _ROW = "display: flex; flex-wrap: wrap; align-items: center; gap: 0 1.5em"
 _ROOM = "height: 2.5em; min-width: 7em"
-"""For choices, which show only while something is selected: they must not move the picture."""
+"""Reserved space for choices, which show only while a region is selected: they must not move the picture."""
 _PARTS_SIDE_BY_SIDE = (
     ".ant-collapse { display: flex; flex-wrap: wrap } "
     ".ant-collapse-item-active { flex-basis: 100% } "
     ".ant-collapse-content-box { max-height: 11em; overflow: auto }"
 )
-"""Folded groups need one line above the picture, and an open one never more than a quarter of a laptop's screen."""
+"""Folded groups take one line above the picture, and an open one at most a quarter of a laptop's screen."""
 
 
 def label_config_template(
@@ -100,12 +100,12 @@ def label_config_template(
 ) -> str:
     """Return a label config for the chosen keypoints, ready to paste under Settings > Labeling Interface > Code.
 
-    The tags `add` and `person` are smart tools: a click with a label of `add` gives this part of the person under it, a
-    rectangle drawn with the magic wand the person in it. Every Label of a keypoint has the keypoint's index in
+    The tags `add` and `person` are smart tools: a click with a label of `add` adds this part of the person under it, a
+    rectangle drawn with the magic wand adds the person in it. Every Label of a keypoint has the keypoint's index in
     COCO-WholeBody order as `model_index`, which Label Studio's YOLO and COCO exports need.
 
     Args:
-        selections: What to include; parts that are named twice appear once.
+        selections: Sets to include; a repeated part occurs once.
         skeleton: Bones by part, without boxes, instead of single keypoints under people's boxes.
         frames: For tasks with a list of pictures, under `frames`, instead of one, under `image`.
     """
@@ -137,8 +137,8 @@ _OCCLUDED = (
 )
 
 
-# Which frame and person a row of the region panel is; a form to write more is not wanted there. The picture that is not
-# displayed is the first frame, which the data manager shows because of it.
+# Shows the frame and person in a row of the region panel; its input form is hidden. The hidden Image makes the data
+# manager show the first frame.
 _OF_FRAMES = (
     '<TextArea name="who" toName="image" perRegion="true" displayMode="region-list" editable="false" '
     'predicted_values="person"/>',
@@ -152,12 +152,12 @@ def _indented(lines: Iterable[str], spaces: int) -> list[str]:
 
 
 def _adding(parts: Sequence[Part]) -> list[str]:
-    """The smart tools: a label for each part that can be missing, and one for whole people."""
+    """Return the smart tools: a label for each part that can be missing, and one for whole people."""
     labels = (
         f'  <Label value="add {part.value}" predicted_values="{part.value}" hotkey="{key}" '
         f'background="{_part_colour(part)}"/>'
         for part, key in _ADD_KEYS.items()
-        if part in parts and not (part is Part.FEET and Part.BODY in parts)  # a body comes with its feet
+        if part in parts and not (part is Part.FEET and Part.BODY in parts)  # a body includes its feet
     )
     return [
         '<KeyPointLabels name="add" toName="image" smart="true" smartOnly="true">',
@@ -174,7 +174,7 @@ def _part_colour(part: Part) -> str:
 
 
 def _points(parts: Sequence[Part], indices: Sequence[int]) -> list[str]:
-    """Points one by one: a foldable group for each part, one of them open at a time."""
+    """Return single points: a foldable group for each part, one of them open at a time."""
     lines = [f"<Style>{_PARTS_SIDE_BY_SIDE}</Style>", "<Collapse>"]
     for part in parts:
         labels = (_point_label(KEYPOINTS[index]) for index in indices if KEYPOINTS[index].part is part)
@@ -210,7 +210,7 @@ def _bones(selections: Sequence[Selection]) -> list[str]:
         if tree in chosen
     )
     return [
-        # Curved vertices are those that an annotator marked as hidden: Shift and a click switch.
+        # Annotators mark hidden vertices as curved with Shift + click.
         '<VectorLabels name="skeleton" toName="image" skeleton="true" closable="false" curves="true" '
         'strokeWidth="2" opacity="1" model_add_bboxes="false">',
         *labels,

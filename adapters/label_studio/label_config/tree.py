@@ -11,11 +11,11 @@ MAX_DEPTH = 100
 
 
 class LabelConfigError(ValueError):
-    """The label config cannot be read; the message says why and can be shown to the user."""
+    """The label config is invalid; the message says why and can be shown to the user."""
 
 
 class _BoundedTreeBuilder(TreeBuilder):
-    """Builds the tree and stops where it becomes deeper or larger than any real label config."""
+    """Builds the tree, and raises if it is deeper or larger than any real label config."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,9 +26,9 @@ class _BoundedTreeBuilder(TreeBuilder):
         self._depth += 1
         self._tags += 1
         if self._depth > MAX_DEPTH:
-            raise LabelConfigError(f"The label config nests tags more than {MAX_DEPTH} deep.")
+            raise LabelConfigError(f"The label config nests tags more than {MAX_DEPTH} deep. Flatten it.")
         if self._tags > MAX_TAGS:
-            raise LabelConfigError(f"The label config has more than {MAX_TAGS:,} tags.")
+            raise LabelConfigError(f"The label config has more than {MAX_TAGS:,} tags. Shorten it.")
         return super().start(tag, attrs)
 
     def end(self, tag: str, /) -> Element:
@@ -44,11 +44,11 @@ def label_config_tree(xml: str) -> Element:
     """
     if not xml.strip():
         raise LabelConfigError(
-            "The label config is empty: set one up in the project under Settings > Labeling Interface."
+            "The label config is empty. Create one in the project under Settings > Labeling Interface."
         )
     if len(xml) > MAX_CHARACTERS:
         raise LabelConfigError(
-            f"The label config has {len(xml):,} characters; at most {MAX_CHARACTERS:,} are read."
+            f"The label config has {len(xml):,} characters; the limit is {MAX_CHARACTERS:,}. Shorten it."
         )
     parser = DefusedXMLParser(target=_BoundedTreeBuilder(), forbid_dtd=True)
     try:
@@ -58,8 +58,8 @@ def label_config_tree(xml: str) -> Element:
         raise LabelConfigError(f"The label config is not well-formed XML: {error}.") from error
     except DefusedXmlException as error:
         raise LabelConfigError(
-            "The label config declares a document type or entities, which are not accepted: remove them."
+            "The label config declares a document type or entities, which are not allowed. Remove them."
         ) from error
     except UnicodeError as error:
-        raise LabelConfigError("The label config contains characters that are not valid text.") from error
+        raise LabelConfigError("The label config contains invalid characters. Remove them.") from error
     return tree

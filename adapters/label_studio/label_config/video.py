@@ -1,4 +1,4 @@
-"""What a label config asks us for on clips: VideoRectangle tags for people, on Video tags.
+"""The controls of a label config for clips: VideoRectangle tags for people, on Video tags.
 
 In Label Studio, a clip's regions take their labels from a Labels tag beside them:
 
@@ -26,14 +26,14 @@ _FASTEST = 1000.0
 
 @dataclass(frozen=True)
 class VideoControls:
-    """A Video tag and where the people in its clips go to.
+    """A Video tag and its control for people.
 
     Attributes:
         name: Name of the Video tag, a region's `to_name`.
-        value: Where the clip is in a task's data.
-        frame_rate: Its `frameRate` as written: a number, or where it is in a task's data.
+        value: The field of a task's data with the clip.
+        frame_rate: Its `frameRate` as written: a number, or a field of a task's data.
         box: Name of the VideoRectangle tag, a region's `from_name`.
-        label: The label that stands for a person; None in a project without labels for clips.
+        label: The label for a person; None in a project without labels for clips.
         person_threshold: Lowest score of a person (`model_score_threshold`), if set.
     """
 
@@ -45,10 +45,10 @@ class VideoControls:
     person_threshold: float | None
 
     def frames_per_second(self, data: Mapping[str, object]) -> float:
-        """Return how many frames Label Studio counts in a second of this task's clip.
+        """Return Label Studio's frames per second for this task's clip.
 
-        Its player knows nothing of the clip's own frames. It multiplies the time by the tag's `frameRate`, 24 where
-        there is none; a number below 1 is the length of a frame.
+        Its player ignores the clip's own frames. It multiplies the time by the tag's `frameRate`, by default 24; a
+        number below 1 is the duration of a frame.
         """
         readable = {key: str(item) if isinstance(item, int | float) else item for key, item in data.items()}
         try:
@@ -61,16 +61,16 @@ class VideoControls:
 
 
 def video_controls(elements: Iterable[Element], complaints: Complaints) -> list[VideoControls]:
-    """Find the Video tags whose people are asked for.
+    """Return the Video tags with a control for people.
 
     Args:
-        elements: Those of the label config.
-        complaints: Is told what cannot be used, and why.
+        elements: The elements of the label config.
+        complaints: Collects problems.
     """
     elements = list(elements)
     shown = _videos_shown(elements, complaints)
     boxes = list(control_tags(_of(elements, "videorectangle"), "VideoRectangle", shown, complaints, "Video"))
-    # Other projects' Labels belong to texts and sounds, about which there is nothing to say.
+    # In other projects, Labels belong to texts and sounds, which are no problem.
     of_videos = [one for one in _of(elements, "labels") if _to_names(one) & shown.keys()]
     labels_tags = list(control_tags(of_videos, "Labels", shown, complaints))
     found: list[VideoControls] = []
@@ -84,7 +84,7 @@ def video_controls(elements: Iterable[Element], complaints: Complaints) -> list[
         label = next((label for label in labels if label is not None), None)
         if beside and label is None:
             complaints.add(
-                f"{box.title} gets no boxes: no label of {beside[0].title} stands for a person; name one 'person' or "
+                f"{box.title} gets no boxes: no label of {beside[0].title} means a person. Name one 'person' or "
                 'give it predicted_values="person".'
             )
             continue

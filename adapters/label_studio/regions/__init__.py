@@ -1,1 +1,1 @@
-"""People written as Label Studio's regions."""
+"""Writes people as Label Studio's regions."""

@@ -1,8 +1,8 @@
-"""People as Label Studio's predictions: boxes, keypoints and bones in percent of the upright picture, by person.
+"""Writes people as Label Studio's predictions: boxes, keypoints and bones in percent of the upright picture.
 
-Observed with Label Studio 1.23.2: ids must be unique in a task; `parentID` nests the keypoints of a person under
-their box in the region tree, survives submitting, and is what exports tell people apart by. A `parentID` that
-names no region leaves the keypoints loose, at the top of the tree.
+Observed with Label Studio 1.23.2: ids must be unique in a task. `parentID` nests the keypoints of a person under their
+box in the region tree, survives submitting, and groups people in exports. With a `parentID` that is no region, the
+keypoints stay at the top of the tree.
 """
 
 import math
@@ -51,7 +51,7 @@ _POINT_WIDTHS: dict[Part, float] = {
     Part.FACE: 0.002,
 }
 _ON_THE_FACE = range(5)  # nose, eyes and ears are points of the body, but lie between those of the face
-_NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still to be clicked on, still a point
+_NARROWEST, _WIDEST = 0.05, 1.0  # percent of the picture's width: still clickable, still a point
 _BODY_BONES = re.compile(r"-bones-(?:body|body_without_feet|upper_body)(?:-\d+)*$")
 _FINE_BONES = re.compile(r"-bones-(?:left_hand|right_hand|face_\w+)(?:-\d+)*$")
 
@@ -61,7 +61,7 @@ Size: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Lowest scores that are sent where the label config sets none.
+    """Default thresholds, for label configs without their own.
 
     Attributes:
         person: For a person, 0 to 1.
@@ -74,17 +74,17 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class PeopleInImage:
-    """What was found in one picture.
+    """The people found in one picture.
 
     Attributes:
-        image: The Image tag and what is to be drawn on it.
+        image: The Image tag and its controls.
         people: The people found.
         size: Width and height of the upright picture in pixels.
-        frame: Position of the picture in the tag's list of frames, from 0; None where the tag shows one picture.
-        id_prefix: Put before every id. Answers for interactive use need one of their own, because their regions join
-            others in the task.
-        asked: Where somebody asked for parts: only these are sent, whatever their score, since somebody saw them.
-        joins: The person on the page whom the parts are for, or None: they then come with a box of their own.
+        frame: Index of the picture in the tag's list of frames, from 0; None if the tag shows one picture.
+        id_prefix: Prefix of every id. Results of smart tools need their own, because their regions are added to others
+            in the task.
+        asked: Requested parts: only these are sent, whatever their score, since the annotator saw them.
+        joins: The person on the page who gets the parts, or None: they then get a new box.
     """
 
     image: ImageControls
@@ -101,10 +101,9 @@ class Joins:
     """A person on the annotator's page who gets more regions.
 
     Attributes:
-        handle: Id of the region that their others are nested under.
+        handle: Id of the region that their other regions are nested under.
         person: Their name in ids, such as "p0".
-        number: Makes the new ids differ from those that are there. It follows them, so that they still say whose they
-            are.
+        number: Suffix that makes the new ids unique. The person stays at their beginning.
     """
 
     handle: str
@@ -119,27 +118,25 @@ def prediction(
     thresholds: Thresholds,
     videos: Sequence[PeopleInVideo] = (),
 ) -> Prediction:
-    """Write what was found in a task's pictures as one prediction.
+    """Return the people in a task's pictures as one prediction.
 
-    A box is clipped to the picture; a person whose box lies outside it, or has no finite size, is left out. A
-    keypoint outside the picture is left out, not moved to its border: a point on the border would claim to have
-    been seen there. Scores are clamped to 0..1.
+    A box is clipped to the picture; a person whose box lies outside it, or has no finite size, is omitted. A keypoint
+    outside the picture is omitted, not moved to its border, where it was not seen. Scores are clamped to 0..1.
 
-    Without boxes, the parts of a person are nested under the bones of their body; where there are none, they are at the
-    top. People can always be told apart: ids begin with `p0-`, `p1-`, ..., and what is at the top has the name as a
-    note.
+    Without boxes, the parts of a person are nested under the bones of their body; without these, they are at the top.
+    People stay distinct: ids begin with `p0-`, `p1-`, ..., and regions at the top have the name as a note.
 
     Args:
         found: The pictures of the task: one per Image tag, or several frames of one, each at most once under one
             `id_prefix`.
-        model_version: The version that /setup answers.
-        thresholds: Lowest scores where the label config sets none.
+        model_version: The version that /setup returns.
+        thresholds: Defaults, for label configs without their own.
         videos: The clips of the task, one per Video tag.
 
     Returns:
-        A prediction whose `score` is the confidence: the mean over the people of the mean score of their
-        keypoints (of their bones, or their boxes, where no keypoint was sent); 0 where nobody was found. Its `result`
-        is then empty. Each person's uncertainty is in the `meta` of their box (or of their regions without a box).
+        A prediction whose `score` is the confidence: the mean over the people of the mean score of their keypoints (of
+        their bones, or their boxes, if no keypoint was sent). Without people it is 0, and `result` is empty. Each
+        person's uncertainty is in the `meta` of their box (or of their regions without a box).
     """
     regions: list[Region | VideoRegion] = []
     confidences: list[float] = []
@@ -169,15 +166,15 @@ def prediction(
 
 
 def _rank(region: Region | VideoRegion) -> int:
-    """Position of a region in the result: Label Studio's editor draws the first one topmost.
+    """Return the rank of a region in the result: Label Studio's editor draws the first one topmost.
 
-    A box catches the mouse on its whole area, a bone on 10 pixels to each side. So points come before bones, bones of
-    hands and faces, which lie close together, before those of bodies, and boxes last.
+    A box catches the mouse on its whole area, a bone within 10 pixels. So points precede bones. Bones of hands and
+    faces, which lie close together, precede those of bodies. Boxes are last.
     """
     if region["type"] == "keypointlabels":
         return 0
     if region["type"] == "textarea":
-        return 4  # after the region that it says something about
+        return 4  # after the region that it describes
     if region["type"] != "vectorlabels":
         return 3
     return 1 if _FINE_BONES.search(region["id"]) else 2
@@ -185,27 +182,27 @@ def _rank(region: Region | VideoRegion) -> int:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """One picture and what of its people is to be sent."""
+    """One picture, and which regions of its people are sent."""
 
     picture: PeopleInImage
     thresholds: Thresholds
 
     def wants(self, index: int) -> bool:
-        """Tell whether a keypoint may be sent."""
+        """Return whether a keypoint may be sent."""
         return self.picture.asked is None or KEYPOINTS[index].part in self.picture.asked
 
     def threshold(self, *set_in_config: float | None) -> float:
-        """Return the lowest score of a keypoint, by the first threshold that the label config sets."""
+        """Return the threshold of a keypoint: the first one that the label config sets, or the default."""
         return 0.0 if self.picture.asked is not None else _first(*set_in_config, self.thresholds.keypoint)
 
     def wants_person(self, score: float, set_in_config: float | None) -> bool:
-        """Tell whether the keypoints of a person with this score are sent."""
+        """Return whether the keypoints of a person with this score are sent."""
         return self.picture.asked is not None or score >= _first(set_in_config, self.thresholds.person)
 
 
 @dataclass(frozen=True)
 class _Ids:
-    """Ids of one person's regions: their name comes first, so that exports know whose each region is."""
+    """Ids of one person's regions, which begin with the person's name, so exports can group them."""
 
     person: str
     ending: str = ""
@@ -255,7 +252,7 @@ def _regions(drawing: _Drawing, person: Person, ids: _Ids, note: str) -> list[Re
     _nest(regions, joins, {"text": [note], "uncertainty": _uncertainty(drawing, person)})
     frame = drawing.picture.frame
     if image.note is not None and frame is not None:
-        # Another result of the same region: its text stands in the row of the region panel.
+        # A second result of the same region: the region panel shows its text.
         said: NoteValue = {"text": [f"frame {frame + 1}, {note}"]}
         for region in [region for region in regions if "meta" in region]:
             beside = _region(drawing, "textarea", image.note, region["id"], score=region["score"], value=said)
@@ -264,7 +261,7 @@ def _regions(drawing: _Drawing, person: Person, ids: _Ids, note: str) -> list[Re
 
 
 def _nest(regions: Sequence[Region], joins: Joins | None, meta: RegionMeta) -> None:
-    """Nest a person's regions under one, and write what belongs to the person there, or on all where there is none."""
+    """Nest a person's regions under one of them, and add the person's meta to it, or else to all regions."""
     handle = joins.handle if joins is not None else _handle_among(regions)
     for region in regions:
         if handle is not None and region["id"] != handle:
@@ -274,7 +271,7 @@ def _nest(regions: Sequence[Region], joins: Joins | None, meta: RegionMeta) -> N
 
 
 def _handle_among(regions: Sequence[Region]) -> str | None:
-    """Return the id of the region that the others of a person are nested under: the box, or the bones of the body."""
+    """Return the id of the region for nesting a person's others: the box, or the bones of the body."""
     boxes = [region["id"] for region in regions if region["type"] == "rectanglelabels"]
     bones = (region["id"] for region in regions if region["type"] == "vectorlabels")
     bodies = [name for name in bones if _BODY_BONES.search(name)]
@@ -284,7 +281,7 @@ def _handle_among(regions: Sequence[Region]) -> str | None:
 def _region(  # noqa: PLR0913 - the parts of a region
     drawing: _Drawing, kind: RegionType, control: str, name: str, *, score: float, value: RegionValue
 ) -> Region:
-    """Write a region. Its id is a name, still to be made unique."""
+    """Return a region. Its id is a name that is made unique later."""
     width, height = drawing.picture.size
     region: Region = {
         "id": name,
@@ -303,7 +300,7 @@ def _region(  # noqa: PLR0913 - the parts of a region
 
 
 def _uncertainty(drawing: _Drawing, person: Person) -> float:
-    """How uncertain the keypoints are that the project asks for; the person, where it asks for boxes alone."""
+    """Return the uncertainty of the requested keypoints; that of the person if only boxes are requested."""
     image, thresholds = drawing.picture.image, drawing.thresholds
     asked: dict[int, float] = {}
     for control in image.keypoints:
@@ -322,7 +319,7 @@ def _uncertainty(drawing: _Drawing, person: Person) -> float:
 
 
 def _box_threshold(image: ImageControls, thresholds: Thresholds) -> float:
-    """A box is drawn from its own tag's threshold on, otherwise wherever keypoints or bones of its person may be."""
+    """Return the threshold of a box: that of its tag, else the lowest of its person's keypoints and bones."""
     if image.box is not None and image.box.person_threshold is not None:
         return image.box.person_threshold
     controls = (*image.keypoints, *image.skeletons)
@@ -339,7 +336,7 @@ def _keypoint_region(
     label: KeypointLabel,
     widths: Mapping[Part, float],
 ) -> Region | None:
-    """Write one keypoint, or None if it is not to be sent."""
+    """Return the region of a keypoint, or None if it is not sent."""
     keypoint = KEYPOINTS[label.index]
     threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
     place = _place(drawing, person, label.index, threshold)
@@ -358,7 +355,7 @@ def _keypoint_region(
 def _place(
     drawing: _Drawing, person: Person, index: int, threshold: float
 ) -> tuple[float, float, float] | None:
-    """Return x and y of a keypoint in percent, and its score; None if it is not to be seen."""
+    """Return x and y of a keypoint in percent, and its score; None if it is not sent."""
     score = _unit(person.scores.item(index))
     if not score or score < threshold:
         return None
@@ -372,10 +369,10 @@ def _place(
 def _bone_regions(
     drawing: _Drawing, person: Person, control: SkeletonControl, label: SkeletonLabel, ids: _Ids
 ) -> list[Region]:
-    """Write the lines of a part of the skeleton.
+    """Return the lines of a part of the skeleton.
 
-    Label Studio's editor hangs every vertex without a parent, except the first, on the one before it: what does not
-    hang together must be regions of its own.
+    Label Studio's editor connects every vertex without a parent, except the first, to the one before it. So
+    disconnected lines must be separate regions.
     """
     threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
     places = {
@@ -383,7 +380,7 @@ def _bone_regions(
         for index in _ends_of_wanted_bones(drawing, label.tree)
         if (place := _place(drawing, person, index, threshold)) is not None
     }
-    # A joint that only holds an added part together keeps its id: where it was moved before, it still counts as moved.
+    # A joint that only connects an added part keeps its id, so a joint that was moved still counts as moved.
     names = {
         index: (ids if drawing.wants(index) else _Ids(ids.person)).named(KEYPOINTS[index].name)
         for index in places
@@ -403,7 +400,7 @@ def _bone_regions(
 
 
 def _ends_of_wanted_bones(drawing: _Drawing, tree: Tree) -> Collection[int]:
-    """A bone belongs to the part of its outer end: feet begin at the ankles, which are keypoints of the body."""
+    """Return the ends of requested bones. A bone belongs to the part of its outer end: feet begin at the ankles."""
     if drawing.picture.asked is None:
         return keypoints_of(tree)
     bones = (bone for line in LINES if line.tree is tree for bone in line.bones)
@@ -417,7 +414,7 @@ def _vertex(vertex: Vertex, place: tuple[float, float, float], names: Mapping[in
 
 
 def _point_widths(control: KeypointControl, person: Person, picture_width: int) -> dict[Part, float]:
-    """Width of a person's drawn points in percent of the picture's width, for each part."""
+    """Return the width of a person's points in percent of the picture's width, for each part."""
     if control.point_size is not None:
         wanted = min(max(percent(control.point_size, picture_width), 10**-DECIMALS), 100.0)
         return dict.fromkeys(Part, wanted)
@@ -430,7 +427,7 @@ def _point_widths(control: KeypointControl, person: Person, picture_width: int) 
 
 
 def _free_id(wanted: str, taken: set[str]) -> str:
-    """Return an id that is not taken yet: the same keypoint may have labels in several tags."""
+    """Return an unused id: the same keypoint may have labels in several tags."""
     free, number = wanted, 2
     while free in taken:
         free, number = f"{wanted}-{number}", number + 1
@@ -447,7 +444,7 @@ def _unit(score: float) -> float | None:
 
 def _first(*numbers: float | None) -> float:
     """Return the first number that is set; the last one always is."""
-    # Asked for every keypoint of everybody: a generator would take three times as long.
+    # Called for every keypoint of every person: a generator would take three times as long.
     for number in numbers:
         if number is not None:
             return number

@@ -1,4 +1,4 @@
-"""Regions and predictions as Label Studio stores them; all places and sizes are percent of the upright picture."""
+"""Regions and predictions as Label Studio stores them; positions and sizes are percent of the upright picture."""
 
 import math
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
@@ -53,14 +53,14 @@ class BonesValue(TypedDict):
 
 
 class RegionMeta(TypedDict):
-    """What belongs to a person: a note that Label Studio shows with a region, and how uncertain the person is."""
+    """Data about a person: a note that Label Studio shows with a region, and the person's uncertainty."""
 
     text: list[str]
     uncertainty: float
 
 
 class NoteValue(TypedDict):
-    """What the region panel says beside a region."""
+    """The text of a region in the region panel."""
 
     text: list[str]
 
@@ -70,7 +70,7 @@ RegionValue: TypeAlias = BoxValue | KeypointValue | BonesValue | NoteValue
 
 
 class Region(TypedDict):
-    """A region; `item_index` is the frame that it is on, from 0, where the tag shows several."""
+    """A region; `item_index` is the index of its frame, from 0, if the tag shows several."""
 
     id: str
     parentID: NotRequired[str]
@@ -87,7 +87,7 @@ class Region(TypedDict):
 
 
 class KeyFrame(PercentBox):
-    """Where a box is at one frame."""
+    """The position of a box at one frame, in percent of the picture."""
 
     frame: int
     time: float

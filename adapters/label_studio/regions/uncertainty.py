@@ -1,17 +1,17 @@
-"""How uncertain we are of a person: what to look at first, apart from how confident we are."""
+"""The uncertainty of a person, for review order; it differs from confidence."""
 
 import math
 from collections.abc import Sequence
 
 
 def uncertainty(scored: Sequence[tuple[float, float]]) -> float:
-    """Return how close scores lie to the thresholds that decide about them.
+    """Return how close scores are to their thresholds.
 
-    Confidence says how good what is sent looks. Uncertainty also hears of what is not sent: a keypoint just below its
-    threshold is as doubtful as one just above, while one with score 0 is surely not there.
+    Confidence covers only what is sent. Uncertainty also covers the rest: a keypoint just below its threshold is as
+    doubtful as one just above, while one with score 0 is certainly absent.
 
     Args:
-        scored: Score and threshold, each 0 to 1, of everything that was decided; scores beyond are clamped.
+        scored: Score and threshold, each 0 to 1, of every candidate; scores outside are clamped.
 
     Returns:
         The mean of 1 at the threshold, falling to 0 at a score of 0 below it and of 1 above it. 0 for nothing.

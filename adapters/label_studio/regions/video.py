@@ -1,9 +1,9 @@
-"""People followed through a clip as Label Studio's regions: boxes that move from key frame to key frame.
+"""Writes people in a clip as Label Studio's regions: boxes with key frames.
 
-Read in the source of Label Studio 1.23.2 and observed: it draws a box between two key frames on the straight line from
-one to the other; at a key frame with `enabled: false` for the last time, until the next key frame; after the last key
-frame, if that is enabled, to the end of the clip. Frames are counted from 1, and not the clip's own: frame k is the
-picture that the player shows 2 ms after (k - 1) / frameRate seconds.
+From the source of Label Studio 1.23.2, and observed: it interpolates a box linearly between two key frames. After a key
+frame with `enabled: false` the box is hidden until the next key frame. After the last key frame, if enabled, it stays
+to the end of the clip. Frames are counted from 1 and are not the clip's own: frame k is the picture that the player
+shows 2 ms after (k - 1) / frameRate seconds.
 """
 
 import itertools
@@ -19,20 +19,20 @@ from adapters.video.following import FollowedPeople
 from wholebody.tracking import Sighting, Track
 
 UNSEEN_S = 0.6
-"""A box is taken away where its person was not seen for longer. Shorter gaps are the detector's, or a lamp post's."""
+"""A box is hidden if its person was not seen for longer. Shorter gaps are missed detections or short occlusions."""
 
 _TOLERANCE = (
-    0.02  # of the box's diagonal: key frames within it of the line between their neighbours are left out
+    0.02  # of the box's diagonal: key frames this close to the line between their neighbours are dropped
 )
-_SEEK_S = 0.002  # how far behind a frame's beginning the player looks
+_SEEK_S = 0.002  # offset from a frame's beginning at which the player seeks
 
 
 @dataclass(frozen=True)
 class PeopleInVideo:
-    """What was found in the clip of one Video tag.
+    """The people found in the clip of one Video tag.
 
     Attributes:
-        video: The Video tag and where its people go to.
+        video: The Video tag and its control for people.
         people: The people found.
         frame_rate: Label Studio's frames in a second of this clip.
     """
@@ -43,12 +43,12 @@ class PeopleInVideo:
 
 
 def video_regions(found: PeopleInVideo, *, person_threshold: float, id_prefix: str = "") -> list[VideoRegion]:
-    """Write the people of a clip as regions, one for each.
+    """Return the people of a clip as regions, one for each.
 
     Args:
         found: The people.
-        person_threshold: Lowest mean score of a person where the label config sets none.
-        id_prefix: Put before every id.
+        person_threshold: Lowest mean score of a person, if the label config sets none.
+        id_prefix: Prefix of every id.
     """
     video, people = found.video, found.people
     threshold = person_threshold if video.person_threshold is None else video.person_threshold
@@ -91,7 +91,7 @@ def _sequence(track: Track, people: FollowedPeople, frame_rate: float, frames: i
             frame = min(max(math.ceil((sighting.time - _SEEK_S) * frame_rate) + 1, 1), frames)
             box = percent_box(sighting.box, people.size)
             if box is None or (sequence and frame <= sequence[-1]["frame"]):
-                continue  # outside the picture, or Label Studio counts too slowly to tell the two frames apart
+                continue  # outside the picture, or on the same Label Studio frame as the one before
             sequence.append(
                 {"frame": frame, "time": round(frame / frame_rate, 6), **box, "rotation": 0, "enabled": True}
             )
@@ -101,7 +101,7 @@ def _sequence(track: Track, people: FollowedPeople, frame_rate: float, frames: i
 
 
 def _spans(sightings: Sequence[Sighting], looks: Sequence[float]) -> list[list[Sighting]]:
-    """Cut a track where its person was looked for and not seen for too long."""
+    """Split a track at gaps in which frames were processed but the person was not seen for too long."""
     spans = [[sightings[0]]]
     for before, after in itertools.pairwise(sightings):
         looked_between = any(before.time < look < after.time for look in looks)
@@ -112,9 +112,9 @@ def _spans(sightings: Sequence[Sighting], looks: Sequence[float]) -> list[list[S
 
 
 def _simplified(span: Sequence[Sighting]) -> list[Sighting]:
-    """Leave out what the line between the others shows as well, so that annotators have few key frames to correct.
+    """Drop sightings near the line between the others, so annotators have few key frames to correct.
 
-    Ramer, Douglas and Peucker's method, over time instead of a plane.
+    The Ramer-Douglas-Peucker method, over time instead of a plane.
     """
     boxes = np.array([one.box for one in span], np.float64)
     times = np.array([one.time for one in span])

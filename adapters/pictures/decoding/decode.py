@@ -1,8 +1,8 @@
 """From the bytes of a picture to its upright pixels.
 
-What the annotator sees in the browser is what is decoded: EXIF orientation applied, transparency on white, the
-first frame of an animation. Ordinary 8-bit pictures come out exactly as ``cv2.imread`` gives them; it differs
-for transparent pictures (it shows the colour under the transparency) and for turned WEBP (it turns them).
+Decoding matches what browsers show: EXIF orientation applied, transparency on white, the first frame of an animation.
+Ordinary 8-bit pictures equal those of ``cv2.imread``. It differs for transparent pictures (it shows the colour under
+the transparency) and for WEBP with an orientation (it applies it).
 """
 
 import math
@@ -31,9 +31,9 @@ from adapters.pictures.errors import PictureError
 from adapters.pictures.limits import PictureLimits
 from adapters.printable import printable
 
-# What a file is, is told by how it begins; names and media types are not asked. The classes are used directly
-# since Image.open would also try every other format that Pillow knows (some run external programs), and has a
-# pixel limit of its own that is global to the process.
+# The first bytes determine the format; names and media types are ignored. The classes are used directly, since
+# Image.open would try every format that Pillow knows (some run external programs), and its pixel limit is global to
+# the process.
 _FORMATS: tuple[tuple[re.Pattern[bytes], Callable[[BytesIO], ImageFile.ImageFile]], ...] = (
     (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
@@ -60,14 +60,14 @@ _MAX_JPEG_SCANS = 100
 _MAX_JPEG_SEGMENTS = 10_000
 _MAX_EXIF_SEGMENTS = 100  # each is appended to those before it
 _MAX_PNG_CHUNKS = 200_000
-_MAX_PNG_TEXTS = 10_000  # and whatever else is not pixels
+_MAX_PNG_TEXTS = 10_000  # and other chunks without pixels
 _BMP_BYTES_PER_PIXEL = 16  # four, or run lengths; each byte more costs a step in Python
 _BMP_HEADER_BYTES = 4_000_000  # colour profiles included
 _WEBP_BYTES_PER_PIXEL = 17  # two canvases, one as bytes, one as pixels
 _STRIP_PIXELS = 250_000
-"""Pixels that are converted in one go: what is between Pillow's picture and ours is never there as a whole."""
+"""Pixels converted in one step, so intermediate arrays stay small."""
 _SMALL_PIXELS = 3_000_000
-"""Up to here OpenCV may have its result twice for a moment."""
+"""Up to this size, OpenCV may briefly hold two copies of its result."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class PictureSize:
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What is known of a picture before it is decoded.
+    """The properties of a picture that are known before it is decoded.
 
     Attributes:
         size: Of the upright picture.
@@ -96,7 +96,7 @@ class PictureHeader:
 
 
 def decode(data: bytes, *, max_pixels: int = PictureLimits.max_pixels) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG, WEBP, GIF, BMP or TIFF file; blocking, with no limit of time.
+    """Decode a JPEG, PNG, WEBP, GIF, BMP or TIFF file; blocking, without a time limit.
 
     Truncated files are errors, although browsers show their upper part: an annotator should not correct people
     on half a picture. Colour profiles are not applied, as in ``cv2.imread``. 16-bit channels keep their upper
@@ -184,7 +184,7 @@ def _upright_size(header: OrdinaryHeader) -> PictureSize:
 
 
 def decode_ordinary(data: bytes, header: OrdinaryHeader) -> NDArray[np.uint8] | None:
-    """Decode an ordinary picture with OpenCV, two to three times as fast as with Pillow; None if it cannot."""
+    """Decode an ordinary picture with OpenCV, 2 to 3 times as fast as Pillow; return None if OpenCV fails."""
     flags = (
         cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     )  # we apply it, for all formats and decoders alike
@@ -202,7 +202,7 @@ def decode_ordinary(data: bytes, header: OrdinaryHeader) -> NDArray[np.uint8] | 
 
 
 def _read_large(data: bytes, flags: int) -> NDArray[np.uint8] | None:
-    """Decode without the copy of the pixels that `imdecode` makes: only `imread` writes where it is told to."""
+    """Decode without `imdecode`'s extra copy of the pixels: `imread` can write to a given array."""
     file = os.memfd_create("picture")
     try:
         view = memoryview(data)
@@ -215,13 +215,13 @@ def _read_large(data: bytes, flags: int) -> NDArray[np.uint8] | None:
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture as it is stored, not turned upright yet.
+    """A picture as stored, before its orientation is applied.
 
     Attributes:
         width: In pixels.
         height: In pixels.
         orientation: By EXIF, 1 to 8.
-        rows: All its rows from the top, some at a time: (n, width, 3) BGR, contiguous. Damage may show only here.
+        rows: Its rows from the top in blocks of (n, width, 3) BGR, contiguous. Iterating may raise `PictureError`.
     """
 
     width: int
@@ -240,21 +240,21 @@ def decode_stored(data: bytes, *, max_pixels: int) -> StoredPicture:
     orientation = _orientation(picture)
     with _damage_named(picture):
         picture.load()
-    # TIFF files are turned by Pillow, now.
+    # Pillow applies the orientation of TIFF files while it loads them.
     return StoredPicture(picture.width, picture.height, orientation, _rows(picture))
 
 
 @contextmanager
 def _damage_named(picture: ImageFile.ImageFile) -> Generator[None]:
-    """Raise the error that a user can act on, whatever goes wrong within."""
+    """Turn any error within the block into a `PictureError`."""
     try:
         yield
-    # Files are hostile and parsers raise what they happen to trip over: OSError, SyntaxError, struct.error,
-    # IndexError, zlib.error, MemoryError...
+    # Files may be hostile, and parsers raise many kinds of errors: OSError, SyntaxError, struct.error, IndexError,
+    # zlib.error, MemoryError...
     except Exception as error:
         raise PictureError(
             "broken_picture",
-            f"The {picture.format} picture is truncated or damaged ({_words(error)}); export it anew.",
+            f"The {picture.format} picture is truncated or damaged ({_words(error)}). Export it again.",
         ) from error
 
 
@@ -275,16 +275,16 @@ def _format_of(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
     open_header = next((open_ for signature, open_ in _FORMATS if signature.match(data)), None)
     if open_header is None:
         kind = next((name for signature, name in _OTHERS if signature.match(data)), None)
-        found = f"is {kind}" if kind else "is none of them" if data else "is empty"
+        found = f"is {kind}" if kind else "is in none of the supported formats" if data else "is empty"
         raise PictureError(
             "not_a_picture",
-            f"Pictures may be JPEG, PNG, WEBP, GIF, BMP or TIFF files, and this file {found}.",
+            f"The file {found}. Use a JPEG, PNG, WEBP, GIF, BMP or TIFF file.",
         )
     return open_header
 
 
 def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """Read the header, and refuse what would cost too much."""
+    """Read the header, and reject pictures that take too much time or memory."""
     open_header = _format_of(data)
     if open_header is JpegImageFile:
         _check_jpeg_structure(data)
@@ -294,22 +294,23 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
         picture = open_header(BytesIO(data))
     except Image.DecompressionBombError as error:
         raise PictureError(
-            "too_many_pixels", f"The picture is too large to be decoded ({_words(error)})."
+            "too_many_pixels", f"The picture is too large to be decoded ({_words(error)}). Make it smaller."
         ) from error
     except Exception as error:  # as in decode
         raise PictureError(
-            "broken_picture", f"The picture's header is damaged ({_words(error)}); export it anew."
+            "broken_picture", f"The picture's header is damaged ({_words(error)}). Export it again."
         ) from error
     width, height = picture.size
     if width < 1 or height < 1:
         raise PictureError(
-            "broken_picture", f"The picture says it has {width} x {height} pixels; export it anew."
+            "broken_picture",
+            f"The header gives a size of {width} x {height} pixels. Export the picture again.",
         )
     _check_pixels(width, height, max_pixels)
     if open_header is BmpImageFile and len(data) > _BMP_BYTES_PER_PIXEL * width * height + _BMP_HEADER_BYTES:
         raise PictureError(
             "broken_picture",
-            f"The BMP picture of {width} x {height} pixels has {len(data)} bytes; export it anew.",
+            f"The BMP picture of {width} x {height} pixels has {len(data)} bytes, too many. Export it again.",
         )
     return picture
 
@@ -318,7 +319,7 @@ def _check_pixels(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise PictureError(
             "too_many_pixels",
-            f"The picture has {width} x {height} pixels; at most {max_pixels} in all are decoded, so make it smaller.",
+            f"The picture has {width} x {height} pixels; the limit is {max_pixels} in total. Make it smaller.",
         )
 
 
@@ -337,9 +338,9 @@ def _pillow_bytes(picture: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _check_jpeg_structure(data: bytes) -> None:
-    """Refuse JPEG files made to keep a decoder busy: a few bytes of scan cost a pass over all pixels.
+    """Reject JPEG files that keep a decoder busy: a scan of a few bytes costs a pass over all pixels.
 
-    Segments are skipped by their length (ITU-T T.81 annex B), so that thumbnails inside are not counted.
+    Segments are skipped by their length (ITU-T T.81 annex B), so embedded thumbnails are not counted.
     """
     position, scans, segments, exifs = 2, 0, 0, 0
     while (marker := _JPEG_MARKER.search(data, position)) is not None and marker[0] != b"\xff\xd9":
@@ -353,12 +354,12 @@ def _check_jpeg_structure(data: bytes) -> None:
             raise PictureError(
                 "broken_picture",
                 f"The JPEG picture has more than {_MAX_JPEG_SCANS} scans, {_MAX_JPEG_SEGMENTS} segments or "
-                f"{_MAX_EXIF_SEGMENTS} EXIF blocks, as no camera or program writes them; export it anew.",
+                f"{_MAX_EXIF_SEGMENTS} EXIF blocks. Export it again.",
             )
 
 
 def _check_png_structure(data: bytes) -> None:
-    """Refuse PNG files made of countless chunks, each of which costs a reader some steps (PNG, third edition, 5.3)."""
+    """Reject PNG files with too many chunks, each of which costs time (PNG, third edition, 5.3)."""
     position, chunks, texts = 8, 0, 0
     while position + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
@@ -368,13 +369,13 @@ def _check_png_structure(data: bytes) -> None:
         if chunks > _MAX_PNG_CHUNKS or texts > _MAX_PNG_TEXTS:
             raise PictureError(
                 "broken_picture",
-                f"The PNG picture has more than {_MAX_PNG_CHUNKS} chunks, or {_MAX_PNG_TEXTS} without pixels, as no "
-                "camera or program writes them; export it anew.",
+                f"The PNG picture has more than {_MAX_PNG_CHUNKS} chunks, or {_MAX_PNG_TEXTS} without pixels. Export "
+                "it again.",
             )
 
 
 def _converter(picture: Image.Image) -> Callable[[Image.Image], NDArray[np.uint8]]:
-    """Return what converts a piece of a picture, in any of Pillow's modes, to (height, width, 3) BGR."""
+    """Return a function that converts a piece of the picture from its mode to (height, width, 3) BGR."""
     if picture.mode not in {"I", "F"}:
         return _to_bgr
     ranges = [_finite_range(piece) for piece in _pieces(picture)]
@@ -388,8 +389,8 @@ def _to_bgr(picture: Image.Image) -> NDArray[np.uint8]:
     if picture.mode.startswith("I;16"):
         return _grey_to_bgr((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.has_transparency_data:
-        # Browsers draw transparent pictures on the page, and Label Studio's canvas is white; the colour stored
-        # under transparent pixels, which cv2.imread shows, is seen by nobody.
+        # Browsers draw transparent pictures on the page, and Label Studio's canvas is white. Annotators never see the
+        # colour stored under transparent pixels, which cv2.imread shows.
         picture = picture.convert("RGBA")
         if picture.getchannel("A").getextrema() != (255, 255):  # screenshots are often RGBA, and opaque
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -402,17 +403,17 @@ def _grey_to_bgr(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _finite_range(piece: Image.Image) -> tuple[float, float]:
-    """Return the least and the largest number of a piece; infinite the other way round if it has none."""
+    """Return the minimum and maximum of a piece; (inf, -inf) if it has no finite number."""
     levels = np.asarray(piece)
     finite = levels[np.isfinite(levels)]
     return (float(finite.min()), float(finite.max())) if finite.size else (math.inf, -math.inf)
 
 
 def _stretched(grey: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:
-    """Stretch levels from the range that the whole picture has."""
+    """Stretch grey levels from the range of the whole picture to 0..255."""
     if low >= high:
         return np.zeros(grey.shape, np.uint8)
-    # Divided before they are subtracted: the range of two large floats may not be one.
+    # Divide before subtracting: the difference of two large floats may overflow.
     scale = max(abs(low), abs(high), 1e-300)
     span = high / scale - low / scale
     if span == 0:
@@ -424,8 +425,8 @@ def _stretched(grey: NDArray[np.float64], low: float, high: float) -> NDArray[np
 def _orientation(picture: ImageFile.ImageFile) -> int:
     """Return the EXIF orientation, 1 to 8.
 
-    Chromium 156, measured: it turns JPEG and PNG by an EXIF block in front of the pixels, and neither WEBP (which
-    cv2.imread does turn) nor by XMP (which Pillow's getexif takes too). TIFF files are turned by Pillow itself.
+    Measured with Chromium 156: it applies the EXIF block of JPEG and PNG if it precedes the pixels. It ignores the
+    orientation of WEBP (which cv2.imread applies) and in XMP (which Pillow's getexif reads). Pillow itself turns TIFF.
     """
     block = picture.info.get("exif")
     if not isinstance(block, bytes) or not isinstance(picture, JpegImageFile | PngImageFile):
@@ -437,7 +438,7 @@ def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint
     """Undo an EXIF orientation (CIPA DC-008, tag 0x0112)."""
     if orientation >= 5:
         pixels = cv2.transpose(pixels)  # pyright: ignore[reportAssignmentType] - OpenCV keeps the dtype
-    # What is left to mirror then: 1 left and right, 0 top and bottom, -1 both.
+    # The remaining flip: 1 horizontal, 0 vertical, -1 both.
     flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
     if flip is not None:
         pixels = cv2.flip(pixels, flip)  # pyright: ignore[reportAssignmentType]

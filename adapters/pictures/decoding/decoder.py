@@ -1,4 +1,4 @@
-"""Decodes pictures for a service: a hostile one costs little memory, and delays nobody."""
+"""Decodes pictures so that a hostile one costs little memory and delays no other."""
 
 import asyncio
 import os
@@ -27,18 +27,18 @@ from adapters.pictures.errors import PictureError
 
 MEBIBYTE = 2**20
 BYTES_PER_PIXEL = 4
-"""Of the largest picture: what one picture, and all at once, may take. Three are its pixels."""
+"""Memory limit of one picture and of all together, per pixel of the largest; three bytes are the pixels."""
 LEAST_BYTES = 400_000_000
-"""That pictures may take at once, also where the largest picture is a small one."""
+"""Least memory limit of all pictures together, for a small MAX_IMAGE_PIXELS."""
 SMALL_BYTES = 16_000_000
-"""A picture of 2.6 megapixels and its copies. So many do not wait for others: the number of tasks bounds them."""
+"""A picture of 2.6 megapixels and its copies. Smaller ones never wait for memory: the number of tasks bounds them."""
 OVERHEAD_BYTES = 24 * MEBIBYTE
-"""That an isolated process may take beside what its picture needs."""
+"""Memory that an isolated process may take in addition to its picture."""
 MEASURE_CPU_S = 3
 DECODE_CPU_S = 10
-"""The slowest picture that there is memory for takes 3 s on a CPU of 2023."""
+"""CPU time limit. The slowest picture within the memory limit takes 3 s on a CPU of 2023."""
 WALL_FACTOR = 4
-"""So much more time may pass than an isolated process works: after a second, it comes after all others."""
+"""Wall time limit of an isolated process, as a multiple of its CPU time: after a second it has the lowest priority."""
 
 
 class PictureDecoder:
@@ -48,7 +48,7 @@ class PictureDecoder:
 
     Args:
         max_pixels: Largest picture, width × height.
-        processes: Decode pictures that are not ordinary.
+        processes: Decode all other pictures.
     """
 
     def __init__(self, max_pixels: int, processes: IsolatedProcesses) -> None:
@@ -56,7 +56,7 @@ class PictureDecoder:
         self._processes = processes
         self._most_bytes = max(BYTES_PER_PIXEL * max_pixels, LEAST_BYTES)
         self._memory = MemoryBudget(self._most_bytes, SMALL_BYTES)
-        # Apart from the event loop's own threads, in which small pictures and crops should not wait for large ones.
+        # Separate from the event loop's threads, so small pictures and crops do not wait for large ones.
         self._large = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="large-picture")
 
     async def __aenter__(self) -> Self:
@@ -68,7 +68,7 @@ class PictureDecoder:
         self._large.shutdown(wait=False)
 
     async def measure(self, data: bytes) -> PictureHeader:
-        """Return what the header says.
+        """Return the header of a picture.
 
         Raises:
             PictureError: As `decoding.decode`, where the header shows it.
@@ -80,24 +80,24 @@ class PictureDecoder:
             raise PictureError(
                 "too_many_pixels",
                 f"Decoding the picture of {header.size.width} x {header.size.height} pixels takes "
-                f"{needed // 10**6} MB, and may take {self._most_bytes // 10**6}; make it smaller, or save it as a "
+                f"{needed // 10**6} MB; the limit is {self._most_bytes // 10**6} MB. Make it smaller, or save it as a "
                 "JPEG that is not progressive.",
             )
         return header
 
     @asynccontextmanager
     async def decoded(self, data: bytes, header: PictureHeader) -> AsyncGenerator[NDArray[np.uint8]]:
-        """Decode a picture, and hold the memory of its pixels for a while.
+        """Decode a picture, and reserve the memory of its pixels until the block ends.
 
         Args:
             data: The file.
-            header: Of `measure`.
+            header: From `measure`.
 
         Yields:
             (height, width, 3) BGR, contiguous, upright.
 
         Raises:
-            PictureError: As `decoding.decode`, or it takes too much time or memory.
+            PictureError: As `decoding.decode`, or decoding takes too much time or memory.
         """
         async with self._memory.hold(header.decoder_bytes + header.pixel_bytes) as held:
             with timed_stage("decode"):
@@ -106,7 +106,7 @@ class PictureDecoder:
                 held.shrink(pixels.nbytes)
                 yield pixels
                 return
-        # OpenCV cannot decode what looked ordinary: Pillow may, or knows what is wrong.
+        # OpenCV failed on a picture that looked ordinary: Pillow may decode it, or its error says more.
         header = await self._measure_other(data)
         async with self._memory.hold(header.decoder_bytes + header.pixel_bytes) as held:
             with timed_stage("decode"):
@@ -136,7 +136,7 @@ class PictureDecoder:
             or said["width"] * said["height"] != width * height
         ):
             raise PictureError(
-                "broken_picture", "The picture has another size than its header says; export it anew."
+                "broken_picture", "The picture's size differs from its header. Export it again."
             )
         stored = pixels.reshape(said["height"], said["width"], 3)
         return await run_in_thread(turn_upright, stored, said["orientation"])
@@ -159,8 +159,8 @@ class PictureDecoder:
         except (ProcessEndedError, TimeoutError) as error:
             raise PictureError(
                 "broken_picture",
-                f"Reading the picture takes more than {cpu_seconds} s or {memory_bytes // 10**6} MB, or ends its "
-                "decoder; export it anew.",
+                f"Decoding the picture takes more than {cpu_seconds} s or {memory_bytes // 10**6} MB, or crashes. "
+                "Export it again.",
             ) from error
         if "reason" in said:
             raise PictureError(said["reason"], said["sentence"])

@@ -1,4 +1,4 @@
-"""What isolated processes do with pictures."""
+"""The functions that isolated processes run on pictures."""
 
 from adapters.isolation.blocking_channel import BlockingChannel
 from adapters.pictures.decoding.decode import decode_stored, measure_other
@@ -23,7 +23,7 @@ def measure_here(channel: BlockingChannel, data: bytes, *, max_pixels: int) -> N
 
 
 def decode_here(channel: BlockingChannel, data: bytes, *, max_pixels: int) -> None:
-    """Send the pixels of a picture as they are stored, or the error."""
+    """Send the stored pixels of a picture, not turned upright, or the error."""
     try:
         stored = decode_stored(data, max_pixels=max_pixels)
     except PictureError as error:

@@ -1,8 +1,8 @@
 """The headers of ordinary pictures, read without a library.
 
-Nearly all pictures are JPEG, PNG or WEBP files that OpenCV shows as browsers do, with a few segments around the
-pixels. Those are decoded in a thread, since their header and structure show that neither time nor memory can get
-out of hand. For all others there is an isolated process: see `decoder`.
+Nearly all pictures are JPEG, PNG or WEBP files with few segments, which OpenCV decodes as browsers do. Their header
+and structure bound time and memory, so they are decoded in a thread. An isolated process decodes all others: see
+`decoder`.
 """
 
 import math
@@ -22,7 +22,7 @@ _ORIENTATION = 0x0112
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _INTEGERS = {3: "H", 4: "I"}  # types of EXIF values
 
-# More than cameras and programs write, and less than delays anybody: each takes well under 2 s, most milliseconds.
+# More than cameras and programs write, and little enough: each takes well under 2 s, most take milliseconds.
 _MAX_SEGMENTS = 1_000
 _MAX_SCANS = 25
 _MAX_SCANNED_PIXELS = 600_000_000
@@ -37,14 +37,14 @@ _LOSSLESS_BYTES_PER_PIXEL = 5
 
 @dataclass(frozen=True)
 class OrdinaryHeader:
-    """What the header of an ordinary picture says.
+    """The header of an ordinary picture.
 
     Attributes:
         width: In pixels, as stored.
         height: In pixels, as stored.
         orientation: By EXIF, 1 to 8.
-        decoder_bytes: Memory that the decoder needs beside the pixels that it returns.
-        as_browsers: Whether OpenCV shows it as browsers do, so that it is decoded in a thread.
+        decoder_bytes: Memory that the decoder needs in addition to the returned pixels.
+        as_browsers: Whether OpenCV decodes it as browsers do; it is then decoded in a thread.
     """
 
     width: int
@@ -66,15 +66,15 @@ def ordinary_header(data: bytes) -> OrdinaryHeader | None:
             return _png(data)
         if _WEBP.match(data):
             return _webp(data)
-    except (struct.error, IndexError):  # it ends too early
+    except (struct.error, IndexError):  # truncated
         return None
     return None
 
 
 def exif_orientation(block: bytes) -> int:
-    """Return the orientation that an EXIF block tells, 1 to 8; 1 if it tells none. CIPA DC-008, tag 0x0112.
+    """Return the orientation in an EXIF block, 1 to 8; 1 without any. CIPA DC-008, tag 0x0112.
 
-    Only that tag is read: others may be thousands, and each may claim the whole block as its value.
+    Only this tag is read: there may be thousands of others, and each may claim the whole block as its value.
     """
     tiff = block.removeprefix(b"Exif\0\0")
     order = _TIFF_ORDERS.get(tiff[:4])
@@ -93,7 +93,7 @@ def exif_orientation(block: bytes) -> int:
 
 
 def _jpeg(data: bytes) -> OrdinaryHeader | None:
-    """ITU-T T.81 annex B. Segments are skipped by their length, so that thumbnails inside are not looked at."""
+    """ITU-T T.81 annex B. Segments are skipped by their length, so embedded thumbnails are not read."""
     frame: tuple[int, bytes] | None = None
     exif: list[bytes] = []
     position, scans, segments = 2, 0, 0
@@ -113,7 +113,7 @@ def _jpeg(data: bytes) -> OrdinaryHeader | None:
             exif.append(data[position + 2 : position + length])
         scans += marker == 0xDA
         position += max(length, 2)
-    if found is None:  # no end: it was cut off, which OpenCV may hide
+    if found is None:  # no end marker: truncated, which OpenCV may hide
         return None
     if frame is None or frame[0] not in _JPEG_HUFFMAN or not 1 <= scans <= _MAX_SCANS or len(exif) > 1:
         return None
@@ -127,7 +127,7 @@ def _jpeg(data: bytes) -> OrdinaryHeader | None:
         or pixels * scans > _MAX_SCANNED_PIXELS
     ):
         return None
-    # With more than one scan, the decoder keeps all coefficients, 16 bits each, until the last has come.
+    # With more than one scan, the decoder keeps all coefficients, 16 bits each, until the last scan.
     several = frame[0] == 0xC2 or scans > 1
     finest = max(x for x, _ in sampling) * max(y for _, y in sampling)
     coefficients = math.ceil(pixels * sum(x * y for x, y in sampling) / finest) if several else 0
@@ -135,7 +135,7 @@ def _jpeg(data: bytes) -> OrdinaryHeader | None:
 
 
 def _png(data: bytes) -> OrdinaryHeader | None:
-    """PNG, third edition, 5.3 and 11.2. OpenCV leaves out transparency, and scales grey of 16 bits in its own way."""
+    """PNG, third edition, 5.3 and 11.2. OpenCV drops transparency, and scales 16-bit grey differently."""
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     pixels, channels = width * height, _PNG_CHANNELS.get(colour, 0)
     if data[12:16] != b"IHDR" or not 0 < pixels * channels * depth < 8 * _MAX_UNPACKED_BYTES:
@@ -159,7 +159,7 @@ def _png(data: bytes) -> OrdinaryHeader | None:
         transparent |= name == b"tRNS"
         if name == b"acTL" or ancillary > _MAX_ANCILLARY_CHUNKS or packed > _MAX_PACKED_BYTES:
             return None
-        if name == b"eXIf" and not pixels_begun:  # behind the pixels, browsers do not look at it
+        if name == b"eXIf" and not pixels_begun:  # browsers ignore it after the pixels
             orientation = exif_orientation(data[position + 8 : position + 8 + length])
         position += 12 + length
     return None
@@ -178,7 +178,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class _WebpFrame:
-    """What the first chunks say; `plain` without transparency and animation."""
+    """The size of a frame; `plain` if it has neither transparency nor animation."""
 
     width: int
     height: int
@@ -187,7 +187,7 @@ class _WebpFrame:
 
 
 def _webp(data: bytes) -> OrdinaryHeader | None:
-    """Browsers do not turn it by its EXIF block."""
+    """Browsers ignore the EXIF orientation of WEBP."""
     frame = _webp_frame(data)
     if frame is None or not frame.plain or frame.width * frame.height > _MAX_WEBP_PIXELS:
         return None
@@ -196,7 +196,7 @@ def _webp(data: bytes) -> OrdinaryHeader | None:
 
 
 def _webp_frame(data: bytes) -> _WebpFrame | None:
-    """RFC 9649, 2.7: the canvas, and the first frame that is no animation's."""
+    """RFC 9649, 2.7: the canvas, and the first frame outside an animation."""
     position, canvas = 12, None
     for _ in range(_MAX_WEBP_CHUNKS):
         name, length = struct.unpack_from("<4sI", data, position)

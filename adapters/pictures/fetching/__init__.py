@@ -1,1 +1,1 @@
-"""The bytes of a picture, from an address that is checked first."""
+"""Fetches the bytes of a picture from an address, which is checked first."""

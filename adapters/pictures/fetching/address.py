@@ -1,8 +1,7 @@
-"""Web addresses, read strictly.
+"""Strict parsing of web addresses.
 
-Addresses come from whoever may import tasks. Where two programs read one address differently, a guard can be
-led past: so only one reading is made here, everything with a second one is an error, and the URL that comes
-out is the very object that is requested.
+Anybody who may import tasks chooses addresses. If two parsers read an address differently, an attacker can bypass the
+guard. So each address is parsed once, ambiguous ones are errors, and the parsed URL is the object that is requested.
 """
 
 import re
@@ -27,14 +26,14 @@ _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*")
 _OWN_PATH = re.compile(r"/(?![/\\])")
 _SCHEME = re.compile(r"[a-z][a-z0-9+-]*://", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-# Characters that may stand in a path and query as they are (RFC 3986), with whole percent escapes only.
+# Characters that a path and a query may contain unescaped (RFC 3986), and complete percent escapes.
 _ENCODED = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Scheme, host and port: what decides whether two addresses are the same party."""
+    """Scheme, host and port: two addresses with the same origin belong to the same server."""
 
     scheme: str
     host: str
@@ -50,19 +49,20 @@ def parse_web_address(text: str) -> URL:
     """Read an absolute http(s) address.
 
     Args:
-        text: as it stands in a task or in a Location header. Spaces and letters beyond ASCII in the path are
-            escaped; what is escaped already stays as it is, byte for byte, since it may be signed.
+        text: from a task or a Location header. Spaces and non-ASCII letters in the path are escaped. Existing escapes
+            stay unchanged, byte for byte, since they may be signed.
 
     Returns:
-        The URL to request: its host is lower-case ASCII, or an IP address in its one canonical notation; it
-        has no user, password or fragment.
+        The URL to request. Its host is lower-case ASCII, or an IP address in canonical notation. It has no user,
+        password or fragment.
 
     Raises:
         PictureError: ``bad_address``.
     """
     if len(text) > MAX_LENGTH:
         raise PictureError(
-            "bad_address", f"The address is {len(text)} characters long; {MAX_LENGTH} are allowed."
+            "bad_address",
+            f"The address has {len(text)} characters; the limit is {MAX_LENGTH}. Use a shorter one.",
         )
     if has_control_characters(text):
         _refuse(text, "contains control characters")
@@ -71,12 +71,12 @@ def parse_web_address(text: str) -> URL:
         _refuse(text, "is not an http:// or https:// address")
     scheme, authority, rest = match[1].lower(), match[2], match[3]
     if "@" in authority:
-        _refuse(text, "contains a user name or password: give the picture an address that needs none")
+        _refuse(text, "contains a user name or password; use an address without them")
     if "\\" in authority or "\\" in rest.partition("?")[0]:
-        _refuse(text, "contains a backslash, which programs read differently: use a slash")
+        _refuse(text, "contains a backslash, which is ambiguous; use a slash")
     split = _AUTHORITY.fullmatch(authority)
     if split is None:
-        _refuse(text, "has no readable host and port")
+        _refuse(text, "has no valid host and port")
     try:
         host = canonical_host(split[1])
     except ValueError as error:
@@ -90,10 +90,10 @@ def parse_web_address(text: str) -> URL:
         url = URL(f"{origin}{rest}", encoded=_ENCODED.fullmatch(rest) is not None)
         parsed = origin_of(url)
     except ValueError:
-        _refuse(text, "cannot be read")
-    # What is requested must be what was checked, whatever the library makes of the text.
+        _refuse(text, "is not a valid URL")
+    # The requested URL must equal the checked one, however the library parses the text.
     if parsed != origin:
-        _refuse(text, "can be read in two ways")
+        _refuse(text, "is ambiguous")
     return url
 
 
@@ -105,13 +105,13 @@ def origin_of(url: URL) -> Origin:
 
 
 def canonical_host(text: str) -> str:
-    """Bring a host into the one form that is compared, resolved and connected to.
+    """Return the canonical form of a host, which is compared, resolved and connected to.
 
     Args:
         text: a name, possibly international, an IPv4 address, or an IPv6 address in brackets.
 
     Raises:
-        ValueError: with the rest of a sentence that begins with the address.
+        ValueError: the message is the predicate of a sentence about the address.
     """
     if text.startswith("["):
         literal = text[1:-1]
@@ -131,8 +131,8 @@ def canonical_host(text: str) -> str:
     if len(host) > 253 or _HOST_NAME.fullmatch(host) is None:
         raise ValueError("has no valid host name")
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
-        # Only four decimal numbers mean the same to every program: 127.1, 0177.0.0.1, 0x7f000001 and
-        # 2130706433 are all read as 127.0.0.1 by some.
+        # Only four decimal numbers are unambiguous: some programs read 127.1, 0177.0.0.1, 0x7f000001 and 2130706433
+        # as 127.0.0.1.
         try:
             return str(IPv4Address(host))
         except ValueError:
@@ -141,7 +141,7 @@ def canonical_host(text: str) -> str:
 
 
 def ip_literal(host: str) -> IPAddress | None:
-    """Return the address that a canonical host is, or None if it is a name."""
+    """Return the IP address that a canonical host is, or None for a name."""
     try:
         return IPv6Address(host) if ":" in host else IPv4Address(host)
     except ValueError:
@@ -149,16 +149,16 @@ def ip_literal(host: str) -> IPAddress | None:
 
 
 def has_control_characters(text: str) -> bool:
-    """Tell whether the text has characters that are invisible or end a line."""
+    """Return whether the text has invisible characters or line ends."""
     # Cc: control, Cs: lone surrogates (undecodable bytes), Zl and Zp: line and paragraph separators.
     return not text.isprintable() and any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in text)
 
 
 def shown(address: str | URL) -> str:
-    """Return an address fit for a log: no query, no password, one line, not long.
+    """Return an address for logs: one short line without query and password.
 
-    Of a text that was not read as an address, all before its last @ may be a password; paths of Label Studio have
-    none.
+    In a text that was not parsed as an address, everything before the last @ may be a password, except in a path of
+    Label Studio.
     """
     text = str(address).partition("?")[0].partition("#")[0]
     if text[:5].lower() == "data:":

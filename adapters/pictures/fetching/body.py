@@ -1,4 +1,4 @@
-"""The body of an HTTP answer, read within limits."""
+"""Reads the body of an HTTP response within limits."""
 
 import asyncio
 import io
@@ -11,27 +11,28 @@ from adapters.concurrency.memory_budget import MemoryBudget
 from adapters.pictures.errors import PictureError
 
 SMALL_BYTES = 4 * 2**20
-"""Smaller files do not wait for others to leave the memory: the number of downloads bounds them."""
+"""Smaller files do not wait for memory: the number of downloads bounds them."""
 
 
 async def read_body(
     response: aiohttp.ClientResponse, max_bytes: int, memory: MemoryBudget, held: AsyncExitStack
 ) -> bytes:
-    """Read a body, counting what really arrives and what it unpacks to.
+    """Read a body, counting its bytes as received and as decompressed.
 
     Args:
-        response: of a session that does not decompress by itself.
-        max_bytes: that the body may have before and after decompression.
-        memory: of all large bodies; one that has no room yet is not read on.
-        held: gives back the memory of this one, when it is closed.
+        response: of a session that does not decompress.
+        max_bytes: limit on the body before and after decompression.
+        memory: budget of all large bodies; reading pauses while it is exhausted.
+        held: returns this body's share of the memory when it is closed.
 
     Raises:
-        PictureError: ``too_large``, or ``server_error`` for an encoding that is not known.
+        PictureError: ``too_large``, or ``server_error`` for an unknown encoding.
     """
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:
         raise PictureError(
-            "server_error", f"The server packs its answer as {encoding[:40]!r}, although none was asked for."
+            "server_error",
+            f"The server sends the unrequested Content-Encoding {encoding[:40]!r}. Check the server.",
         )
     if response.content_length is not None and response.content_length > max_bytes:
         raise _too_large(max_bytes)
@@ -39,7 +40,7 @@ async def read_body(
     counted = response.content_length is not None and not packed
     if counted:
         await held.enter_async_context(memory.hold(response.content_length or 0))
-    body = io.BytesIO()  # chunks that are joined at the end would be there twice
+    body = io.BytesIO()  # joining chunks at the end would take the memory twice
     async for chunk in response.content.iter_any():
         if body.tell() + len(chunk) > max_bytes:
             raise _too_large(max_bytes)
@@ -53,17 +54,17 @@ async def read_body(
 
 
 def _unpack(body: bytes, max_bytes: int) -> bytes:
-    unpacking = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # 32: gzip or zlib, told by its header
+    unpacking = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # 32: gzip or zlib, by its header
     try:
         content = unpacking.decompress(body, max_bytes + 1)
     except zlib.error:
-        raise PictureError("server_error", "The server's packed answer is damaged.") from None
+        raise PictureError("server_error", "The compressed response is damaged. Check the server.") from None
     if len(content) > max_bytes:
         raise _too_large(max_bytes)
     if not unpacking.eof:
-        raise PictureError("unreachable", "The server's packed answer broke off before its end; try again.")
+        raise PictureError("unreachable", "The compressed response is incomplete. Retry.")
     return content
 
 
 def _too_large(max_bytes: int) -> PictureError:
-    return PictureError("too_large", f"The file has more than the {max_bytes} bytes that a picture may have.")
+    return PictureError("too_large", f"The file has more than {max_bytes} bytes. Make it smaller.")

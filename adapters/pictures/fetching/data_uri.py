@@ -1,4 +1,4 @@
-"""Pictures that stand in the task itself, as ``data:`` URIs (RFC 2397)."""
+"""Pictures embedded in the task as ``data:`` URIs (RFC 2397)."""
 
 import asyncio
 import base64
@@ -6,19 +6,19 @@ from urllib.parse import unquote_to_bytes
 
 from adapters.pictures.errors import PictureError
 
-_SMALL = 256 * 1024  # characters that are decoded on the spot, in well under a millisecond
-# Each costs about a microsecond and a hundred bytes to unescape; base64 needs few, and is what everybody writes.
+_SMALL = 256 * 1024  # characters decoded on the event loop, in well under a millisecond
+# Unescaping one takes about a microsecond and 100 bytes. base64, the usual encoding, needs few.
 _MAX_ESCAPES = 1_000_000
 _WHITESPACE = " \t\r\n\f"
-_SLICE = 2**20  # characters that are decoded at a time: no other thread runs meanwhile
+_SLICE = 2**20  # characters decoded in one step, which blocks all other threads
 
 
 async def read_data_uri(uri: str, max_bytes: int) -> bytes:
-    """Decode a ``data:`` URI, base64 or percent-encoded, off the event loop if it is big.
+    """Decode a ``data:`` URI, base64 or percent-encoded; a large one in a thread.
 
     Args:
-        uri: beginning with ``data:`` in any case. The media type it claims is ignored.
-        max_bytes: that it may decode to; a longer text is refused before it is decoded.
+        uri: beginning with ``data:`` in any case. Its media type is ignored.
+        max_bytes: limit on the decoded size; a longer text is rejected before it is decoded.
 
     Raises:
         PictureError: ``too_large`` or ``bad_address``.
@@ -29,15 +29,15 @@ async def read_data_uri(uri: str, max_bytes: int) -> bytes:
 
 
 def _decode(uri: str, max_bytes: int) -> bytes:
-    # Even with each byte written as %XX, this is the longest text that could fit.
+    # The longest text that can fit, with each byte written as %XX.
     if len(uri) > 3 * max_bytes + 1024:
         raise _too_large(max_bytes)
     header, comma, payload = uri[len("data:") :].partition(",")
     if not comma:
-        raise PictureError("bad_address", "The data: URI has no comma, so it holds no picture.")
+        raise PictureError("bad_address", "The data: URI has no comma, so it has no picture.")
     if payload.count("%") > _MAX_ESCAPES:
         raise PictureError(
-            "too_large", f"The data: URI has more than {_MAX_ESCAPES} percent escapes; write it as base64."
+            "too_large", f"The data: URI has more than {_MAX_ESCAPES} percent escapes. Use base64."
         )
     is_base64 = header.rpartition(";")[2].strip().lower() == "base64"
     try:
@@ -51,7 +51,7 @@ def _decode(uri: str, max_bytes: int) -> bytes:
 
 
 def _decode_base64(payload: str) -> bytes:
-    # Browsers accept line breaks and missing padding; so do we, but nothing else.
+    # As in browsers, line breaks and missing padding are accepted; nothing else is.
     end = f"={_WHITESPACE}"
     text = unquote_to_bytes(payload).rstrip(end.encode()) if "%" in payload else payload.rstrip(end)
     decoded: list[bytes] = []
@@ -72,5 +72,5 @@ def _decode_base64(payload: str) -> bytes:
 
 def _too_large(max_bytes: int) -> PictureError:
     return PictureError(
-        "too_large", f"The data: URI holds more than the {max_bytes} bytes that a picture may have."
+        "too_large", f"The data: URI has more than {max_bytes} bytes. Make the picture smaller."
     )

@@ -1,7 +1,7 @@
-"""Which machines may be asked for a picture.
+"""The hosts from which pictures may be fetched.
 
-A task's author chooses the address, but it is this server that goes there, from inside its network. So by
-default only public addresses are asked, and decided is on the IP address that is then connected to.
+A task's author chooses the address, but this server connects to it from inside its network. So by default only public
+addresses are allowed, and the check is made on the IP address actually connected to.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ _LOOPBACK = _networks("127.0.0.0/8", "::1/128")
 _PRIVATE = _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 # Cloud metadata services outside the link-local networks: Alibaba, Oracle, Azure, Amazon.
 _METADATA = _networks("100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32", "fd00:ec2::/32")
-# All IPv6 addresses assigned for public use (RFC 4291, IANA); the rest of the space is something else.
+# All IPv6 addresses assigned for public use (RFC 4291, IANA).
 _PUBLIC_IPV6 = IPv6Network("2000::/3")
-# Special purposes (IANA registries, RFC 6890) that `is_global` calls global in some or all Python versions.
+# Special-purpose networks (IANA registries, RFC 6890) that are `is_global` in some or all Python versions.
 _NEVER_PUBLIC = _networks(
     "0.0.0.0/8",
     "192.0.0.0/24",
@@ -41,7 +41,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 @dataclass(frozen=True)
 class _HostPattern:
-    """One entry of ALLOWED_IMAGE_HOSTS that names hosts."""
+    """One host entry of ALLOWED_IMAGE_HOSTS."""
 
     suffix: str
     any_subdomain: bool
@@ -57,10 +57,9 @@ class _HostPattern:
 class AddressPolicy:
     """Decides whether a host at an IP address may be connected to.
 
-    Admitted are: Label Studio itself, wherever it is; addresses in an allowed network; public addresses; and
-    under an allowed name also private addresses. An exactly allowed name may be on the loopback, one that a
-    wildcard allows may not, and no name may lead to link-local, multicast or metadata addresses: these need
-    their network in the list.
+    Allowed are Label Studio at any address, addresses in an allowed network, public addresses, and private addresses
+    of an allowed name. An exact name may resolve to loopback, a wildcard name may not. No name may resolve to
+    link-local, multicast or metadata addresses: their network must be in the list.
     """
 
     label_studio: Origin | None
@@ -72,7 +71,7 @@ class AddressPolicy:
         """Read the patterns ``host``, ``host:port``, ``*.example.org``, ``10.0.0.5`` and ``10.0.0.0/8``.
 
         Raises:
-            ValueError: if a pattern is none of these.
+            ValueError: if a pattern has another form.
         """
         hosts: list[_HostPattern] = []
         networks: list[IPNetwork] = []
@@ -85,7 +84,7 @@ class AddressPolicy:
         return cls(label_studio, tuple(hosts), tuple(networks))
 
     def admits(self, host: str, port: int, address: IPAddress) -> bool:
-        """Tell whether ``host``, found at ``address``, may be connected to on ``port``."""
+        """Return whether ``host``, resolved to ``address``, may be connected to on ``port``."""
         if self.label_studio is not None and (host, port) == (self.label_studio.host, self.label_studio.port):
             return True
         address = _carried(address)
@@ -97,7 +96,7 @@ class AddressPolicy:
         return bool(matching) and _within(address, _PRIVATE) and not _within(address, _METADATA)
 
     def check(self, host: str, port: int, addresses: Sequence[IPAddress]) -> list[IPAddress]:
-        """Return those of a host's addresses that may be connected to.
+        """Return a host's addresses that may be connected to.
 
         Raises:
             PictureError: ``refused``, if there are none.
@@ -108,14 +107,14 @@ class AddressPolicy:
             at = "" if places == host else f" ({places})"
             raise PictureError(
                 "refused",
-                f"{host}{at} is not a public address, so no picture is fetched from it; if it should be, add "
-                "it to ALLOWED_IMAGE_HOSTS, or make it LABEL_STUDIO_URL if it is your Label Studio.",
+                f"{host}{at} is not a public address. To allow it, add it to ALLOWED_IMAGE_HOSTS. If it is your "
+                "Label Studio, set LABEL_STUDIO_URL to it.",
             )
         return admitted
 
 
 def is_public(address: IPAddress) -> bool:
-    """Tell whether an address is unicast and meant for the public Internet, in every Python version alike."""
+    """Return whether an address is unicast and public, with the same result in every Python version."""
     address = _carried(address)
     if not address.is_global or address.is_multicast or _within(address, _NEVER_PUBLIC):
         return False
@@ -125,7 +124,7 @@ def is_public(address: IPAddress) -> bool:
 
 
 def _carried(address: IPAddress) -> IPAddress:
-    """Return the IPv4 address inside an IPv4-mapped or NAT64 one: there the packets go."""
+    """Return the IPv4 address inside an IPv4-mapped or NAT64 address: packets go there."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -155,7 +154,7 @@ def _parse_pattern(pattern: str) -> _HostPattern | IPNetwork:
         host = None
     if host is None or (any_subdomain and ip_literal(host)):
         raise ValueError(
-            f"ALLOWED_IMAGE_HOSTS: {pattern!r} is not understood; write host names or addresses without "
-            f"http:// and path, such as images.example.org, *.example.org, minio:9000 or 10.0.0.0/8."
+            f"ALLOWED_IMAGE_HOSTS: {pattern!r} is invalid. Write host names or addresses without http:// and path, "
+            f"such as images.example.org, *.example.org, minio:9000 or 10.0.0.0/8."
         )
     return _HostPattern(host, any_subdomain, port)

@@ -9,8 +9,8 @@ from yarl import URL
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.address import Origin, origin_of, parse_web_address
 
-# Where Label Studio serves pictures to those who are logged in. Credentials go to these paths only: an
-# annotator's task must not be able to call Label Studio's API with the operator's rights.
+# Paths where Label Studio serves pictures to logged-in users. Credentials are sent to these only: a task must not be
+# able to call Label Studio's API with the operator's rights.
 _PICTURE_PATHS = re.compile(r"/(data|storage-data|(tasks|projects)/[0-9]+/(resolve|presign))/")
 _LOCAL_FILES = re.compile(r"/data/local-files/?")
 
@@ -21,7 +21,7 @@ class LabelStudioSite:
 
     Attributes:
         origin: scheme, host and port.
-        path: where it is installed: empty, or like ``/ls`` (no slash at the end).
+        path: its path prefix: empty, or like ``/ls`` (no slash at the end).
     """
 
     origin: Origin
@@ -32,7 +32,7 @@ class LabelStudioSite:
         """Read LABEL_STUDIO_URL.
 
         Raises:
-            ValueError: with a sentence that says what is wrong.
+            ValueError: if it is no valid address.
         """
         try:
             url = parse_web_address(address.strip())
@@ -43,40 +43,40 @@ class LabelStudioSite:
         return cls(origin_of(url), url.raw_path.rstrip("/"))
 
     def url(self, path: str) -> URL:
-        """Return the address of a path such as ``/data/upload/1/a.jpg``, as it stands in a task.
+        """Return the address of a path in a task, such as ``/data/upload/1/a.jpg``.
 
-        A Label Studio below a path writes that path in front of some of its addresses and not of others.
+        A Label Studio with a path prefix adds it to some of its addresses and omits it in others.
         """
         below = self.path and path.startswith(f"{self.path}/")
         return parse_web_address(f"{self.origin}{'' if below else self.path}{path}")
 
     def presign_url(self, task_id: int | str, file_uri: str) -> URL:
-        """Return the address where Label Studio hands out a file of its cloud storage to one task."""
+        """Return the address at which Label Studio serves a file of cloud storage for one task."""
         encoded = base64.urlsafe_b64encode(file_uri.encode()).decode()
         return self.url(f"/tasks/{task_id}/presign/?fileuri={encoded}")
 
     def takes_credentials(self, url: URL) -> bool:
-        """Tell whether an address is one of Label Studio's own for pictures."""
+        """Return whether an address is one of Label Studio's picture paths."""
         path = self._own_path(url)
         return path is not None and _PICTURE_PATHS.match(path) is not None
 
     def local_file(self, url: URL) -> str | None:
-        """Return the file that an address of local-files storage names, or None."""
+        """Return the file name in an address of local-files storage, or None."""
         path = self._own_path(url)
         if path is None or _LOCAL_FILES.fullmatch(path) is None:
             return None
         return url.query.get("d")
 
     def is_upload(self, url: URL) -> bool:
-        """Tell whether an address is that of an uploaded file."""
+        """Return whether an address is that of an uploaded file."""
         return (self._own_path(url) or "").startswith("/data/upload/")
 
     def is_login_page(self, url: URL) -> bool:
-        """Tell whether an address is the page that visitors without a session are sent to."""
+        """Return whether an address is the login page."""
         return (self._own_path(url) or "").startswith("/user/login")
 
     def _own_path(self, url: URL) -> str | None:
-        """Return the path below the site; None elsewhere, and for paths that could climb out of it."""
+        """Return the path below the site; None for other sites and for paths with traversal."""
         if origin_of(url) != self.origin or not url.path.startswith(f"{self.path}/"):
             return None
         if any(segment in {".", ".."} for segment in url.path.split("/")):

@@ -1,4 +1,4 @@
-"""Pictures in a folder that this server shares with Label Studio (its local-files storage)."""
+"""Pictures in a folder shared with Label Studio (its local-files storage)."""
 
 import os
 import posixpath
@@ -11,14 +11,14 @@ from adapters.pictures.errors import PictureError
 def read_local_file(root: Path, name: str, max_bytes: int) -> bytes:
     """Read a file below ``root``; blocking.
 
-    Symbolic links may be used inside the root and do not lead out of it, not even if they are changed while
-    the file is opened: the resolved path is walked without following any link.
+    Symbolic links work inside the root and cannot lead out of it, even if they change while the file is opened: the
+    resolved path is opened without following links.
 
     Args:
         root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT, as mounted here.
         name: path below it, as in ``/data/local-files/?d=…``; a leading slash means the root itself, as it
             does to Label Studio.
-        max_bytes: that the file may have.
+        max_bytes: largest size of the file.
 
     Raises:
         PictureError: ``refused`` outside the root, ``not_found``, ``too_large``.
@@ -34,27 +34,25 @@ def read_local_file(root: Path, name: str, max_bytes: int) -> bytes:
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         raise PictureError(
             "not_found",
-            "The local file could not be opened; mount the folder that Label Studio serves as "
-            f"LOCAL_FILES_DOCUMENT_ROOT here ({getattr(error, 'strerror', None) or 'not readable'}).",
+            f"The local file cannot be opened ({getattr(error, 'strerror', None) or 'not readable'}). Mount the folder "
+            "that Label Studio serves as LOCAL_FILES_DOCUMENT_ROOT here.",
         ) from error
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise PictureError("not_found", "The local file is a folder or a device, not a picture.")
+            raise PictureError("not_found", "The local path is a folder or a device, not a picture.")
         with open(handle, "rb", closefd=False) as file:
             content = file.read(max_bytes + 1)
     finally:
         os.close(handle)
     if len(content) > max_bytes:
-        raise PictureError(
-            "too_large", f"The local file has more than the {max_bytes} bytes that a picture may have."
-        )
+        raise PictureError("too_large", f"The local file has more than {max_bytes} bytes. Make it smaller.")
     return content
 
 
 def _open_without_links(top: Path, parts: tuple[str, ...]) -> int:
-    """Open ``top``/``parts`` for reading, refusing symbolic links on the way.
+    """Open ``top``/``parts`` for reading, and fail at any symbolic link.
 
-    O_NONBLOCK keeps a FIFO from blocking for ever; it means nothing to a regular file.
+    O_NONBLOCK prevents blocking on a FIFO; it has no effect on a regular file.
     """
     folder = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -69,4 +67,4 @@ def _open_without_links(top: Path, parts: tuple[str, ...]) -> int:
 
 
 def _refused() -> PictureError:
-    return PictureError("refused", "The local file lies outside the folder that Label Studio may serve.")
+    return PictureError("refused", "The local file is outside the folder that Label Studio may serve.")

@@ -1,4 +1,4 @@
-"""Name resolution that answers only with addresses that may be connected to."""
+"""Name resolution that returns only addresses that may be connected to."""
 
 import asyncio
 import socket
@@ -13,9 +13,9 @@ _THREADS = 8
 
 
 class SystemResolver(AbstractResolver):
-    """Asks the system (hosts file, search domains, DNS), in threads of its own.
+    """Uses the system's resolver (hosts file, search domains, DNS) in its own threads.
 
-    A slow DNS server, which a hostile address can name, then holds none of the threads that decode pictures.
+    So a slow DNS server, which a hostile address can cause, blocks none of the threads that decode pictures.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class SystemResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return every address of the host; an OSError if it has none."""
+        """Return every address of the host, or raise OSError if it has none."""
         found = await asyncio.get_running_loop().run_in_executor(
             self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
         )
@@ -41,16 +41,15 @@ class SystemResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Forget what is not resolved yet; a lookup that runs ends by itself."""
+        """Cancel pending lookups; running ones finish."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class GuardedResolver(AbstractResolver):
-    """Lets through, of what another resolver answers, what the policy admits.
+    """Filters the addresses of another resolver by the policy.
 
-    The connector connects to exactly these addresses, without asking again: a name that changes its address
-    between a check and its use (rebinding) gains nothing, since there is no time in between. IP addresses
-    in a URL never come here; PictureSource checks them.
+    The connector connects to exactly these addresses without a second lookup, so DNS rebinding has no effect. IP
+    addresses in a URL are never resolved; PictureSource checks them.
     """
 
     def __init__(self, resolver: AbstractResolver, policy: AddressPolicy) -> None:
@@ -67,7 +66,7 @@ class GuardedResolver(AbstractResolver):
             OSError: if the host has no address.
         """
         results = await self._resolver.resolve(host, port, family)
-        # A zone id ("fe80::1%eth0") is dropped for the decision: its address is link-local in any case.
+        # A zone id ("fe80::1%eth0") is ignored in the check: its address is link-local in any case.
         by_address = [(ip_address(result["host"].partition("%")[0]), result) for result in results]
         if not by_address:
             raise OSError(f"{host} has no address")
@@ -75,5 +74,5 @@ class GuardedResolver(AbstractResolver):
         return [result for address, result in by_address if address in admitted]
 
     async def close(self) -> None:
-        """Close the resolver behind."""
+        """Close the wrapped resolver."""
         await self._resolver.close()

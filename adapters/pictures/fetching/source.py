@@ -35,29 +35,29 @@ _TASK_ID = re.compile(r"[0-9]{1,20}")
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HEADERS = {
     "User-Agent": "rtmlib-ml-backend",
-    # Not image/*: Label Studio's API views answer 406 to what they do not negotiate.
+    # Not image/*: Label Studio's API views return 406 for types that they do not negotiate.
     "Accept": "*/*",
     "Accept-Encoding": "identity",
 }
 
 
 class PictureSource:
-    """Fetches pictures from wherever tasks may name them, within limits and behind a guard.
+    """Fetches pictures from all addresses that tasks may have, within limits and behind a guard.
 
-    An async context manager that owns one HTTP session. Understood are http(s) addresses, ``data:`` URIs,
-    Label Studio's own paths (``/data/upload/…``, ``/data/local-files/?d=…``, ``/tasks/N/resolve/…``,
-    ``/tasks/N/presign/…``), and ``s3://``, ``gs://`` and ``azure-blob://``, which Label Studio presigns.
+    An async context manager that owns one HTTP session. It supports http(s) addresses, ``data:`` URIs, Label Studio's
+    paths (``/data/upload/…``, ``/data/local-files/?d=…``, ``/tasks/N/resolve/…``, ``/tasks/N/presign/…``), and
+    ``s3://``, ``gs://`` and ``azure-blob://``, which Label Studio presigns.
 
     Args:
         label_studio_url: LABEL_STUDIO_URL, possibly with a path; None without a Label Studio.
-        credentials: for its pictures; sent to its picture paths and nowhere else, also not over redirects.
+        credentials: for its pictures; sent to its picture paths only, also after redirects.
         allowed_hosts: patterns of ALLOWED_IMAGE_HOSTS, see AddressPolicy.
-        local_files_root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT as mounted here; None to ask Label Studio.
+        local_files_root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT as mounted here; None to fetch from Label Studio.
         limits: bounds on every wait and size.
         resolver: of host names; the system's if None.
 
     Raises:
-        ValueError: if the address of Label Studio or a pattern cannot be read.
+        ValueError: if the address of Label Studio or a pattern is invalid.
     """
 
     def __init__(  # noqa: PLR0913 - the settings of one deployment, each named by its caller
@@ -84,7 +84,7 @@ class PictureSource:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=GuardedResolver(self._resolver or SystemResolver(), self._policy),
-                use_dns_cache=False,  # each new connection is decided anew
+                use_dns_cache=False,  # each new connection is checked again
                 family=socket.AF_UNSPEC,
                 limit=0,  # the slots limit
             ),
@@ -94,9 +94,9 @@ class PictureSource:
                 sock_read=self._limits.first_byte_seconds,
             ),
             headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),  # one task's server must not be told of another's
-            auto_decompress=False,  # the library would unpack without a limit
-            trust_env=False,  # a proxy would resolve and connect by itself, past the guard
+            cookie_jar=aiohttp.DummyCookieJar(),  # cookies must not link one task's pictures to another's
+            auto_decompress=False,  # the library would decompress without a limit
+            trust_env=False,  # a proxy would resolve and connect itself, past the guard
         )
         return self
 
@@ -110,13 +110,13 @@ class PictureSource:
     async def fetch(
         self, uri: str, *, task_id: int | str | None = None, held: AsyncExitStack | None = None
     ) -> bytes:
-        """Return the bytes of a picture, not decoded and not checked to be one.
+        """Return the bytes at a picture's address, neither decoded nor checked.
 
         Args:
-            uri: the task's image value, as it is.
+            uri: the task's image value, unchanged.
             task_id: of the task; needed for cloud storage.
-            held: closed when the bytes are no longer in memory, so that another large file may be; None to count them
-                only while they are fetched.
+            held: to be closed when the bytes leave the memory, so another large file may be fetched; None to count
+                them only while they are fetched.
 
         Raises:
             PictureError: with the reason.
@@ -128,9 +128,7 @@ class PictureSource:
         # A task's data is any JSON, whatever the type says.
         text = uri.strip(" \t\r\n") if isinstance(uri, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance]
         if not text:
-            raise PictureError(
-                "no_picture", "The task has no picture: its image value is empty or not a text."
-            )
+            raise PictureError("no_picture", "The task has no picture: its image value is empty or no text.")
         if text[:5].lower() == "data:":
             return await read_data_uri(text, self._limits.max_bytes)
         url = self._web_address(text, task_id)
@@ -144,31 +142,32 @@ class PictureSource:
             raise PictureError(error.reason, str(error)) from error
 
     def _web_address(self, text: str, task_id: int | str | None) -> URL:
-        """Turn every form of address but data: into the URL to begin with."""
+        """Return the first URL to request for any address except data:."""
         cloud = _CLOUD_URI.match(text) is not None
         if not cloud and not text.startswith("/"):
             if "://" not in text[:16]:
                 raise PictureError(
                     "bad_address",
-                    f"The image value {shown(text)} is no address; known are http(s)://, data:, s3://, "
-                    "gs://, azure-blob:// and Label Studio's paths such as /data/upload/….",
+                    f"The image value {shown(text)} is no address. Use http(s)://, data:, s3://, gs://, azure-blob:// "
+                    "or one of Label Studio's paths such as /data/upload/….",
                 )
             return parse_web_address(text)
         if text.startswith(("//", "/\\")):
             raise PictureError(
-                "bad_address", f"The address {shown(text)} has no scheme: begin it with https://."
+                "bad_address", f"The address {shown(text)} has no scheme. Begin it with https://."
             )
         if self._site is None:
             raise PictureError(
                 "bad_address",
-                f"{shown(text)} can only be had through Label Studio: set LABEL_STUDIO_URL and "
+                f"{shown(text)} is available through Label Studio only. Set LABEL_STUDIO_URL and "
                 "LABEL_STUDIO_API_TOKEN.",
             )
         if not cloud:
             return self._site.url(text)
         if task_id is None or _TASK_ID.fullmatch(str(task_id)) is None:
             raise PictureError(
-                "bad_address", f"Label Studio hands out {shown(text)} to a task only, and this one has no id."
+                "bad_address",
+                f"The task has no id, which Label Studio needs to serve {shown(text)}. Send the id.",
             )
         return self._site.presign_url(task_id, text)
 
@@ -178,7 +177,7 @@ class PictureSource:
                 return await asyncio.to_thread(read_local_file, root, name, self._limits.max_bytes)
         except TimeoutError:
             raise PictureError(
-                "timeout", "The folder of local files does not answer; see whether its mount is alive."
+                "timeout", "Reading the local file timed out. Check the mount of LOCAL_FILES_DOCUMENT_ROOT."
             ) from None
 
     async def _download(self, url: URL, held: AsyncExitStack) -> bytes:
@@ -193,30 +192,31 @@ class PictureSource:
                 except TimeoutError:
                     raise PictureError(
                         "timeout",
-                        f"{shown(url)} did not deliver the picture in time; try again, or see its server.",
+                        f"{shown(url)} timed out. Retry, or check its server.",
                     ) from None
                 except aiohttp.ClientSSLError as error:
                     raise PictureError(
                         "unreachable",
-                        f"{shown(url)} has no certificate that is trusted here; if it is your own authority's, "
-                        f"name it in SSL_CERT_FILE ({type(error).__name__}).",
+                        f"{shown(url)} has no trusted certificate ({type(error).__name__}). For your own authority, "
+                        "set SSL_CERT_FILE to its certificate.",
                     ) from error
                 except (aiohttp.ClientError, OSError) as error:
                     raise PictureError(
                         "unreachable",
-                        f"{shown(url)} could not be read: {_short(error)}; see its name and server.",
+                        f"{shown(url)} is unreachable: {_short(error)}. Check its name and server.",
                     ) from error
                 remaining -= time.monotonic() - started
             if isinstance(outcome, bytes):
                 return outcome
             url = outcome
         raise PictureError(
-            "too_many_redirects", f"{shown(first)} leads on more than {self._limits.max_redirects} times."
+            "too_many_redirects",
+            f"{shown(first)} redirects more than {self._limits.max_redirects} times. Use its final address.",
         )
 
     @asynccontextmanager
     async def _slot(self, url: URL) -> AsyncGenerator[None]:
-        """Hold one of the few places that a host, and all hosts together, have."""
+        """Hold one of the download slots of the host, and one of those of all hosts."""
         origin = origin_of(url)
         slots = self._slots
         try:
@@ -225,7 +225,7 @@ class PictureSource:
         except TimeoutError:
             raise PictureError(
                 "timeout",
-                f"Too many pictures are being fetched from {origin}; ask for fewer tasks at a time.",
+                f"Too many downloads from {origin} at once. Send fewer tasks per request.",
             ) from None
         try:
             yield
@@ -233,13 +233,13 @@ class PictureSource:
             slots.release(origin)
 
     async def _request(self, url: URL, held: AsyncExitStack) -> bytes | URL:
-        """Ask once, or twice if Label Studio no longer knows the access token; return body or redirect."""
+        """Send the request, and again if the access token has expired; return the body or a redirect."""
         session = self._session
         if session is None:
             raise RuntimeError("PictureSource is used outside of its async with block")
         origin = origin_of(url)
         address = ip_literal(origin.host)
-        if address is not None:  # names are decided on by the resolver, when they are connected to
+        if address is not None:  # the resolver checks names when they are connected to
             self._policy.check(origin.host, origin.port, [address])
         credentials = self._credentials if self._site and self._site.takes_credentials(url) else None
         header = await credentials.header(session) if credentials else {}
@@ -265,35 +265,35 @@ class PictureSource:
         if status in {401, 403}:
             raise PictureError("unauthorized", self._explain_refusal(url, status, credentials))
         if status in {404, 410}:
-            raise PictureError("not_found", f"There is no picture at {shown(url)} ({status}).")
+            raise PictureError("not_found", f"No picture at {shown(url)} ({status}). Check the address.")
         if status == 500 and self._site is not None and self._site.is_upload(url):
-            # Observed with Label Studio 1.23.2, which looks up whose file it is before whether there is one.
+            # Observed with Label Studio 1.23.2, which looks up the file's owner before the file.
             raise PictureError(
                 "server_error",
-                f"Label Studio answered 500 for {shown(url)}: so it does when an uploaded file is gone. Upload the "
-                "picture again, or delete the task; if the file is there, see Label Studio's log.",
+                f"Label Studio returned 500 for {shown(url)}, as it does when an uploaded file is gone. Upload the "
+                "picture again, or delete the task. If the file exists, see Label Studio's log.",
             )
         raise PictureError(
-            "server_error", f"{shown(url)} answered {status} instead of a picture; see its server."
+            "server_error", f"{shown(url)} returned {status} instead of a picture. Check its server."
         )
 
     def _redirect(self, url: URL, location: str, credentials: Credentials | None) -> URL:
-        """Return where to go on; it is guarded, and given credentials or not, like any other address."""
+        """Return the redirect's target, which is checked like any other address before it is requested."""
         if _SCHEME.match(location) is None:
             try:
                 location = str(url.join(URL(location, encoded=True)))
             except ValueError:
-                raise PictureError("bad_address", f"{shown(url)} redirects to no readable address.") from None
+                raise PictureError("bad_address", f"{shown(url)} redirects to an invalid address.") from None
         target = parse_web_address(location)
         if self._site is not None and self._site.is_login_page(target):
             raise PictureError("unauthorized", self._explain_refusal(url, 401, credentials))
         here, there = origin_of(url), origin_of(target)
         moved = here.host == there.host and here != there and url.raw_path == target.raw_path
-        if credentials is not None and moved:  # to https, mostly; a presigned address has another path
+        if credentials is not None and moved:  # usually to https; a presigned address has another path
             raise PictureError(
                 "unauthorized",
-                f"Label Studio at {here} redirects to {there}, where the token is not sent; make that "
-                "LABEL_STUDIO_URL.",
+                f"Label Studio at {here} redirects to {there}; the token is not sent there. Set LABEL_STUDIO_URL to "
+                "that site.",
             )
         return target
 
@@ -301,34 +301,31 @@ class PictureSource:
         if credentials is not None and status == 401:
             return credentials.explain_refusal()
         if credentials is not None:
-            return (
-                f"Label Studio does not show {shown(url)} to the owner of the token ({status}): it needs access "
-                "to the project."
-            )
+            return f"The owner of the token has no access to {shown(url)} ({status}). Give them access to the project."
         if self._site is not None and self._site.takes_credentials(url):
             return (
-                f"Label Studio shows {shown(url)} only with a token ({status}): set LABEL_STUDIO_API_TOKEN to "
-                "a personal access token."
+                f"Label Studio needs a token for {shown(url)} ({status}). Set LABEL_STUDIO_API_TOKEN to a personal "
+                "access token."
             )
         return (
-            f"{shown(url)} needs a login, or its signature has ended ({status}); the picture must be "
-            "readable without one, or come through Label Studio's cloud storage."
+            f"{shown(url)} needs a login, or its signature has expired ({status}). Make the picture readable without "
+            "a login, or use Label Studio's cloud storage."
         )
 
 
 class _HostSlots:
-    """So many downloads at a time from one origin, and so many from all; first come, first served."""
+    """Limits concurrent downloads per origin and in total; first come, first served."""
 
     def __init__(self, per_origin: int, together: int) -> None:
         self._per_origin = per_origin
         self._together = asyncio.Semaphore(together)
-        self._origins: dict[Origin, tuple[asyncio.Semaphore, int]] = {}  # with the number of those who use it
+        self._origins: dict[Origin, tuple[asyncio.Semaphore, int]] = {}  # with its number of users
 
     async def acquire(self, origin: Origin) -> None:
         semaphore, users = self._origins.get(origin, (asyncio.Semaphore(self._per_origin), 0))
         self._origins[origin] = (semaphore, users + 1)
         try:
-            # The origin's place first: whoever waits for a slow host must not hold a place of the others.
+            # The origin's slot first: a download that waits for a slow host must not hold a shared slot.
             await semaphore.acquire()
             try:
                 await self._together.acquire()
@@ -346,7 +343,7 @@ class _HostSlots:
 
     def _leave(self, origin: Origin) -> None:
         semaphore, users = self._origins[origin]
-        # Forgotten when idle: tasks can name any number of hosts.
+        # Removed when idle: tasks can have any number of hosts.
         if users == 1:
             del self._origins[origin]
         else:
@@ -354,17 +351,17 @@ class _HostSlots:
 
 
 def _short(error: aiohttp.ClientError | OSError) -> str:
-    """Say what happened without repeating what the server sent, or an address with its query."""
+    """Describe an error without the server's text and without an address, whose query may be secret."""
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     if isinstance(error, socket.gaierror):
         return error.strerror or "unknown name"
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the connection was closed before an answer"
+        return "the connection was closed before the response"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the body broke off"
+        return "the body is incomplete"
     if isinstance(error, aiohttp.ClientResponseError):
-        return "the answer is not proper HTTP"
+        return "the response is not valid HTTP"
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno else str(error)[:200]
     return type(error).__name__

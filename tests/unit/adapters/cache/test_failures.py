@@ -75,8 +75,8 @@ class TestCircuit:
 @pytest.mark.parametrize(
     ("error", "kind", "says"),
     [
-        (TimeoutError(), "timeout", "in time"),
-        (exceptions.TimeoutError("Timeout reading"), "timeout", "in time"),
+        (TimeoutError(), "timeout", "timed out"),
+        (exceptions.TimeoutError("Timeout reading"), "timeout", "timed out"),
         (exceptions.AuthenticationError("invalid username-password pair"), "login", "REDIS_URL"),
         (exceptions.BusyLoadingError("Redis is loading"), "loading", "loading"),
         (exceptions.OutOfMemoryError("command not allowed"), "full", "allkeys-lru"),

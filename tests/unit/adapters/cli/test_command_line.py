@@ -55,7 +55,7 @@ def test_ctrl_c_while_label_studio_is_waited_for_which_is_said(command: str) -> 
         finally:
             running.kill()
 
-    assert "Label Studio at http://127.0.0.1:1 is not reachable, trying again" in said
+    assert "Label Studio at http://127.0.0.1:1 is unreachable. Retrying" in said
     assert running.returncode == 130
     assert "Traceback" not in rest
 
@@ -110,5 +110,5 @@ def test_a_port_that_is_taken_is_said_before_anything_is_started() -> None:
         )
 
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith(f"BACKEND_PORT={port} cannot be listened on (Address already in use)")
+    assert ended.stderr.startswith(f"BACKEND_PORT={port} is not available (Address already in use)")
     assert ended.stderr.count("\n") == 1

@@ -58,20 +58,20 @@ class TestWhatIsWrong:
             result = doctor(BACKEND_PORT=port)
 
         assert result.exit_code == 1
-        assert f"✗ Port: {port} cannot be listened on" in result.output
-        assert "is not this service: set BACKEND_PORT" in result.output
+        assert f"✗ Port: {port} is in use by another program" in result.output
+        assert "Stop it, or set BACKEND_PORT" in result.output
 
     def test_a_label_studio_that_is_not_there(self, doctor: Doctor, unused_tcp_port: int) -> None:
         result = doctor(LABEL_STUDIO_URL=f"http://127.0.0.1:{unused_tcp_port}")
 
         assert result.exit_code == 1
-        assert f"✗ Label Studio: http://127.0.0.1:{unused_tcp_port} cannot be reached" in result.output
+        assert f"✗ Label Studio: http://127.0.0.1:{unused_tcp_port} is unreachable" in result.output
 
     def test_an_address_that_is_another_server_s(self, doctor: Doctor, label_studio: str) -> None:
         result = doctor(LABEL_STUDIO_URL=f"{label_studio}/elsewhere")
 
         assert result.exit_code == 1
-        assert f"✗ Label Studio: {label_studio}/elsewhere/health answers 404" in result.output
+        assert f"✗ Label Studio: {label_studio}/elsewhere/health returns 404" in result.output
 
     def test_a_token_that_is_refused_which_is_not_shown(self, doctor: Doctor, label_studio: str) -> None:
         wrong = "f" * 40
@@ -79,7 +79,7 @@ class TestWhatIsWrong:
 
         assert result.exit_code == 1
         assert "✗ Label Studio: " in result.output
-        assert "refuses the legacy token" in result.output
+        assert "rejects the legacy token" in result.output
         assert wrong not in result.output
 
 
@@ -91,8 +91,8 @@ def test_networks_that_are_missing_are_not_fetched_by_asking(
 
     assert result.exit_code == 1
     assert "✗ Networks: 5 are missing or damaged" in result.output
-    assert "`rtmlib-backend models pull --mode embedded` fetches them" in result.output
-    assert "✗ Device: it is tried with the networks, once they are there" in result.output
+    assert "Run `rtmlib-backend models pull --mode embedded`" in result.output
+    assert "✗ Device: not checked: the networks are missing" in result.output
     assert not list(tmp_path.iterdir()), "not even begun"
 
 

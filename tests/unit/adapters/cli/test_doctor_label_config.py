@@ -66,7 +66,7 @@ def test_unknown_labels_in_a_file_are_named_with_similar_ones(doctor: Doctor, tm
 
     assert result.exit_code == 1
     assert (
-        "Label 'left_thum_1' of KeyPointLabels 'left_hand' is none of our keypoints; similar: 'left_thumb_1'"
+        "Label 'left_thum_1' of KeyPointLabels 'left_hand' is no known keypoint; similar: 'left_thumb_1'"
         in (line(result, "Label config:"))
     )
 
@@ -75,7 +75,7 @@ def test_unknown_labels_in_a_file_are_named_with_similar_ones(doctor: Doctor, tm
     ("content", "said"),
     [
         (None, "cannot be read: No such file"),
-        (b"\xff\xfe", "is not text in UTF-8"),
+        (b"\xff\xfe", "is not UTF-8 text"),
         (b"[/]", "not well-formed XML"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_projects_label_config_is_read_from_label_studio(doctor: Doctor, label
 
     assert "42 keypoints, boxes on 'image'" in line(good, "Label config of project 1")
     assert "similar: 'left_thumb_1'" in line(bad, "Label config of project 2")
-    assert "no project 3" in line(missing, "Label config of project 3")
+    assert "Project 3 does not exist" in line(missing, "Label config of project 3")
 
 
 def test_without_a_token_a_projects_label_config_cannot_be_read(doctor: Doctor) -> None:

@@ -115,7 +115,7 @@ class TestWhichPredictionIsExported:
         result = run("export-coco", "coco.json", "--export", "export.json", "--predictions")
 
         assert result.exit_code == 1
-        assert "Task 4: this export names predictions by their ids only" in result.stderr
+        assert "Task 4: the export has only the ids of predictions" in result.stderr
         assert "--project" in result.stderr
 
 
@@ -140,7 +140,7 @@ def test_what_is_left_out_is_said(folder: Path) -> None:
 
     result = run("export-coco", "coco.json", "--export", "export.json")
 
-    assert "Task 7: 2 points labelled 'tail' are none of our keypoints." in result.stderr
+    assert "Task 7: 2 points with the label 'tail' are no known keypoints, and are left out." in result.stderr
     assert "coco.json: 1 pictures, 1 people" in result.stderr
 
 
@@ -154,7 +154,7 @@ class TestWhatAnAnnotatorDeleted:
 
         result = run("export-coco", "coco.json", "--export", "export.json")
 
-        assert "Task 7: the box of p0 was deleted, so the 4 points that remain" in result.stderr
+        assert "Task 7: the box of p0 was deleted, so this person's 4 remaining points" in result.stderr
         assert "coco.json: 1 pictures, 0 people" in result.stderr
 
     def test_is_kept_where_a_point_was_moved_from_the_prediction_that_it_was_made_from(
@@ -186,7 +186,7 @@ class TestWhatIsNoExport:
         [
             ("{", "is not JSON"),
             ("[" * 100_000, "is not JSON"),
-            ('{"a": 1}', "is not a list of tasks"),
+            ('{"a": 1}', "is no list of tasks"),
             ("[]", "has no tasks"),
             (
                 '[{"image": "x", "label": []}]',
@@ -276,7 +276,7 @@ class TestEvaluate:
         result = run("evaluate", "--annotated", "coco.json", "--predicted", "coco.json", *option)
 
         assert result.exit_code == 2
-        assert f"Invalid value for {option[0]}: it goes with a project or an export" in result.stderr
+        assert f"Invalid value for {option[0]}: use it with a project or an export only" in result.stderr
 
     def test_predictions_exported_and_evaluated_against_themselves_have_a_precision_of_one(
         self, folder: Path
@@ -338,7 +338,7 @@ class TestEvaluate:
 
         assert result.exit_code == 1
         assert (
-            "no picture with both an annotation and a prediction (1 annotated, 0 predicted)" in result.stderr
+            "No picture has both an annotation and a prediction (1 annotated, 0 predicted)" in result.stderr
         )
 
     def test_nobody_predicted_where_somebody_is_counts_as_missed(self, folder: Path) -> None:

@@ -45,7 +45,7 @@ def test_verify_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert f"corrupt    {tmp_path / YOLOX_TINY.filename}" in result.output
     assert "5 of 5 networks are missing, damaged or not yet verified" in result.output
-    assert f"`rtmlib-backend models pull --cache-dir {tmp_path}` puts that right" in result.output
+    assert f"Run `rtmlib-backend models pull --cache-dir {tmp_path}`" in result.output
 
 
 def test_the_folder_comes_from_the_environment(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_pin_writes_what_is_there_and_the_pinned_store_refuses_another(
     result = runner.invoke(app, ["pin", str(pins), "--cache-dir", str(one_network), "--mode", "lightweight"])
     assert result.exit_code == 0
     assert f"MODEL_DIGESTS={pins}" in result.output
-    assert f"Left out, because it is missing: {YOLOX_TINY.filename}" in result.output
+    assert f"Not pinned, because it is missing: {YOLOX_TINY.filename}" in result.output
     digest = ModelStore(one_network).digest(RTMW_M)
     assert json.loads(pins.read_text()) == {RTMW_M.filename: digest}
 
@@ -110,7 +110,7 @@ def test_pin_writes_what_is_there_and_the_pinned_store_refuses_another(
 def test_pin_without_networks_writes_nothing(tmp_path: Path) -> None:
     result = runner.invoke(app, ["pin", str(tmp_path / "pins.json"), "--cache-dir", str(tmp_path)])
     assert result.exit_code == 1
-    assert "There is nothing to pin" in result.output
+    assert "No network is present" in result.output
     assert list(tmp_path.iterdir()) == []
 
 

@@ -142,7 +142,7 @@ class TestWhatCannotWork:
         code, report = preannotate.reported("--project", "7")
 
         assert code == CANNOT_GO_ON
-        assert "shows no project 7" in str(report["ended_by"])
+        assert "Project 7 does not exist" in str(report["ended_by"])
 
     def test_a_label_config_that_is_none(self, preannotate: Command, label_studio: LabelStudioStub) -> None:
         label_studio.label_config = "<View"
@@ -160,7 +160,7 @@ class TestWhatCannotWork:
         result = preannotate("--project", "1")
 
         assert result.exit_code == CANNOT_GO_ON
-        assert f"Label Studio at {label_studio.url} is not reachable, trying again" in result.output
+        assert f"Label Studio at {label_studio.url} is unreachable. Retrying" in result.output
 
     def test_no_label_studio(self, preannotate: Command, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("LABEL_STUDIO_API_TOKEN")

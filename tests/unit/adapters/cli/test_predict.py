@@ -98,8 +98,8 @@ def test_what_cannot_be_read_is_named_and_the_others_are_done(
     assert result.exit_code == 1
     said = result.stderr.splitlines()
     assert f"{names[0]}: No such file or directory" in said
-    assert any(line.startswith(f"{names[1]}: Pictures may be JPEG") for line in said)
-    assert f"{names[2]}: There is no picture at {names[2]} (404)." in said
+    assert any(line.startswith(f"{names[1]}: The file is in none of the supported formats") for line in said)
+    assert f"{names[2]}: No picture at {names[2]} (404). Check the address." in said
     assert [json.loads(line)["picture"] for line in result.stdout.splitlines()] == names[3:]
 
 
@@ -168,7 +168,7 @@ def test_half_an_address_is_named(predict: CliRunner) -> None:
     result = predict.invoke(app, ["predict", "http://[::1/a.png", "--overlay", "drawn"])
 
     assert result.exit_code == 1
-    assert "http://[::1/a.png has no readable host" in result.stderr
+    assert "http://[::1/a.png has no valid host" in result.stderr
 
 
 def test_a_folder_without_pictures_is_said_to_be_one(predict: CliRunner, tmp_path: Path) -> None:

@@ -175,24 +175,24 @@ class TestWhatIsNoCocoWholeBody:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            (lambda d: d.pop("images"), "this is no COCO-WholeBody JSON: images: Field required"),
+            (lambda d: d.pop("images"), "The document is no COCO-WholeBody JSON: images: Field required"),
             (lambda d: d["annotations"][0].pop("face_kpts"), r"annotations\.0\.face_kpts: Field required"),
             (
                 lambda d: d["annotations"][0]["keypoints"].pop(),
-                "annotation 0 has 50 numbers in 'keypoints'; 17 keypoints have 51",
+                "Annotation 0 has 50 numbers in 'keypoints'; 17 keypoints need 51",
             ),
             (
                 lambda d: d["annotations"][0].update(image_id=99),
-                "annotation 0 is of image 99, which is not there",
+                "Annotation 0 refers to the missing image 99",
             ),
             (
                 lambda d: d["annotations"][0].update(bbox=[0, 0, float("inf"), 1]),
                 r"bbox\.2: Input should be a finite number",
             ),
-            (lambda d: d["images"].append(d["images"][0]), "two images have the id 1"),
+            (lambda d: d["images"].append(d["images"][0]), "Two images have the id 1"),
             (
                 lambda d: d["images"].append({"id": 9, "file_name": "1.jpg"}),
-                "the picture '1.jpg' is there twice",
+                "The picture '1.jpg' occurs twice",
             ),
         ],
     )

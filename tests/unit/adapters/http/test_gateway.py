@@ -81,7 +81,7 @@ class TestRoutes:
     async def test_they_answer_no_other_method(self, method: str) -> None:
         answer = await ask(surface(App()), "/health", method=method)
 
-        assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == "/health answers GET only."
+        assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == "/health accepts GET only."
         assert answer.headers["allow"] == "GET, HEAD"
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
@@ -90,7 +90,7 @@ class TestRoutes:
         app = App()
         answer = await ask(surface(app), path, method=method)
 
-        assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == f"{path} answers POST only."
+        assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == f"{path} accepts POST only."
         assert answer.headers["allow"] == "POST"
         assert app.reached == []
 
@@ -103,7 +103,7 @@ class TestRoutes:
         app = App()
         answer = await ask(surface(app), path, method=method, headers={"host": "elsewhere.example"})
 
-        assert "API page" in assert_error(answer, HTTPStatus.NOT_FOUND)
+        assert "See / for the API" in assert_error(answer, HTTPStatus.NOT_FOUND)
         assert app.reached == []
 
     async def test_what_is_no_http_request_is_passed_on(self) -> None:
@@ -227,7 +227,7 @@ class TestSizeOfTheBody:
         app = App()
         answer = await ask(surface(app), headers={"content-length": str(size)})
 
-        assert f"larger than {LIMIT} bytes" in assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        assert f"more than {LIMIT} bytes" in assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         assert app.reached == []
 
     @pytest.mark.parametrize("size", [LIMIT + 1, LIMIT + 128])
@@ -241,7 +241,7 @@ class TestSizeOfTheBody:
 
         answer = await ask(surface(App()), body=chunks())
 
-        assert f"larger than {LIMIT} bytes" in assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        assert f"more than {LIMIT} bytes" in assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         assert read == [LIMIT, size - LIMIT]
 
     async def test_an_application_that_makes_its_own_error_of_it_is_not_heard(self) -> None:
@@ -289,7 +289,7 @@ class TestTypeOfTheBody:
         app = App()
         answer = await ask(surface(app), headers={"content-encoding": encoding}, body=gzip.compress(b"{}"))
 
-        assert "without Content-Encoding" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+        assert "Content-Encoding is not supported" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         assert app.reached == []
 
     async def test_one_that_says_it_is_not_packed_is_taken(self) -> None:
@@ -342,8 +342,12 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("theirs", "status", "said"),
         [
-            (PlainTextResponse("Not Found", 404), HTTPStatus.NOT_FOUND, "no such route"),
-            (PlainTextResponse("Method Not Allowed", 405), HTTPStatus.METHOD_NOT_ALLOWED, "other methods"),
+            (PlainTextResponse("Not Found", 404), HTTPStatus.NOT_FOUND, "Unknown route."),
+            (
+                PlainTextResponse("Method Not Allowed", 405),
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "Method not allowed",
+            ),
             (JSONResponse([{"error": "too long"}], 400), HTTPStatus.BAD_REQUEST, "too long"),
             (JSONResponse({"error": "e", "detail": "because"}, 409), HTTPStatus.CONFLICT, "because"),
             (
@@ -365,8 +369,8 @@ class TestErrors:
             (JSONResponse(None, 400), HTTPStatus.BAD_REQUEST, "Bad request syntax"),
             (JSONResponse({"detail": 'a "request_id" is named'}, 400), HTTPStatus.BAD_REQUEST, "is named"),
             (Response(b"\xff\xfe", 400), HTTPStatus.BAD_REQUEST, "\ufffd"),
-            (Response(b"", 503), HTTPStatus.SERVICE_UNAVAILABLE, "the log says more"),
-            (PlainTextResponse("Traceback: File x", 500), HTTPStatus.INTERNAL_SERVER_ERROR, "the log says"),
+            (Response(b"", 503), HTTPStatus.SERVICE_UNAVAILABLE, "See the log"),
+            (PlainTextResponse("Traceback: File x", 500), HTTPStatus.INTERNAL_SERVER_ERROR, "See the log"),
         ],
     )
     async def test_each_is_put_into_our_shape(self, theirs: Response, status: HTTPStatus, said: str) -> None:
@@ -425,7 +429,7 @@ class TestLogLines:
             await ask(surface(App()), "/health", method="PUT")
 
         assert "status=405" in caplog.text
-        assert "/health answers GET only." in caplog.text
+        assert "/health accepts GET only." in caplog.text
 
     async def test_probes_leave_none_while_all_is_well(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "adapters.http.gateway"):

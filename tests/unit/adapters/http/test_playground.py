@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from adapters.http.example import example_picture
-from adapters.http.playground.pages import PATH, asking_label_config, page, playground_routes
+from adapters.http.playground.pages import PATH, page, playground_routes, request_label_config
 from adapters.label_studio.label_config.parsing import parse_label_config
 from adapters.label_studio.label_config.template import Selection
 from wholebody.palette import BOX_COLOUR, keypoint_colour
@@ -51,9 +51,9 @@ def test_the_page_draws_in_the_colours_and_widths_of_overlays(schema: Any) -> No
 
 
 def test_it_asks_for_all_keypoints_whatever_their_score(schema: Any) -> None:
-    (image,) = parse_label_config(asking_label_config()).images
+    (image,) = parse_label_config(request_label_config()).images
 
-    assert schema["askingLabelConfig"] == asking_label_config()
+    assert schema["requestLabelConfig"] == request_label_config()
     assert {control.keypoint_threshold for control in image.keypoints} == {0}
     asked = [label.index for control in image.keypoints for label in control.labels]
     assert sorted(asked) == list(range(len(KEYPOINTS)))

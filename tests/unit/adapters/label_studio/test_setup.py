@@ -7,14 +7,16 @@ import pytest
 
 from adapters.label_studio.label_config.template import Selection, label_config_template
 from adapters.label_studio.schemas import SetupRequest
-from adapters.label_studio.setup import note_project
+from adapters.label_studio.setup import check_label_config
 from adapters.observability.status import Status
 
 GOOD = label_config_template([Selection.BODY])
 
 
 def problems(status: Status, label_config: str | None) -> list[str]:
-    asyncio.run(note_project(SetupRequest.model_validate({"project": "7.1", "schema": label_config}), status))
+    asyncio.run(
+        check_label_config(SetupRequest.model_validate({"project": "7.1", "schema": label_config}), status)
+    )
     return status.as_dict()["label_config_problems"].get("7.1", [])
 
 

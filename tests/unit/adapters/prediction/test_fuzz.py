@@ -21,7 +21,7 @@ from adapters.label_studio.label_config.template import Selection, label_config_
 from adapters.label_studio.label_config.tree import MAX_DEPTH, LabelConfigError
 from adapters.label_studio.regions.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest, PredictResponse, SetupRequest
-from adapters.label_studio.setup import note_project
+from adapters.label_studio.setup import check_label_config
 from adapters.observability.status import Status
 from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.fetching.source import PictureLimits, PictureSource
@@ -261,7 +261,7 @@ class TestAnything:
             problems = [str(error)]
         assert all(0 < len(problem) < 2000 for problem in problems)
         status = Status("embedded", "cpu")
-        asyncio.run(note_project(SetupRequest.model_validate({"project": 1, "schema": xml}), status))
+        asyncio.run(check_label_config(SetupRequest.model_validate({"project": 1, "schema": xml}), status))
         told = status.as_dict()["label_config_problems"].get("1", [])
         assert set(problems) <= set(told) or not xml
 

@@ -66,7 +66,7 @@ async def test_a_long_clip_is_looked_at_less_often_and_to_its_end() -> None:
 
 
 async def test_a_clip_that_is_too_long_is_refused_and_not_answered_in_part() -> None:
-    with pytest.raises(VideoError, match=r"cut it into clips of at most \d+ s") as caught:
+    with pytest.raises(VideoError, match=r"Cut it into clips of at most \d+ s") as caught:
         await follow(clip(20), Detector(0.4), 1)
 
     assert caught.value.reason == "too_long"

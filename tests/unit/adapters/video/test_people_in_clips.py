@@ -104,7 +104,7 @@ async def test_one_whose_turn_does_not_come_in_time_is_told_so_before_the_time_i
     detector, share_s = Detector(), 2.0
     async with looking(detector) as clips, all_places_taken(clips, detector):
         began = time.monotonic()
-        with within(share_s), pytest.raises(VideoError, match="ask again") as caught:
+        with within(share_s), pytest.raises(VideoError, match="Retry this one") as caught:
             await clips.find("data:,never fetched", 9, share_s=share_s, ends_at=began + share_s)
         took_s = time.monotonic() - began
 
@@ -115,7 +115,7 @@ async def test_one_whose_turn_does_not_come_in_time_is_told_so_before_the_time_i
 async def test_with_too_little_time_left_it_is_told_so_at_once() -> None:
     detector = Detector()
     async with looking(detector) as clips:
-        with pytest.raises(VideoError, match="ask again") as caught:
+        with pytest.raises(VideoError, match="Retry this one") as caught:
             await clips.find(clip(), 9, share_s=90, ends_at=time.monotonic() + 40)
 
     assert (caught.value.reason, detector.looks) == ("time_budget", 0)
@@ -203,4 +203,4 @@ async def test_of_the_clips_of_one_request_those_beyond_the_first_are_left_for_t
     assert all(isinstance(slot, dict) for slot in done)
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.frames_done) == ("time_budget", None)
-    assert "other clips took the time" in failure.detail
+    assert "Other clips used up the time" in failure.detail

@@ -111,12 +111,12 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
 @pytest.mark.parametrize(
     ("request_", "says"),
     [
-        (POST + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n", "Content-Length and a Transfer-Encoding"),
+        (POST + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n", "both Content-Length and Transfer-Encoding"),
         (POST + b"Content-Length: 2, 2\r\n\r\n{}", "several Content-Lengths"),
         (POST + b"Content-Length: 2\r\ncontent-length: 2\r\n\r\n{}", "several Content-Lengths"),
         (b"POST / HTTP/1.0\r\nHost: a\r\n" + CHUNKED + b"\r\n", "HTTP/1.0 has no Transfer-Encoding"),
-        (POST + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", "goes on in the next line"),
-        (POST + b"X: a\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", "goes on in the next line"),
+        (POST + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}", "continues on the next line"),
+        (POST + b"X: a\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", "continues on the next line"),
         (b"POST / HTTP/1.1\nHost: a\nContent-Length: 2\n\n{}", "CR and LF"),
         (b"\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", "CR and LF"),
         (POST + b"X: a\nContent-Length: 2\r\n\r\n{}", "CR and LF"),

@@ -93,8 +93,8 @@ def test_an_engine_that_does_not_know_the_device_is_refused_with_those_that_do(
     with pytest.raises(ProviderUnavailableError) as refused:
         require_engine(engine, device)
     assert str(refused.value) == (
-        f"BACKEND_TYPE={engine} does not run on DEVICE={device}: set BACKEND_TYPE to auto or {instead}, or set another "
-        "DEVICE."
+        f"BACKEND_TYPE={engine} does not support DEVICE={device}. Set BACKEND_TYPE to auto or {instead}, or set "
+        "another DEVICE."
     )
 
 
@@ -103,7 +103,7 @@ def test_an_engine_that_is_not_installed_is_refused_with_what_to_install(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(
-        ProviderUnavailableError, match="needs the package openvino, which is not installed: `pip"
+        ProviderUnavailableError, match=r"needs the package openvino, which is not installed\. Run `pip"
     ):
         require_engine("openvino", "cpu")
 
@@ -177,7 +177,7 @@ class TestOpenVino:
         if any(device.startswith("GPU") for device in openvino.Core().available_devices):
             pytest.skip("this machine has a graphics processor")
         with pytest.raises(
-            ProviderUnavailableError, match=r"DEVICE=gpu:1 is not there for OpenVINO, which sees CPU"
+            ProviderUnavailableError, match=r"OpenVINO does not find DEVICE=gpu:1; it finds CPU"
         ):
             load_graph([network], "openvino", ["f32"], Place("gpu:1", 1))
 

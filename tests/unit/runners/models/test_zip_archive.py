@@ -56,7 +56,7 @@ def test_there_must_be_exactly_one_such_file(names: list[str], tmp_path: Path) -
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     bomb = make_zip({"end2end.onnx": bytes(20_000_000)})
     assert len(bomb) < 30_000
-    assert "unpacks to 20.0 MB, more than the 0.1 MB" in refused(bomb, tmp_path)
+    assert "unpacks to 20.0 MB, more than the limit of 0.1 MB" in refused(bomb, tmp_path)
     assert not list((tmp_path / "target").iterdir())
 
 
@@ -64,7 +64,7 @@ def test_a_bomb_that_lies_about_its_size_ends_where_it_said_it_would(tmp_path: P
     bomb = bytearray(make_zip({"end2end.onnx": bytes(20_000_000)}))
     directory = bomb.index(b"PK\x01\x02")
     struct.pack_into("<I", bomb, directory + 24, 1000)  # the uncompressed size in the list of contents
-    assert "not an intact zip archive" in refused(bytes(bomb), tmp_path)
+    assert "not a valid zip archive" in refused(bytes(bomb), tmp_path)
     assert (tmp_path / "target" / "network.onnx").stat().st_size <= 1000
 
 
@@ -84,7 +84,7 @@ def test_an_unusual_packing_is_refused(tmp_path: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("end2end.onnx", NETWORK)
-    assert "not supported" in refused(content.getvalue(), tmp_path)
+    assert "unsupported compression" in refused(content.getvalue(), tmp_path)
 
 
 def test_damage_anywhere_is_noticed_or_harmless(tmp_path: Path) -> None:

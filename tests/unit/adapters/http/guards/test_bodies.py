@@ -119,7 +119,7 @@ class TestMemoryOfAllTogether:
         await asyncio.sleep(0.05)
 
         answer = await ask(door, body=b"one more")
-        assert "come again" in assert_error(answer, HTTPStatus.SERVICE_UNAVAILABLE)
+        assert "Retry after 5 s" in assert_error(answer, HTTPStatus.SERVICE_UNAVAILABLE)
         assert answer.headers["retry-after"] == "5"
         assert (await ask(door, "/webhook", body=b"of others")).status == 200
 
@@ -180,4 +180,4 @@ class TestTime:
 
         answer = await ask(surface(for_ever, answer_limit_s=0.05))
 
-        assert "ask for fewer tasks" in assert_error(answer, HTTPStatus.GATEWAY_TIMEOUT)
+        assert "Send fewer tasks" in assert_error(answer, HTTPStatus.GATEWAY_TIMEOUT)

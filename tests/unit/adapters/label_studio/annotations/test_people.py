@@ -88,14 +88,14 @@ class TestWhoseAPointIs:
         (picture,), said = read(box("a", x=0, width=40), box("b", x=50, width=40), point("1", 60, 30))
 
         assert [int(np.count_nonzero(person.visibility)) for person in picture.people] == [0, 1]
-        assert said == ["1 points without a parent are given to the person whose box they lie in"]
+        assert said == ["1 points without a parent are assigned to the person whose box they lie in"]
 
     def test_a_loose_point_in_two_boxes_is_left_out_and_said_to_be(self) -> None:
         (picture,), said = read(box("a"), box("b", x=12), point("1", 20, 30))
 
         assert [int(np.count_nonzero(person.visibility)) for person in picture.people] == [0, 0]
         assert said == [
-            "1 points could belong to several people or to none, and are left out: drag them onto their box in the "
+            "1 points may belong to several people or to none, and are left out: drag them onto their box in the "
             "region panel"
         ]
 
@@ -104,7 +104,7 @@ class TestWhoseAPointIs:
 
         (person,) = picture.people
         assert person.box.tolist() == [200, 140, 220, 150]
-        assert said == ["2 points belong to no box and are taken as one person"]
+        assert said == ["2 points belong to no box and count as one person"]
 
     def test_frames_of_a_list_and_several_images_are_pictures_of_their_own(self) -> None:
         pictures, said = read(
@@ -157,7 +157,9 @@ class TestWhatALabelMeans:
         )
 
         assert not picture.people[0].visibility.any()
-        assert said == ["1 points labelled 'Auge', which stands for several keypoints, are left out"]
+        assert said == [
+            "1 points with the ambiguous label 'Auge', which means several keypoints, are left out"
+        ]
 
     def test_boxes_of_other_things_are_no_people(self, meanings: LabelMeanings) -> None:
         assert people(box("a", label="ball"), meanings=meanings) == ()
@@ -173,7 +175,7 @@ class TestWhatALabelMeans:
     def test_a_label_that_is_none_of_ours_is_named(self) -> None:
         _, said = read(box("a"), point("1", 20, 30, "tail", parentID="a"))
 
-        assert said == ["1 points labelled 'tail' are none of our keypoints"]
+        assert said == ["1 points with the label 'tail' are no known keypoints, and are left out"]
 
 
 class TestVisibility:
@@ -259,7 +261,7 @@ class TestOddRegions:
             ),
             (
                 point("1", 1, 3, image_rotation=90),
-                "region '1' was drawn on the picture turned by 90 degrees, which is not supported; it is left out",
+                "region '1' was drawn on the picture rotated by 90 degrees, which is not supported; it is left out",
             ),
             (
                 {**point("1", 1, 3), "type": "brushlabels"},
@@ -285,7 +287,7 @@ class TestOddRegions:
         (picture,), said = read(box("a"), box("b", original_width=999))
 
         assert len(picture.people) == 1
-        assert said == ["1 regions are of a picture with another size than 1000 × 500; they are left out"]
+        assert said == ["1 regions have another picture size than 1000 × 500; they are left out"]
 
     def test_of_a_keypoint_drawn_twice_the_later_one_counts(self) -> None:
         (picture,), said = read(
@@ -339,7 +341,7 @@ class TestBones:
 
         assert np.count_nonzero(picture.people[0].visibility) == 1
         assert said == [
-            "1 vertices of 'line' were added by hand, which does not say which keypoints they are; they are left out"
+            "1 vertices of 'line' were added by hand, so their keypoints are unknown; they are left out"
         ]
 
     def test_lines_of_somebody_elses_are_no_points(self) -> None:
@@ -355,7 +357,7 @@ class TestBones:
 
         assert not picture.people[0].visibility.any()
         assert said == [
-            "2 vertices of 'line' were added by hand, which does not say which keypoints they are; they are left out"
+            "2 vertices of 'line' were added by hand, so their keypoints are unknown; they are left out"
         ]
 
 

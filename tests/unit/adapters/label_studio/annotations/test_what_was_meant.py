@@ -183,8 +183,8 @@ class TestRemoving:
         said = check(without(before, "p0-box"), [Meant(BERT)], form, before if knows_prediction else None)
 
         assert said == [
-            f"the box of p0 was deleted, so the {points} points that remain of this person are left out, too. To keep "
-            "the person, draw a new box round them"
+            f"the box of p0 was deleted, so this person's {points} remaining points are left out. To keep "
+            "the person, draw a new box around them"
         ]
 
     def test_a_box_around_points_that_lost_their_parent_removes_the_person_too(self) -> None:
@@ -193,7 +193,7 @@ class TestRemoving:
 
         (said,) = check(without(after, "p0-box"), [Meant(BERT)], Form.POINTS, before)
 
-        assert said.startswith("the box of p0 was deleted, so the 133 points")
+        assert said.startswith("the box of p0 was deleted, so this person's 133 remaining points")
 
     def test_a_suggested_persons_box_removes_the_person(self) -> None:
         before = predicted([ANNA], Form.POINTS)
@@ -202,7 +202,7 @@ class TestRemoving:
 
         (said,) = check(after, [Meant(ANNA)], Form.POINTS, before)
 
-        assert said.startswith("the box of Xy3-p0 was deleted, so the 133 points")
+        assert said.startswith("the box of Xy3-p0 was deleted, so this person's 133 remaining points")
 
     @FORMS
     def test_a_box_of_a_person_whose_points_were_moved_keeps_the_person(self, form: Form) -> None:
@@ -220,7 +220,7 @@ class TestRemoving:
         corrected, points = {Form.POINTS: (1, 133), Form.BONES: (1, 133), Form.BOTH: (2, 266)}[form]
         assert said == (
             f"the box of p0 was deleted, but {corrected} of the {points} points were corrected or added by hand: the "
-            "person is kept, with a box round the points. To remove the person, delete the points, too"
+            "person is kept, with a box around the points. To remove the person, delete the points as well"
         )
 
     @pytest.mark.parametrize("knows_prediction", [True, False])
@@ -257,7 +257,7 @@ class TestRemoving:
 
         said = check(after, [Meant(ANNA, box=new), Meant(BERT)], Form.POINTS, before)
 
-        assert said == ["the box of p0 was deleted; the points are given to the new box 'kT9_x'"]
+        assert said == ["the box of p0 was deleted; the points go to the new box 'kT9_x'"]
 
     def test_a_box_is_not_undone_by_a_new_one_that_holds_few_of_the_points(self) -> None:
         before = predicted([ANNA, BERT], Form.POINTS)
@@ -269,7 +269,7 @@ class TestRemoving:
             after, [Meant(BERT), Meant(child, missing=range(KEYPOINT_COUNT))], Form.POINTS, before
         )
 
-        assert said.startswith("the box of p0 was deleted, so the 133 points")
+        assert said.startswith("the box of p0 was deleted, so this person's 133 remaining points")
 
     @FORMS
     def test_all_of_a_person_but_a_hand_does_not_give_the_hand_to_a_neighbour(self, form: Form) -> None:
@@ -280,7 +280,9 @@ class TestRemoving:
 
         (said,) = check(after, [Meant(neighbour, missing=LEFT_HAND)], form, before)
 
-        assert said.startswith(f"the box of p0 was deleted, so the {42 if form is Form.BOTH else 21} points")
+        assert said.startswith(
+            f"the box of p0 was deleted, so this person's {42 if form is Form.BOTH else 21} remaining points"
+        )
 
     def test_a_box_that_cannot_be_read_was_not_deleted(self) -> None:
         before = predicted([ANNA], Form.POINTS)
@@ -333,7 +335,7 @@ class TestAddingAHand:
             before if knows_prediction else None,
         )
 
-        assert said == [f"the boxes of p0 and {prefix}p0 are almost the same: they are taken as one person"]
+        assert said == [f"the boxes of p0 and {prefix}p0 are almost the same: they count as one person"]
 
     def test_under_a_second_box_with_all_of_the_person_is_one_person(self) -> None:
         before = predicted([self.HALF, BERT], Form.POINTS)
@@ -349,7 +351,7 @@ class TestAddingAHand:
         )
 
         assert said == [
-            "the boxes of p0 and Xy3-p0 are almost the same: they are taken as one person",
+            "the boxes of p0 and Xy3-p0 are almost the same: they count as one person",
             "'nose' was drawn twice for one person; the one that was added counts",
         ]
 
@@ -377,7 +379,7 @@ class TestAddingAHand:
         points = 42 if form is Form.BOTH else 21
         assert (
             said
-            == f"{points} points of the left hand have no box and are given to p0, whose wrist is the nearest"
+            == f"{points} points of the left hand have no box and are assigned to p0, whose wrist is the nearest"
         )
 
     def test_goes_to_a_wrist_that_has_no_hand_yet(self) -> None:
@@ -388,7 +390,7 @@ class TestAddingAHand:
 
         (said,) = check([*before, *hand], [Meant(ANNA), Meant(other, moved=places)], Form.POINTS, before)
 
-        assert said.endswith("are given to p1, whose wrist is the nearest")
+        assert said.endswith("are assigned to p1, whose wrist is the nearest")
 
     def test_that_was_added_twice_is_given_once(self) -> None:
         before = predicted([self.HALF], Form.POINTS)
@@ -399,8 +401,8 @@ class TestAddingAHand:
 
         first, second = check(twice, [Meant(ANNA)], Form.POINTS, before)
 
-        assert first.endswith("have no box and are given to p0, whose wrist is the nearest")
-        assert second.startswith("the box of Yz4-p0 was deleted, so the 21 points")
+        assert first.endswith("have no box and are assigned to p0, whose wrist is the nearest")
+        assert second.startswith("the box of Yz4-p0 was deleted, so this person's 21 remaining points")
 
     def test_whose_second_box_was_deleted_goes_there_also_beside_a_new_empty_box(self) -> None:
         before = predicted([self.HALF], Form.POINTS)
@@ -418,7 +420,7 @@ class TestAddingAHand:
         for made_from in (before, None):
             pictures, (said,) = exported(accepted(before, suggestion), form, made_from)
             assert [np.count_nonzero(one.visibility) for one in pictures[0].people] == [133, 133 - 21]
-            assert said.endswith("have no box and are given to p0, whose wrist is the nearest")
+            assert said.endswith("have no box and are assigned to p0, whose wrist is the nearest")
 
     def test_drawn_point_by_point_without_a_parent_goes_to_the_nearest_wrist(self) -> None:
         other = person(420)
@@ -428,7 +430,7 @@ class TestAddingAHand:
         said = check([*before, *hand], [Meant(ANNA), Meant(other)], Form.POINTS, before)
 
         assert said == [
-            "21 points of the left hand have no box and are given to p0, whose wrist is the nearest"
+            "21 points of the left hand have no box and are assigned to p0, whose wrist is the nearest"
         ]
 
     @FORMS
@@ -451,7 +453,7 @@ class TestAddingAHand:
 
         assert said[-1] == (
             "p0 has two left hands: the one that was added is kept, the one that was left as predicted is left out. "
-            "Delete that one"
+            "Delete the other one"
         )
         assert len(said) == (1 if under else 2)
 
@@ -467,7 +469,7 @@ class TestAddingAHand:
         )
 
         assert said == [
-            "21 points could belong to several people or to none, and are left out: drag them onto their box in the "
+            "21 points may belong to several people or to none, and are left out: drag them onto their box in the "
             "region panel"
         ]
 
@@ -516,7 +518,7 @@ class TestBoxesThatAgree:
 
         assert len(pictures[0].people) == 2
         assert said == (
-            "the boxes of p0 and Xy3-p0 are almost the same, but 91 keypoints are there twice: they are taken as two "
+            "the boxes of p0 and Xy3-p0 are almost the same, but 91 keypoints occur in both: they count as two "
             "people. If it is one person, delete one of them"
         )
 
@@ -579,7 +581,7 @@ class TestSwappingHands:
             said = check(regions, [Meant(with_swapped_hands(ANNA), missing=LEFT_HAND)], Form.BONES, before)
             assert said == [
                 "p0 has two right hands: the one that was relabelled is kept, the one that was left as predicted is "
-                "left out. Relabel that one, too, or delete it"
+                "left out. Relabel the other one as well, or delete it"
             ]
 
     def test_half_done_with_bones_does_not_mix_two_hands(self) -> None:
@@ -611,8 +613,8 @@ class TestSwappingHands:
         said = check(relabelled(before, hand, "face"), [Meant(ANNA, missing=LEFT_HAND)], Form.BONES, before)
 
         assert said == [
-            f"21 vertices of {hand!r} are of another part of the body than its label 'face'; they are left out: give "
-            "it a label that fits"
+            f"21 vertices of {hand!r} belong to another part of the body than its label 'face'; they are left out: "
+            "change the label"
         ]
 
     @pytest.mark.parametrize("label", ["upper_body", "feet", "skeleton", "person"])
@@ -675,7 +677,7 @@ class TestFrames:
         after = swapped_hands(without_part(without(before, "f0-p1-box"), "f3-p1", Part.LEFT_HAND), "f3-p0")
 
         (said,) = check(after, [Meant(ANNA)], form, before, frame=0)
-        assert said.startswith("the box of f0-p1 was deleted, so the")
+        assert said.startswith("the box of f0-p1 was deleted, so this person's")
         check(
             after,
             [Meant(with_swapped_hands(ANNA)), Meant(BERT, missing=LEFT_HAND)],
@@ -732,4 +734,4 @@ class TestPeopleInOneAnothersBoxes:
 
         (said,) = check(without(before, "p1-box"), [Meant(ANNA)], form, before)
 
-        assert said.startswith("the box of p1 was deleted, so the")
+        assert said.startswith("the box of p1 was deleted, so this person's")

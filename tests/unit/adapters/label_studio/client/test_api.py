@@ -115,11 +115,13 @@ class TestTrouble:
                 assert len(said) == 1
                 stub.faults.append(Fault("GET", "/api/projects", 503))
                 await api.project(1)
-        assert [sentence.removeprefix(f"Label Studio at {stub.url} ").split(",")[0] for sentence in said] == [
-            "is not reachable",
-            "answers 503",
+        assert [
+            sentence.removeprefix(f"Label Studio at {stub.url} ").split(". ")[0] for sentence in said
+        ] == [
+            "is unreachable",
+            "returns 503",
         ]
-        assert "trying again" in said[0]
+        assert "Retrying" in said[0]
 
     async def test_of_a_database_that_is_locked_for_a_moment_is_not_worth_a_word(self) -> None:
         said: list[str] = []
@@ -133,7 +135,7 @@ class TestTrouble:
     async def test_that_lasts_is_an_error_after_so_many_attempts(self) -> None:
         async with connected(1) as (stub, api):
             stub.faults.extend([Fault("GET", "/api/projects", 502)] * 9)
-            with pytest.raises(LabelStudioApiError, match=r"/api/projects/1 answers 502 \(in trouble\)"):
+            with pytest.raises(LabelStudioApiError, match=r"/api/projects/1 returns 502 \(in trouble\)"):
                 await api.project(1)
         assert stub.count("GET", "/api/projects") == QUICK.attempts
 
@@ -156,7 +158,7 @@ class TestTrouble:
         async with connected(1) as (stub, _):
             pass
         async with LabelStudioApi(stub.url, Credentials(stub.url, TOKEN), patience=QUICK) as api:
-            with pytest.raises(LabelStudioApiError, match=r"cannot be reached.*LABEL_STUDIO_URL"):
+            with pytest.raises(LabelStudioApiError, match=r"is unreachable.*LABEL_STUDIO_URL"):
                 await api.project(1)
 
     async def test_with_the_token_is_explained_and_not_repeated(self) -> None:
@@ -173,11 +175,11 @@ class TestTrouble:
                 302,
                 {"Location": "https://elsewhere.example/api/x?token=1"},
                 "",
-                "make that site LABEL_STUDIO_URL",
+                "Set LABEL_STUDIO_URL to that site",
             ),
-            (200, {}, "<html>a login page</html>", "does not answer as Label Studio does"),
-            (200, {}, "[1]", "something else than an object"),
-            (403, {}, '{"detail": "no"}', "need access to the project"),
+            (200, {}, "<html>a login page</html>", "is not Label Studio's API"),
+            (200, {}, "[1]", "is no JSON object"),
+            (403, {}, '{"detail": "no"}', "Give them access to the project"),
         ],
     )
     async def test_with_what_answers_there_is_told_apart(

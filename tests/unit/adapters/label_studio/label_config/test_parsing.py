@@ -314,7 +314,7 @@ class TestSkeletons:
 
         (unknown,) = config.unknown_labels
         assert unknown.sentence == (
-            "Label 'left_hnad' of VectorLabels 'bones' is none of our parts of the skeleton; similar: "
+            "Label 'left_hnad' of VectorLabels 'bones' is no known part of the skeleton; similar: "
             "'left_hand'."
         )
 
@@ -333,7 +333,7 @@ class TestSkeletons:
     def test_closable_bones_are_reported(self) -> None:
         config = read(IMAGE, PERSON_BOX, vectors(labels("body"), 'skeleton="true" closable="true"'))
 
-        assert "takes bones for unfinished" in config.problems[0]
+        assert "treats bones as unfinished" in config.problems[0]
 
     def test_bones_without_boxes_are_not_grouped(self) -> None:
         assert "not grouped" in read(IMAGE, vectors(labels("body"))).problems[0]
@@ -363,9 +363,9 @@ def test_unknown_labels_are_named_with_the_nearest_known_ones() -> None:
     shoulder, tail = config.unknown_labels
     assert shoulder.nearest[0] == "left_shoulder"
     assert shoulder.sentence.startswith(
-        "Label 'left_shouldr' of KeyPointLabels 'kp' is none of our keypoints; similar: 'left_shoulder'"
+        "Label 'left_shouldr' of KeyPointLabels 'kp' is no known keypoint; similar: 'left_shoulder'"
     )
-    assert tail.sentence == "Label 'tail' of KeyPointLabels 'kp' is none of our keypoints."
+    assert tail.sentence == "Label 'tail' of KeyPointLabels 'kp' is no known keypoint."
 
 
 def test_what_was_to_be_predicted_says_what_an_unknown_label_means() -> None:
@@ -386,7 +386,7 @@ def test_an_unknown_name_among_predicted_values_is_reported() -> None:
 
     assert indices(config) == [1]
     (problem,) = config.problems
-    assert "'rigth_eye' in its predicted_values is no keypoint of ours; similar: 'right_eye'" in problem
+    assert "'rigth_eye' in its predicted_values is no known keypoint; similar: 'right_eye'" in problem
 
 
 def test_two_labels_for_one_keypoint_are_reported_and_the_first_is_used() -> None:
@@ -408,7 +408,7 @@ def test_two_labels_for_one_keypoint_are_reported_and_the_first_is_used() -> Non
         (IMAGE + keypoint_labels(""), "has no labels"),
         (
             IMAGE + '<KeyPointLabels name="kp" toName="image" value="$labels"/>',
-            "takes its labels from the tasks",
+            "reads its labels from the tasks",
         ),
         (IMAGE + keypoint_labels(labels("tail")), "No label of KeyPointLabels 'kp'"),
         (IMAGE + '<KeyPointLabels name="kp" toName="picture"/>', "belongs to 'picture', which is no Image"),
@@ -416,7 +416,7 @@ def test_two_labels_for_one_keypoint_are_reported_and_the_first_is_used() -> Non
         (
             IMAGE
             + '<VectorLabels name="v" toName="image" skeleton="true"><Label value="road"/></VectorLabels>',
-            "No label of VectorLabels 'v' stands for a part of the skeleton",
+            "No label of VectorLabels 'v' is a part of the skeleton",
         ),
     ],
 )
@@ -435,7 +435,7 @@ def test_what_cannot_be_predicted_is_said_in_words(tags: str, said: str) -> None
         ("photo", "not well-formed XML"),
         ("<View>", "not well-formed XML"),
         ("<View>\x00</View>", "not well-formed XML"),
-        ("<View>\ud800</View>", "not valid text"),
+        ("<View>\ud800</View>", "invalid characters"),
         ("<View>&boom;</View>", "not well-formed XML"),
         (
             '<!DOCTYPE v [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><View>&b;</View>',

@@ -62,7 +62,7 @@ def test_a_project_without_labels_gets_boxes_without() -> None:
         (
             '<Video name="v" value="$v"/><VideoRectangle name="b" toName="v"/>'
             '<Labels name="l" toName="v"><Label value="Car"/><Label value="Dog"/></Labels>',
-            "stands for a person",
+            "means a person",
         ),
     ],
 )

@@ -247,7 +247,7 @@ class TestRefusals:
         ("data", "words"),
         [
             (b"", "is empty"),
-            (b"just some text", "none of them"),
+            (b"just some text", "none of the supported formats"),
             (b"<!DOCTYPE html><html>log in</html>", "web page"),
             (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
             (b"\0\0\0\x20ftypheic", "HEIC"),
@@ -255,7 +255,7 @@ class TestRefusals:
             (b"%PDF-1.7", "PDF"),
             (b'{"detail": "no"}', "JSON"),
             (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
-            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of them"),
+            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of the supported formats"),
         ],
     )
     def test_other_files_are_named(self, data: bytes, words: str) -> None:
