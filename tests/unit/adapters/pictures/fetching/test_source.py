@@ -522,7 +522,9 @@ class TestPackedBodies:
             assert (await failure(server.url)).reason == "server_error"
 
     @pytest.mark.parametrize(
-        ("body", "reason"), [(gzip.compress(PICTURE)[:-9], "unreachable"), (b"not packed", "server_error")]
+        ("body", "reason"),
+        [(gzip.compress(PICTURE)[:-9], "unreachable"), (b"not packed", "server_error")],
+        ids=["cut off", "not packed"],
     )
     async def test_a_damaged_packing_is_an_error(self, body: bytes, reason: str) -> None:
         async with serving(answering(body=body, headers={"Content-Encoding": "gzip"})) as server:
