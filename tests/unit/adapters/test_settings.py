@@ -99,7 +99,7 @@ def test_the_modes_are_those_that_there_are_networks_for() -> None:
         ("LABEL_STUDIO_URL", "label-studio:8080", "LABEL_STUDIO_URL is not a web address such as"),
         ("LABEL_STUDIO_URL", "ftp://label-studio", "LABEL_STUDIO_URL is not a web address such as"),
         ("ALLOWED_IMAGE_HOSTS", "minio:port", "ALLOWED_IMAGE_HOSTS: the port in 'minio:port' is not"),
-        ("ALLOWED_IMAGE_HOSTS", "a/b", "ALLOWED_IMAGE_HOSTS: 'a/b' is not understood"),
+        ("ALLOWED_IMAGE_HOSTS", "a/b", "ALLOWED_IMAGE_HOSTS: 'a/b' is invalid"),
         (
             "LOCAL_FILES_DOCUMENT_ROOT",
             "/not/there",

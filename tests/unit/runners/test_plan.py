@@ -74,7 +74,9 @@ class TestEngines:
         assert planned(replace(fast, engine="tensorrt"))["person"] == "tensorrt f16"
 
     def test_an_engine_that_does_not_know_the_device_is_refused(self, auto: RunnerConfig) -> None:
-        with pytest.raises(ProviderUnavailableError, match="BACKEND_TYPE=opencv does not run on DEVICE=cuda"):
+        with pytest.raises(
+            ProviderUnavailableError, match="BACKEND_TYPE=opencv does not support DEVICE=cuda"
+        ):
             resolve(replace(auto, engine="opencv", device="cuda"))
 
 

@@ -24,6 +24,7 @@ from adapters.label_studio.schemas import PredictRequest
 from adapters.observability.status import Status
 from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.fetching.source import PictureLimits, PictureSource
+from adapters.prediction.outcome import Failure
 from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from wholebody.person import Person
 
@@ -206,8 +207,8 @@ async def test_other_networks_have_other_entries() -> None:
 @pytest.mark.parametrize("bad", [address(picture()[: len(picture()) // 2]), address(b"no picture")])
 async def test_a_picture_that_cannot_be_decoded_fails_every_time(bad: str) -> None:
     async with predicting() as parts:
-        assert await parts.ask(bad, bad) == [[], []]
-        assert await parts.ask(bad) == [[]]
+        slots = [*await parts.ask(bad, bad), *await parts.ask(bad)]
+    assert [type(slot) for slot in slots] == [Failure] * 3
 
     assert parts.networks.asked == []
     assert parts.status.as_dict()["tasks"]["failed"] == 3
