@@ -7,7 +7,7 @@ import cv2
 
 from adapters.cache.prediction_cache import PredictionCache
 from adapters.concurrency.admission import Admission
-from adapters.concurrency.cgroups import usable_cpus
+from adapters.concurrency.container_limits import usable_cpus
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.regions.predictions import Thresholds

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.concurrency.cgroups import usable_cpus
+from adapters.concurrency.container_limits import usable_cpus
 from adapters.pictures.overlay import draw_people
 from runners.config import RunnerConfig
 from runners.pipeline import assemble_in_process

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.concurrency.cgroups import usable_cpus
+from adapters.concurrency.container_limits import usable_cpus
 from benchmarks.accuracy import cut_out, draw, pictures
 from benchmarks.deviation import EVERYTHING, People, deviation
 from benchmarks.precision_table import (

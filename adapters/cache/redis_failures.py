@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from redis import exceptions
 
-from adapters.printable import printable
+from adapters.sentences import printable
 
 
 @dataclass(frozen=True)

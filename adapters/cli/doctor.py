@@ -20,7 +20,7 @@ from adapters.cli.doctor_label_config import (
     label_config_of_project,
 )
 from adapters.cli.serve import listen_error
-from adapters.concurrency.cgroups import usable_cpus
+from adapters.concurrency.container_limits import usable_cpus
 from adapters.label_studio.client.connection import ConnectionFailedError, check_connection
 from adapters.settings import Settings, SettingsError, load_settings
 from adapters.wiring import label_studio_credentials, runner_config

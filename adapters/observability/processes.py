@@ -13,7 +13,7 @@ import psutil
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from adapters.concurrency.cgroups import memory_limit_bytes
+from adapters.concurrency.container_limits import memory_limit_bytes
 
 PROCESS_NAME = "RTMLIB_PROCESS"
 """Environment variable in which the supervisor tells a worker its name: `entry`, or the runner's."""

@@ -23,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from adapters.printable import printable
+from adapters.sentences import printable
 from adapters.video.errors import VideoError
 from adapters.video.limits import ClipLimits
 

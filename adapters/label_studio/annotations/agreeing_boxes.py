@@ -10,7 +10,7 @@ import numpy as np
 from adapters.label_studio.annotations.box_geometry import upright
 from adapters.label_studio.annotations.gathering import MOST_BOXES, Gathered, PictureRegions
 from adapters.label_studio.annotations.regions import person_of_box
-from adapters.label_studio.label_config.label_names import one_line
+from adapters.sentences import one_line
 from wholebody.geometry import overlaps
 
 SAME_BOX = 0.9

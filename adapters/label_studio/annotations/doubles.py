@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from adapters.label_studio.annotations.gathering import Gathered
 from adapters.label_studio.annotations.points import DrawnPoint
 from adapters.label_studio.annotations.regions import Warn, joined_later
-from adapters.label_studio.label_config.label_names import listed, one_line
+from adapters.sentences import listed, one_line
 from wholebody.schema import KEYPOINTS, Part
 
 _HANDS = (Part.LEFT_HAND, Part.RIGHT_HAND)

@@ -23,7 +23,7 @@ from adapters.label_studio.annotations.regions import (
     predicted_point,
 )
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
-from adapters.label_studio.label_config.label_names import one_line
+from adapters.sentences import one_line
 from wholebody.schema import FACE_START, KEYPOINTS, PART_RANGES, Part, keypoint_index
 
 MOST_BOXES = 500

@@ -23,7 +23,7 @@ from adapters.label_studio.annotations.gathering import Gathered, PictureRegions
 from adapters.label_studio.annotations.points import PointReader, Predicted, hidden_regions
 from adapters.label_studio.annotations.regions import DrawnRegion, Warn, read_region
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
-from adapters.label_studio.label_config.label_names import one_line
+from adapters.sentences import one_line
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, Part
 
 UNSEEN, OCCLUDED, VISIBLE = 0, 1, 2

@@ -12,7 +12,7 @@ from typing import cast
 
 from adapters.label_studio.annotations.regions import DrawnRegion, Warn, predicted_point, read_region
 from adapters.label_studio.label_config.label_meanings import LabelMeanings, vertex_keypoint
-from adapters.label_studio.label_config.label_names import one_line
+from adapters.sentences import one_line
 from wholebody.schema import normalised
 
 _OCCLUSION_WORDS = frozenset({"occluded", "occlusion", "hidden", "invisible", "notvisible"})

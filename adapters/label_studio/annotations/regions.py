@@ -7,7 +7,7 @@ from zlib import crc32
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from adapters.label_studio.label_config.label_names import one_line
+from adapters.sentences import one_line
 from wholebody.schema import keypoint_index
 
 # Ids of predicted points: p0-nose; in interactive use a8f3-p0-nose; p0-nose-2 where two tags have the keypoint.

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 import aiohttp
 
-from adapters.printable import printable
+from adapters.sentences import printable
 
 TokenKind = Literal["personal access token", "legacy token"]
 

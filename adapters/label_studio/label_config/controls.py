@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adapters.label_studio.label_config.label_names import UnknownLabel
+from adapters.label_studio.label_config.known_names import UnknownLabel
 from adapters.label_studio.label_config.task_value import TaskValue
 from adapters.label_studio.label_config.video import VideoControls
 from wholebody.bone_trees import Tree

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from adapters.label_studio.label_config.label_names import means_person, parts_of_trees, trees_meant
+from adapters.label_studio.label_config.known_names import means_person, parts_of_trees, trees_meant
 from adapters.label_studio.label_config.parsing import LabelConfig
 from wholebody.bone_trees import Tree
 from wholebody.schema import KEYPOINTS, Part, keypoint_index

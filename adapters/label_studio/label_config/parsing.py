@@ -22,8 +22,7 @@ from adapters.label_studio.label_config.controls import (
     SkeletonControl,
     SkeletonLabel,
 )
-from adapters.label_studio.label_config.label_names import (
-    listed,
+from adapters.label_studio.label_config.known_names import (
     means_person,
     nearest_keypoint_names,
     nearest_tree_names,
@@ -48,6 +47,7 @@ from adapters.label_studio.label_config.tree import (
     label_config_tree,
 )
 from adapters.label_studio.label_config.video import video_controls
+from adapters.sentences import listed
 from wholebody.bone_trees import Tree
 from wholebody.schema import KEYPOINT_COUNT, Part, keypoint_index
 

@@ -11,13 +11,8 @@ from functools import cached_property
 from typing import TypeAlias
 from xml.etree.ElementTree import Element
 
-from adapters.label_studio.label_config.label_names import (
-    UnknownLabel,
-    listed,
-    means_body_part,
-    means_person,
-    one_line,
-)
+from adapters.label_studio.label_config.known_names import UnknownLabel, means_body_part, means_person
+from adapters.sentences import listed, one_line
 
 _PROBLEMS_KEPT = 100
 _UNKNOWN_LABELS_KEPT = 100

@@ -29,7 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from adapters.pictures.decoding.ordinary import OrdinaryHeader, exif_orientation, ordinary_header, webp_size
 from adapters.pictures.errors import PictureError
 from adapters.pictures.limits import PictureLimits
-from adapters.printable import printable
+from adapters.sentences import printable
 
 # The first bytes determine the format; names and media types are ignored. The classes are used directly, since
 # Image.open would try every format that Pillow knows (some run external programs), and its pixel limit is global to

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from adapters.concurrency.cgroups import memory_limit_bytes
+from adapters.concurrency.container_limits import memory_limit_bytes
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.observability import metrics
 from adapters.observability.loop_lag import event_loop_watched

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.concurrency.cgroups import usable_cpus
+from adapters.concurrency.container_limits import usable_cpus
 
 ALLOWED = 8
 
@@ -129,7 +129,7 @@ class TestWithoutControlGroups:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_a_process_that_is_kept_on_one_cpu_uses_one() -> None:
     code = (
-        "import os; from adapters.concurrency.cgroups import usable_cpus; "
+        "import os; from adapters.concurrency.container_limits import usable_cpus; "
         "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print(usable_cpus())"
     )
     done = subprocess.run(

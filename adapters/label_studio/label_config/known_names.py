@@ -1,10 +1,11 @@
-"""The meanings of label names: a person, a part of the body or of the skeleton, or similar to a known name."""
+"""Known names of labels: people, parts of the body and of the skeleton, and the nearest ones to an unknown name."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
+from adapters.sentences import listed, one_line
 from wholebody.bone_trees import Tree
 from wholebody.schema import KEYPOINTS, Part, normalised
 
@@ -24,7 +25,6 @@ _TREES = {
 }
 _TREES_BY_SPELLING = {normalised(name): (name, trees) for name, trees in _TREES.items()}
 _LONGEST_COMPARED = 64
-_LONGEST_SENTENCE = 500
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,3 @@ def nearest_tree_names(label: str) -> tuple[str, ...]:
     """Return up to three names of parts of the skeleton that are similar to a label, the most similar first."""
     close = get_close_matches(normalised(label[:_LONGEST_COMPARED]), _TREES_BY_SPELLING, n=3, cutoff=0.6)
     return tuple(_TREES_BY_SPELLING[spelling][0] for spelling in close)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names as a quoted list for a sentence."""
-    return ", ".join(f"'{name}'" for name in names)
-
-
-def one_line(sentence: str) -> str:
-    """Return a sentence with untrusted names in a form safe for logs: without line breaks, and not too long."""
-    line = " ".join(sentence.split())
-    return line if len(line) <= _LONGEST_SENTENCE else line[: _LONGEST_SENTENCE - 3] + "..."
