@@ -52,7 +52,7 @@ fuzz-files: setup ## Fuzz the readers of pictures, clips, label configs and cont
 	done
 
 .PHONY: hostile-files
-hostile-files: setup ## Send a server every file that is made to cost much, one by one and eight at once (a quarter of an hour)
+hostile-files: setup ## Send a server every file that is made to cost much, one by one and eight at once (six minutes)
 	@HOSTILE_FILES=all $(UV) run --frozen --no-sync pytest -m timing -q -s tests/service/test_hostile_files.py
 
 .PHONY: lint
