@@ -137,7 +137,7 @@ def configure_logging(level: str, form: LogFormat = "auto") -> None:
 
 def _configure_root(handler: logging.Handler) -> None:
     root = logging.getLogger()
-    # Replaces BentoML's handler and ours of an earlier call; handlers of others stay.
+    # Replaces BentoML's handler and one of an earlier call; other handlers stay.
     root.handlers = [handler, *(other for other in root.handlers if type(other) is not logging.StreamHandler)]
     root.setLevel(logging.WARNING)
 

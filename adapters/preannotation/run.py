@@ -158,14 +158,14 @@ class Run:
                 self._outcome.failures.append(slot)
             return
         try:
-            ours = await self._store.add(task.id, slot)
+            kept = await self._store.add(task.id, slot)
         except LabelStudioApiError as error:
             if error.status not in _TASK_ERRORS:
                 raise
             self._outcome.failures.append(Failure(task.id, "not_stored", str(error)))
         else:
-            self._outcome.created += ours
-            self._outcome.overtaken += not ours
+            self._outcome.created += kept
+            self._outcome.overtaken += not kept
 
     async def _predicted(self, task: ProjectTask) -> Mapping[str, object] | Failure:
         """Predict a task; retry on a timeout: finished frames are cached, and a clip's queue wait may be shorter."""

@@ -35,7 +35,7 @@ class PredictionStore:
         attempt = 0
         while True:
             try:
-                ours = await self._api.create_prediction(task, prediction)
+                created = await self._api.create_prediction(task, prediction)
             except AnswerLostError:
                 # It may be stored nevertheless, now or in a moment.
                 self._uncertain.add(task)
@@ -46,10 +46,10 @@ class PredictionStore:
                 if await self._ids(task):
                     return True
             else:
-                oldest = min(await self._ids(task), default=ours)
-                if oldest < ours:
-                    await self._api.delete_prediction(ours)
-                return oldest >= ours
+                oldest = min(await self._ids(task), default=created)
+                if oldest < created:
+                    await self._api.delete_prediction(created)
+                return oldest >= created
 
     async def settle(self) -> None:
         """Delete duplicates of the tasks whose responses were lost: a retry may have stored a second one.
