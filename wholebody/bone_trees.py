@@ -1,7 +1,7 @@
-"""The skeleton as trees of bones: every keypoint has one parent at most, as drawing programs want them.
+"""The skeleton as trees of bones: each keypoint has at most one parent, as drawing programs require.
 
-`schema.SKELETON` has cycles: the trunk, the eyes, the lips. A tree leaves one bone of each cycle out, and which one
-depends on the keypoints that were found: where a shoulder is missing, the hips are joined across instead.
+`schema.SKELETON` has cycles: the trunk, the eyes, the lips. A tree omits one bone of each cycle. The found keypoints
+decide which one: without a shoulder, for example, the tree has the bone between the hips.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ Bone = tuple[int, int]
 
 
 class Tree(StrEnum):
-    """What is drawn under one name."""
+    """A group of bones with one name."""
 
     BODY = "body"
     BODY_WITHOUT_FEET = "body_without_feet"
@@ -30,12 +30,12 @@ class Tree(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """Bones that hang together while all of their keypoints are there.
+    """Bones that form one tree if all their keypoints are found.
 
     Attributes:
         name: Such as `body` or `left_brow`; unique.
-        tree: What it belongs to.
-        bones: The preferred ones first; later ones are drawn where they close no cycle.
+        tree: The group that it belongs to.
+        bones: In order of preference; a bone that would close a cycle is omitted.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Vertex:
     """A keypoint of a tree.
 
     Attributes:
-        index: Of the keypoint.
-        parent: Index of the keypoint that it hangs on; None for the root.
+        index: Index of the keypoint.
+        parent: Index of the parent keypoint; None for the root.
     """
 
     index: int
@@ -63,8 +63,8 @@ def _index(name: str) -> int:
 
 
 def _body_bones() -> tuple[Bone, ...]:
-    # Of the cycles' bones these are left out first: the trunk is two sides under the shoulders, the eyes hang on the
-    # nose, and the head on one ear.
+    # The bones that are omitted first. Then the trunk is two sides below the shoulders, the eyes are children of the
+    # nose, and one ear joins head and shoulders.
     spare = [("left_hip", "right_hip"), ("left_eye", "right_eye")]
     spare += [(f"{side}_ear", f"{side}_shoulder") for side in ("left", "right")]
     last = [(_index(a), _index(b)) for a, b in spare]
@@ -100,7 +100,7 @@ def _of_part(part: Part) -> tuple[Bone, ...]:
 
 
 def _foot(side: str) -> tuple[Bone, ...]:
-    # What holds a foot together is the ankle, which is a keypoint of the body.
+    # The ankle joins a foot's bones, and is a keypoint of the body.
     feet = (bone for bone in _BODY_BONES if max(bone) >= _FEET_START)
     return tuple(bone for bone in feet if KEYPOINTS[max(bone)].name.startswith(side))
 
@@ -126,25 +126,24 @@ LINES: tuple[Line, ...] = (
 
 @cache
 def keypoints_of(tree: Tree) -> tuple[int, ...]:
-    """Return the indices of the keypoints that bones of a tree go to, in ascending order."""
+    """Return the indices of the keypoints of a tree's bones, in ascending order."""
     return tuple(
         sorted({index for line in LINES if line.tree is tree for bone in line.bones for index in bone})
     )
 
 
 def grown(line: Line, found: Collection[int]) -> list[tuple[Vertex, ...]]:
-    """Return a line's trees over the keypoints that were found.
+    """Return a line's trees over the found keypoints.
 
-    A keypoint that is missing takes its bones along. What they held together becomes several trees, unless spare
-    bones join it; a keypoint without any bone is in none.
+    The bones of a missing keypoint are omitted, so the line may become several trees unless spare bones join them. A
+    keypoint without a bone is in no tree.
 
     Args:
-        line: What to draw.
-        found: Indices of the keypoints that are there.
+        line: The bones.
+        found: Indices of the found keypoints.
 
     Returns:
-        Trees of at least two vertices, parents before their children; each begins with its root, the keypoint with
-        the lowest index.
+        Trees of at least two vertices, parents before children. The first is the root, the lowest index.
     """
     neighbours: dict[int, list[int]] = {}
     group: dict[int, int] = {}

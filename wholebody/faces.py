@@ -1,8 +1,8 @@
-"""Where faces are looked for, which finds are believed, and how a face mesh becomes the 68 face keypoints.
+"""Face search: where to detect, which meshes to accept, and the 68 face keypoints of a mesh.
 
-The body network gives nose, eyes and ears. A face detector looks in a square round them; what it finds there sets
-the region of the mesh network, as in MediaPipe's face pipeline (face_detection_front_detection_to_roi.pbtxt). A mesh
-is believed when its nose and eyes lie where the body's are.
+The body network finds nose, eyes and ears. A face detector searches a square around them. The detected face sets the
+region of the mesh network, as in MediaPipe's face pipeline (face_detection_front_detection_to_roi.pbtxt). A mesh is
+accepted if its nose and eyes agree with the body's.
 """
 
 import math
@@ -18,11 +18,11 @@ from wholebody.schema import FEET_START
 
 NOSE, LEFT_EYE, RIGHT_EYE = 0, 1, 2
 HEAD = slice(0, 5)  # nose, eyes, ears
-# Halpe-26 has two more points of the head. They keep the size of a head that is seen from the side.
+# Halpe-26 has two more head points, which give the size of a head in profile.
 HALPE_CROWN, HALPE_NECK = 17, 18
 
 JOINT_SCORE = 0.3
-"""Least score of nose and eyes for a face to be looked for."""
+"""Least score of nose and eyes for a face search."""
 REGION_PER_SPAN = 3.0
 """Side of the square to search, in spans of nose, eyes and ears."""
 SPAN_PER_HEAD = 0.4
@@ -32,29 +32,29 @@ SMALLEST_REGION = 8.0
 
 DETECTION_SCORE = 0.5
 DETECTION_AGREEMENT = 0.25
-"""Farthest that the detected face may lie from the body's, in sides of the searched region."""
+"""Largest distance of the detected face from the body's, in sides of the searched region."""
 MESH_SCALE, MESH_SHIFT = 2.0, -0.1
-"""MediaPipe's growth of the detected points' bounding square, and its shift towards the forehead."""
+"""MediaPipe's scale of the detected points' bounding square, and its shift towards the forehead."""
 MESH_SCORE = 0.5
 MESH_AGREEMENT = 0.25
-"""Farthest that the mesh's nose and eyes may lie from the body's on average, in spans."""
+"""Largest mean distance of the mesh's nose and eyes from the body's, in spans."""
 
 CLICKED_REGION_PER_FOREARM = 1.8
-"""Side of the square that the face detector searches round a click, in lengths of the forearm."""
+"""Side of the square searched around a click, in lengths of the forearm."""
 CLICKED_REGION_PER_REACH = 3.0
-"""The same where the annotator drew a rectangle round the face."""
+"""Side of the square if the annotator drew a rectangle around the face, in half sides of it."""
 CLICKED_SIZES = (1.0, 0.5, 2.0)
 CLICKED_TURNS = (0, 90, 180, 270)
 """Degrees."""
 CLICKED_MESHES = 4
-"""Most meshes that are laid over what was found at a click."""
+"""Largest number of meshes computed at a click."""
 CLICKED_MESH_SCORE = 0.5
 CLICKED_MESH_AGREEMENT = 0.5
-"""Farthest that its nose and eyes may lie from the body's, in spans, where the body network sees them for sure."""
+"""Largest mean distance of its nose and eyes from the body's, in spans, if the body network is sure of them."""
 CLICKED_DISTANCE = 0.25
-"""Farthest that a click may lie outside a face, in sides of its mesh's region or bounding square."""
+"""Largest distance of a click from a face, in sides of its mesh's region or bounding square."""
 
-# Points of MediaPipe's 468-point mesh that lie where the body network sees nose, left eye and right eye.
+# Points of MediaPipe's 468-point mesh at the body network's nose, left eye and right eye.
 MESH_NOSE_AND_EYES = ((1,), (362, 385, 387, 263, 373, 380), (33, 160, 158, 133, 153, 144))
 
 # fmt: off
@@ -65,19 +65,19 @@ MESH_TO_FACE68 = (
     33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,                                   # eyes
     61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,      # lips
 )
-"""For each of the 68 face keypoints the mesh point that lies there."""
+"""The mesh point of each of the 68 face keypoints."""
 # fmt: on
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head at which a face is looked for.
+    """A head whose face is searched for.
 
     Attributes:
-        person: Position of the person in the picture's list of people.
+        person: Index of the person in the picture.
         nose_and_eyes: Nose, left eye, right eye of the body network, pixels, shape (3, 2).
-        span: Size of the head as far as its points show it, pixels.
-        region: The square in which the face detector looks.
+        span: Size of the head's visible points, pixels.
+        region: The square that the face detector searches.
     """
 
     person: int
@@ -88,7 +88,7 @@ class Head:
 
 @dataclass(frozen=True)
 class DetectedFace:
-    """A face that the face detector found.
+    """A face from the face detector.
 
     Attributes:
         points: Right eye, left eye, nose tip, mouth, right ear, left ear; pixels, shape (6, 2).
@@ -100,7 +100,7 @@ class DetectedFace:
 
 
 def heads_to_search(bodies: Points, scores: Points) -> list[Head]:
-    """Return the heads whose face can be looked for.
+    """Return the heads whose face can be searched for.
 
     Args:
         bodies: Halpe-26 or COCO-17 keypoints of all people, pixels, shape (n, 26, 2) or (n, 17, 2).
@@ -124,7 +124,7 @@ def heads_to_search(bodies: Points, scores: Points) -> list[Head]:
 
 
 def mesh_region(head: Head, faces: Sequence[DetectedFace]) -> SquareRegion | None:
-    """Return the region in which the mesh of this head's face lies, or None if none of the faces is this head's."""
+    """Return the region for the mesh of this head's face; None if no detected face belongs to the head."""
     center = head.nose_and_eyes.mean(axis=0)
 
     def distance(face: DetectedFace) -> float:
@@ -137,7 +137,7 @@ def mesh_region(head: Head, faces: Sequence[DetectedFace]) -> SquareRegion | Non
 
 
 def _region_of_mesh(face: DetectedFace) -> SquareRegion | None:
-    # MediaPipe takes the upright rectangle of the points and turns it with the eyes.
+    # MediaPipe rotates the upright rectangle of the points with the eyes.
     angle = angle_to(face.points[0], face.points[1], 0)
     region = region_round(bounding_rectangle(face.points), angle, MESH_SCALE, MESH_SHIFT)
     return region if region.side > 0 else None
@@ -145,19 +145,19 @@ def _region_of_mesh(face: DetectedFace) -> SquareRegion | None:
 
 def mesh_is_believed(head: Head, mesh: Points, score: float) -> bool:
     """Tell whether a mesh (468 points, pixels, shape (468, 2)) is this head's face."""
-    if not score > MESH_SCORE:  # nor a score that is no number
+    if not score > MESH_SCORE:  # also for NaN
         return False
     return _disagreement(head, mesh) < MESH_AGREEMENT
 
 
 def _disagreement(head: Head, mesh: Points) -> float:
-    """Return how far the mesh's nose and eyes lie from the body's on average, in spans."""
+    """Return the mean distance of the mesh's nose and eyes from the body's, in spans."""
     centers = np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
     return float(np.linalg.norm(centers - head.nose_and_eyes, axis=1).mean()) / head.span
 
 
 def regions_at(click: Click) -> list[SquareRegion]:
-    """Return the squares in which to detect a face that was clicked on."""
+    """Return the squares in which to detect a clicked face."""
     x, y = (float(value) for value in click.point)
     side = _clicked_side(click)
     return [
@@ -168,14 +168,11 @@ def regions_at(click: Click) -> list[SquareRegion]:
 
 
 def mesh_regions_at(click: Click, detected: Sequence[DetectedFace]) -> list[SquareRegion]:
-    """Return where to lay meshes over a face that was clicked on.
+    """Return the regions for the meshes of a clicked face, the highest detection score first.
 
     Args:
-        click: What the annotator clicked on.
-        detected: The faces that were detected in any of the squares; one face may be there several times.
-
-    Returns:
-        The regions of the faces at the click, the surest first.
+        click: The annotator's click.
+        detected: The faces detected in any of the squares; duplicates are possible.
     """
     regions: list[SquareRegion] = []
     for face in sorted(detected, key=lambda face: face.score, reverse=True):
@@ -189,16 +186,16 @@ def mesh_regions_at(click: Click, detected: Sequence[DetectedFace]) -> list[Squa
 
 
 def mesh_at(click: Click, meshes: Sequence[tuple[Points, float]]) -> tuple[Points, float] | None:
-    """Return the likeliest mesh (points and score) that lies at a click, or None."""
+    """Return the mesh (points and score) with the highest score at a click, or None."""
     head = _sure_head(click)
 
-    def lies_there(mesh: Points) -> bool:
+    def is_at_click(mesh: Points) -> bool:
         size = float(np.ptp(mesh, axis=0).max())
         agrees = head is None or _disagreement(head, mesh) < CLICKED_MESH_AGREEMENT
         return agrees and distance_to_points(mesh, click.point) <= CLICKED_DISTANCE * size
 
-    there = [found for found in meshes if found[1] > CLICKED_MESH_SCORE and lies_there(found[0])]
-    return max(there, key=lambda found: found[1], default=None)
+    at_click = [found for found in meshes if found[1] > CLICKED_MESH_SCORE and is_at_click(found[0])]
+    return max(at_click, key=lambda found: found[1], default=None)
 
 
 def _sure_head(click: Click) -> Head | None:
@@ -216,5 +213,5 @@ def _clicked_side(click: Click) -> float:
 
 
 def face_keypoints(mesh: Points) -> Points:
-    """Return the 68 face keypoints of a mesh: shape (468, 2) to (68, 2)."""
+    """Return the 68 face keypoints of a mesh, from shape (468, 2) to (68, 2)."""
     return mesh[list(MESH_TO_FACE68)]

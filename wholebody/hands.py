@@ -1,7 +1,7 @@
-"""Where hands are looked for, and which finds are believed.
+"""Hand search: where to run the hand network, and which hands to accept.
 
-The body network gives shoulder, elbow and wrist. The first look is a square along the forearm; the hand network's
-own landmarks then say where to look again. A hand is believed when it lies where the body's wrist is.
+The body network finds shoulder, elbow and wrist. The first region is a square along the forearm; the landmarks found
+there define the next. A hand is accepted if it agrees with the body's wrist.
 
 The refined region is that of MediaPipe's hand tracking (hand_landmark_landmarks_to_roi.pbtxt). The other constants
 were chosen on sign-language clips and photographs of crowds.
@@ -22,63 +22,63 @@ from wholebody.schema import Part
 ARMS: dict[Part, tuple[int, int, int]] = {Part.LEFT_HAND: (5, 7, 9), Part.RIGHT_HAND: (6, 8, 10)}
 
 JOINT_SCORE = 0.3
-"""Least score of wrist and elbow for a hand to be looked for."""
+"""Least score of wrist and elbow for a hand search."""
 FORESHORTENED = 0.9
-"""A forearm that points at the camera looks short: it counts as at least this share of the upper arm."""
+"""Least forearm in upper arms: one that points at the camera looks short."""
 SMALLEST_ARM = 4.0
-"""Pixels; the hand of a shorter arm is smaller than a pixel or two."""
+"""Pixels; the hand of a shorter arm has a pixel or two."""
 CENTER_BEYOND_WRIST, REGION_PER_ARM = 0.35, 1.1
 """Centre and side of the first region, in arm lengths."""
 
 REFINED_SCALE, REFINED_SHIFT = 2.0, -0.1
-"""MediaPipe's growth of the landmarks' bounding square, and its shift towards the fingers."""
+"""MediaPipe's scale of the landmarks' bounding square, and its shift towards the fingers."""
 PALM_AND_FINGER_BASES = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
-"""The landmarks whose bounding rectangle MediaPipe takes: finger tips move too much."""
+"""The landmarks that MediaPipe bounds: finger tips move too much."""
 
 MAX_REFINEMENTS = 2
 PROMISING_SCORE = 0.02
-"""Least score for a second look: the first region may be well off."""
+"""Least score for a refinement: the first region may be far off."""
 SETTLED = 0.05
-"""A region that would move, grow and turn less than this needs no other look."""
+"""Change of a region (shift, growth, rotation) below which it needs no further refinement."""
 
 HAND_SCORE = 0.5
 WRIST_AGREEMENT = 0.4
-"""Farthest that the hand's wrist may lie from the body's, in arm lengths."""
+"""Largest distance of the hand's wrist from the body's, in arm lengths."""
 SAME_HAND = 0.5
-"""Two finds whose points lie closer than this on average, in palm lengths, are one hand."""
+"""Mean distance in palm lengths below which two results are one hand."""
 
 CLICKED_REGION_PER_FOREARM = 1.1
-"""Side of the first square round a click, in lengths of the forearm."""
+"""Side of the first square around a click, in lengths of the forearm."""
 CLICKED_REGION_PER_REACH = 3.0
-"""The same where the annotator drew a rectangle: the network likes to see a hand with room round it."""
+"""Side of the square if the annotator drew a rectangle, in half sides of it: the network needs a margin."""
 SIZES_OF_KNOWN, SIZES_OF_UNKNOWN = ((1.0, 1.6), (0.6,)), ((1.0, 1.6), (2.5, 4.0), (0.6, 0.35))
-"""Sides of the squares that are searched together, in those of the first, where the person's size is known and where it
-is not. Smaller ones come last, and only if nothing is in larger ones: in a part of a hand, the network sees a whole."""
+"""Batches of sides, in sides of the first square, if the person's size is known or unknown. Small squares come last,
+only if larger ones contain nothing: in a part of a hand, the network finds a whole one."""
 CLICKED_TURNS = (0, 90, 180, 270)
 """Degrees."""
 CLICKED_LOOKS_REFINED = 4
 SURE_SCORE = 0.8
-"""A hand with this score needs no look at other sizes and turns."""
+"""A hand with this score ends the search."""
 CLICKED_SCORE = 0.3
-"""Least score, less the cost of its size, of a hand where a human says that there is one."""
+"""Least score, minus the cost of its size, of a hand at a click."""
 COST_OF_KNOWN, COST_OF_UNKNOWN = 0.3, 0.1
-"""What a hand that is e times larger or smaller than expected loses in score, if the person's size is known or not."""
+"""Loss in score of a hand e times larger or smaller than expected, for a known or unknown size of the person."""
 CLICKED_DISTANCE = 0.3
-"""Farthest that the click may lie outside the hand, in palm lengths."""
+"""Largest distance of the click from the hand, in palm lengths."""
 CLICKED_BEND = math.radians(120)
-"""Most that a hand may be turned against the forearm: farther, no wrist bends."""
+"""Largest angle between hand and forearm: wrists bend no farther."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm at whose end a hand is looked for.
+    """An arm whose hand is searched for.
 
     Attributes:
-        person: Position of the person in the picture's list of people.
-        part: Which hand.
+        person: Index of the person in the picture.
+        part: The left or the right hand.
         wrist: x, y in pixels, shape (2,).
-        length: Length of the forearm in pixels, as it would be without foreshortening.
-        region: The first square to look at.
+        length: Length of the forearm in pixels, corrected for foreshortening.
+        region: The first square to search.
     """
 
     person: int
@@ -90,12 +90,12 @@ class Arm:
 
 @dataclass(frozen=True)
 class Hand:
-    """What the hand network saw in a region.
+    """The hand network's result for a region.
 
     Attributes:
         points: 21 landmarks, pixels, shape (21, 2).
-        score: Likelihood that the region shows a hand, 0 to 1.
-        right: Likelihood that it is a right hand, 0 to 1.
+        score: Probability of a hand, 0 to 1.
+        right: Probability of a right hand, 0 to 1.
     """
 
     points: Points
@@ -104,25 +104,25 @@ class Hand:
 
 
 def arms_to_search(bodies: Points, scores: Points, picture_size: tuple[int, int]) -> list[Arm]:
-    """Return the arms whose hand can be looked for.
+    """Return the arms whose hand can be searched for.
 
     Args:
         bodies: COCO keypoints of all people, pixels, shape (n, 17 or more, 2).
         scores: Their scores, shape (n, 17 or more).
-        picture_size: Width and height in pixels: hands outside the picture are not looked for.
+        picture_size: Width and height in pixels; wrists outside the picture are skipped.
     """
     found: list[Arm] = []
     for person, (at, score) in enumerate(zip(bodies, scores, strict=True)):
         for part, (shoulder, elbow, wrist) in ARMS.items():
             inside = bool(np.all(at[wrist] >= 0) and np.all(at[wrist] < picture_size))
-            seen = score[wrist] >= JOINT_SCORE and score[elbow] >= JOINT_SCORE  # false of NaN, unlike `min`
+            seen = score[wrist] >= JOINT_SCORE and score[elbow] >= JOINT_SCORE  # false for NaN, unlike `min`
             if not seen or not inside:
                 continue
             forearm = at[wrist] - at[elbow]
             length = float(np.linalg.norm(forearm))
             if score[shoulder] >= JOINT_SCORE:
                 length = max(length, FORESHORTENED * float(np.linalg.norm(at[elbow] - at[shoulder])))
-            if not length >= SMALLEST_ARM:  # nor of a length that is no number
+            if not length >= SMALLEST_ARM:  # also for NaN
                 continue
             x, y = at[wrist] + CENTER_BEYOND_WRIST * forearm
             region = SquareRegion(
@@ -133,7 +133,7 @@ def arms_to_search(bodies: Points, scores: Points, picture_size: tuple[int, int]
 
 
 def refined_region(hand: Hand, region: SquareRegion) -> SquareRegion | None:
-    """Return where the landmarks say that the hand is, or None if another look is not worth it."""
+    """Return the region that the landmarks define, or None if a refinement would not help."""
     if hand.score < PROMISING_SCORE:
         return None
     points = hand.points
@@ -153,11 +153,11 @@ def refined_region(hand: Hand, region: SquareRegion) -> SquareRegion | None:
 
 @dataclass(frozen=True)
 class Look:
-    """A look at a square round a click.
+    """A search of a square at a click.
 
     Attributes:
-        hand: What the hand network saw.
-        region: The square, which may follow from an earlier look.
+        hand: The hand network's result.
+        region: The square, perhaps refined.
     """
 
     hand: Hand
@@ -165,9 +165,9 @@ class Look:
 
 
 def regions_at(click: Click, part: Part) -> list[list[SquareRegion]]:
-    """Return where to look for a hand that was clicked on: batches of squares, in order.
+    """Return the batches of squares to search for a clicked hand, in order.
 
-    The first is along the forearm, where the person's elbow is seen. The others are in all turns.
+    The first is along the forearm, if the elbow was found. The others have all rotations.
     """
     x, y = (float(value) for value in click.point)
     side = _expected_side_at(click)
@@ -181,7 +181,7 @@ def regions_at(click: Click, part: Part) -> list[list[SquareRegion]]:
 
 
 def _turn_of_forearm(click: Click, part: Part) -> float | None:
-    """Return the turn of a region in which a forearm that ends at the click points up; None without its elbow."""
+    """Return the angle of a region in which the forearm to the click points up; None without an elbow."""
     if click.person is None:
         return None
     _, elbow, _ = ARMS[part]
@@ -195,16 +195,16 @@ def _turn_of_forearm(click: Click, part: Part) -> float | None:
 
 
 def most_promising(hands: Sequence[Hand]) -> list[int]:
-    """Return the positions of the hands that are worth another look, best first."""
-    promising = [i for i, hand in enumerate(hands) if hand.score >= PROMISING_SCORE]  # and so a number
+    """Return the indices of the hands to refine, best first."""
+    promising = [i for i, hand in enumerate(hands) if hand.score >= PROMISING_SCORE]  # false for NaN
     return sorted(promising, key=lambda i: hands[i].score, reverse=True)[:CLICKED_LOOKS_REFINED]
 
 
 def hand_at(click: Click, part: Part, looks: Sequence[Look]) -> Hand | None:
-    """Return the likeliest hand that lies at a click, or None.
+    """Return the likeliest hand at a click, or None.
 
-    The annotator knows whose hand it is and which: neither the body's wrist nor handedness vetoes it. A hand that
-    points back to the elbow is none of this arm.
+    The annotator knows whose hand it is and which, so neither wrist nor handedness rejects it. A hand that points back
+    to the elbow does not belong to this arm.
     """
     side = _expected_side_at(click)
     cost = COST_OF_KNOWN if click.size_known else COST_OF_UNKNOWN
@@ -218,19 +218,19 @@ def hand_at(click: Click, part: Part, looks: Sequence[Look]) -> Hand | None:
         turn = angle_to(hand.points[0], hand.points[9], 90)
         return along is not None and abs(math.remainder(turn - along, 2 * math.pi)) > CLICKED_BEND
 
-    there = [
+    at_click = [
         look
         for look in looks
         if likelihood(look) >= CLICKED_SCORE
         and not is_bent_too_far(look.hand)
         and distance_to_points(look.hand.points, click.point) <= CLICKED_DISTANCE * _palm(look.hand)
     ]
-    best = max(there, key=likelihood, default=None)
+    best = max(at_click, key=likelihood, default=None)
     return None if best is None else best.hand
 
 
 def is_enough(hand: Hand | None, batch: int, batches: int) -> bool:
-    """Tell whether a hand that was found needs no further batch; the last, of small squares, is for none at all."""
+    """Tell whether the search can end. The last batch, of small squares, is only for no hand at all."""
     if hand is None:
         return False
     return hand.score >= SURE_SCORE or batch >= batches - 2
@@ -247,9 +247,9 @@ def _palm(hand: Hand) -> float:
 
 
 def believed(finds: Sequence[tuple[Arm, Hand]]) -> list[tuple[Arm, Hand]]:
-    """Return the finds that are hands of the arm they were looked for at, each hand once.
+    """Return the results that are the hand of their arm, each hand once.
 
-    Handedness never vetoes a hand, since the network errs on some; it only decides between two wrists.
+    Handedness never rejects a hand, since the network errs on some. It only decides between two wrists.
     """
     near = [
         (arm, hand)

@@ -1,9 +1,9 @@
-"""The one palette: colours of keypoints, bones and boxes, for Label Studio, the playground and overlays.
+"""Colours of keypoints, bones and boxes, for Label Studio, the playground and overlays.
 
-Colours are #rrggbb in sRGB. The person's left is warm (reds to yellows), their right cold (cyans to violets): the two
-families lie on both sides of the yellow-blue axis, which people with red-green blindness see too. Neighbouring fingers
-differ in lightness first, so that a fist can be read. A face is light, to be drawn thin over the face. No colour is so
-light that Label Studio's region panel, which writes names in the colours of their labels on white, becomes illegible.
+Colours are #rrggbb in sRGB. The person's left is warm (reds to yellows), their right cold (cyans to violets). These
+differ on the yellow-blue axis, which people with red-green blindness also see. Neighbouring fingers differ in
+lightness, so that a fist is readable. Face colours are light, for thin lines over the face. No colour is too light to
+read in Label Studio's region panel, which writes names in label colours on white.
 """
 
 from enum import StrEnum
@@ -32,12 +32,12 @@ _COLOURS = {
     (Part.FACE, Side.RIGHT): "#86bdf0",
     (Part.FACE, Side.MIDDLE): "#b4d94a",
 }
-# The root of a hand, then its fingers from thumb to little finger.
+# The root of a hand, then thumb to little finger.
 _HANDS = {
     Part.LEFT_HAND: ("#ff4b14", "#e0162b", "#f26a00", "#f7d200", "#ff8f80", "#a8400f"),
     Part.RIGHT_HAND: ("#2f7bff", "#2f5bff", "#0088c8", "#2bd9ea", "#a48fff", "#7d2ee6"),
 }
-# A tree of both sides has the colour of neither.
+# A tree with both sides has a neutral colour.
 _TREE_COLOURS = {
     Tree.BODY: _COLOURS[Part.BODY, Side.MIDDLE],
     Tree.BODY_WITHOUT_FEET: _COLOURS[Part.BODY, Side.MIDDLE],
@@ -47,16 +47,12 @@ _TREE_COLOURS = {
     Tree.RIGHT_HAND: _HANDS[Part.RIGHT_HAND][0],
     Tree.FACE: _COLOURS[Part.FACE, Side.MIDDLE],
 }
-# Half of the 68-point markup lies on each side; left is where the person's own left is.
+# Points of the 68-point markup on the person's left.
 _LEFT_FACE = frozenset((*range(9, 17), *range(22, 27), 34, 35, *range(42, 48), *range(52, 57), 63, 64, 65))
 
 
 def side(index: int) -> Side:
-    """Return the side of the person that a keypoint belongs to.
-
-    Args:
-        index: Of the keypoint in COCO-WholeBody order, 0 to 132.
-    """
+    """Return the side of the keypoint with this index, 0 to 132."""
     keypoint = KEYPOINTS[index]
     if keypoint.twin == index:
         return Side.MIDDLE
@@ -66,24 +62,18 @@ def side(index: int) -> Side:
 
 
 def keypoint_colour(index: int) -> str:
-    """Return the colour of a keypoint: by part and side, and by finger.
-
-    Args:
-        index: Of the keypoint in COCO-WholeBody order, 0 to 132.
-    """
+    """Return the colour of the keypoint with this index, 0 to 132: by part, side and finger."""
     part = KEYPOINTS[index].part
     if part in _HANDS:
-        return _HANDS[part][
-            (index - PART_RANGES[part].start + 3) // 4
-        ]  # four keypoints a finger, after the root
+        finger = (index - PART_RANGES[part].start + 3) // 4  # four keypoints each, after the root
+        return _HANDS[part][finger]
     return _COLOURS[part, side(index)]
 
 
 def bone_colour(bone: Bone) -> str:
-    """Return the colour of a bone: that of its outer end, or of the middle where it joins both sides.
+    """Return the colour of a bone: of its outer end, or of the middle if it joins both sides.
 
-    The outer end is the one that comes later in the schema. A bone from the hand's root ends at the finger, one from
-    the ear at the shoulder, one from the ankle at the toe.
+    The outer end is later in the schema: finger after the hand's root, shoulder after ear, toe after ankle.
     """
     inner, outer = sorted(bone)
     if {side(inner), side(outer)} == {Side.LEFT, Side.RIGHT}:
@@ -92,5 +82,5 @@ def bone_colour(bone: Bone) -> str:
 
 
 def tree_colour(tree: Tree) -> str:
-    """Return the colour of a tree that is drawn in one colour, as a bone region in Label Studio is."""
+    """Return the single colour of a tree, for a bone region in Label Studio."""
     return _TREE_COLOURS[tree]

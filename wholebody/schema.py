@@ -1,4 +1,4 @@
-"""The COCO-WholeBody keypoint schema as one table: 133 keypoints, their parts, twins, sigmas, spellings and edges.
+"""The COCO-WholeBody schema: 133 keypoints with parts, twins, sigmas, spellings and edges.
 
 Order, parts and sigmas: Jin et al., "Whole-Body Human Pose Estimation in the Wild", ECCV 2020, and its evaluation
 code (github.com/jin-s13/COCO-WholeBody, evaluation/myeval_wholebody.py). The face follows the 68-point markup of
@@ -94,7 +94,7 @@ PART_RANGES: dict[Part, range] = {
 
 
 def normalised(name: str) -> str:
-    """Return the form in which two spellings of a keypoint are compared: lower case, letters and digits only."""
+    """Return a spelling as letters and digits in lower case, for comparison."""
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
@@ -211,7 +211,7 @@ def _edges() -> tuple[tuple[int, int], ...]:
 
 
 SKELETON: tuple[tuple[int, int], ...] = _edges()
-"""Pairs of keypoint indices that are drawn as lines: bones of body, feet and hands, and the lines of the face."""
+"""Pairs of keypoint indices: the bones of body, feet and hands, and the lines of the face."""
 
 
 @cache
@@ -225,8 +225,8 @@ def _by_spelling() -> dict[str, int]:
 
 
 def keypoint_index(spelling: str) -> int | None:
-    """Return the index of the keypoint that a label means, in any known spelling, or None if it means none of ours.
+    """Return the index of the keypoint with a known spelling, or None.
 
-    Case and separators do not matter: `face-0`, `Face 0` and `face_0` are the same.
+    Case and separators are ignored: `face-0`, `Face 0` and `face_0` are equal.
     """
     return _by_spelling().get(normalised(spelling))

@@ -1,4 +1,4 @@
-"""The service's predictor in this process, with its networks."""
+"""The service's predictor and networks, in this process."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -20,10 +20,10 @@ _TASK_LIMIT_S = 600.0
 
 
 def fetched_model_version(settings: Settings) -> str:
-    """Fetch missing networks and return the model version of the predictions.
+    """Download missing networks and return the model version of the predictions.
 
     Raises:
-        ModelUnavailableError: A network is missing and cannot be fetched.
+        ModelUnavailableError: A network is missing and cannot be downloaded.
     """
     return fetch(runner_config(settings)).version
 
@@ -38,7 +38,7 @@ async def predicting_in_process(settings: Settings, version: str, at_once: int) 
         at_once: Number of concurrent tasks.
 
     Raises:
-        ModelUnavailableError: A network is missing and cannot be fetched.
+        ModelUnavailableError: A network is missing and cannot be downloaded.
         ProviderUnavailableError: The device is not available.
     """
     detector, estimator = await asyncio.to_thread(assemble_in_process, resolve(runner_config(settings)))

@@ -1,4 +1,4 @@
-"""`rtmlib-backend preannotate`: predictions for a whole project, without anybody waiting at a screen."""
+"""`rtmlib-backend preannotate`: predictions for a whole project."""
 
 import asyncio
 import signal
@@ -27,14 +27,14 @@ from adapters.settings import Settings, load_settings
 from adapters.wiring import label_studio_access
 
 CANNOT_GO_ON, SOME_FAILED = 1, 3
-"""Exit codes: 3 will be the same when tried again, 1 perhaps not. k8s/jobs/preannotate.yaml tells them apart."""
-_TASKS_NAMED = 10
-"""Failed tasks named for each reason at the end; the report file names all."""
+"""Exit codes: a retry may help after 1, not after 3; k8s/jobs/preannotate.yaml relies on them."""
+_TASKS_LISTED = 10
+"""Failed tasks listed for each reason at the end; the report lists all."""
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What was asked for on the command line."""
+class _Options:
+    """The options of the command line."""
 
     project: int
     selection: Selection
@@ -44,8 +44,8 @@ class _Wanted:
 
 
 @dataclass
-class _Course:
-    """How it goes."""
+class _Progress:
+    """The state of the run."""
 
     outcome: Outcome
     model_version: str = ""
@@ -55,36 +55,35 @@ class _Course:
 
 def preannotate(  # noqa: PLR0913 - the options of a command
     *,
-    project: Annotated[int, typer.Option(min=1, help="The project's number, as in the address of its page.")],
+    project: Annotated[int, typer.Option(min=1, help="The project's id, as in the address of its page.")],
     view: Annotated[
         int | None,
         typer.Option(min=1, help="Only the tasks of this view of the data manager: `tab` in its address."),
     ] = None,
-    task: Annotated[
-        list[int] | None, typer.Option(min=1, help="Only this task; may be given several times.")
-    ] = None,
+    task: Annotated[list[int] | None, typer.Option(min=1, help="Only this task; repeatable.")] = None,
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Only every N-th task: one machine each for 0/N, 1/N, … N-1/N.")
+        str,
+        typer.Option(metavar="I/N", help="Only every N-th task; run 0/N, 1/N, … N-1/N on one machine each."),
     ] = "0/1",
     backend: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Ask a running backend, with BASIC_AUTH_USER and BASIC_AUTH_PASS, instead of computing here.",
+            help="Use a running backend, with BASIC_AUTH_USER and BASIC_AUTH_PASS, instead of this machine.",
         ),
     ] = None,
-    at_once: Annotated[int, typer.Option(min=1, max=64, help="Tasks in hand at the same time.")] = 8,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what there is to do.")] = False,
+    at_once: Annotated[int, typer.Option(min=1, max=64, help="Concurrent tasks.")] = 8,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the tasks.")] = False,
     report: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Write what was done and what failed into this file, as JSON."),
+        typer.Option(dir_okay=False, help="Write counts and failures to this file, as JSON."),
     ] = None,
 ) -> None:
-    """Give every task of a Label Studio project a prediction that has none of this model version yet.
+    """Store a prediction for every task of a Label Studio project without one of this model version.
 
-    Ctrl-C finishes what is in hand, a second one ends at once; the next run goes on where this one ended.
+    Ctrl-C finishes running tasks, a second one stops at once; the next run continues.
 
-    Exit code 0: all have one; 3: some failed; 1: it could not go on; 130 or 143: it was stopped.
+    Exit code 0: all tasks have one; 3: some failed; 1: the run failed; 130 or 143: it was stopped.
     """
     if view is not None and task:
         raise typer.BadParameter("choose a view or tasks, not both.", param_hint="--view")
@@ -97,17 +96,17 @@ def preannotate(  # noqa: PLR0913 - the options of a command
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--shard") from None
     settings = load_settings()
-    wanted = _Wanted(project, selection, backend, at_once, dry_run)
-    course = _Course(Outcome())
-    asyncio.run(_preannotate(settings, wanted, course))
-    code = _exit_code(course, dry_run)
+    options = _Options(project, selection, backend, at_once, dry_run)
+    progress = _Progress(Outcome())
+    asyncio.run(_preannotate(settings, options, progress))
+    code = _exit_code(progress, dry_run)
     if report is not None:
         try:
-            write_report(report, _asked(settings, wanted, course), course.outcome)
+            write_report(report, _report_options(settings, options, progress), progress.outcome)
         except OSError as error:
             typer.echo(f"{report} cannot be written: {error.strerror}.", err=True)
             code = code or CANNOT_GO_ON
-    _print_summary(wanted, course)  # after the report, since whoever reads this may have gone
+    _print_summary(options, progress)  # after the report: the reader of the output may have closed the pipe
     if code:
         raise typer.Exit(code)
 
@@ -120,87 +119,87 @@ def _is_web_address(text: str) -> bool:
     return url.scheme in ("http", "https") and bool(url.host)
 
 
-async def _preannotate(settings: Settings, wanted: _Wanted, course: _Course) -> None:
-    """Do it; what ends it early stands in the outcome afterwards."""
+async def _preannotate(settings: Settings, options: _Options, progress: _Progress) -> None:
+    """Run; the reason for an early end is recorded in the outcome."""
     console = Console(stderr=True)
     try:
-        with _stopped_by_signals(course, console):
+        with _stopped_by_signals(progress, console):
             async with AsyncExitStack() as opened:
-                await _run(settings, wanted, course, console, opened)
+                await _run(settings, options, progress, console, opened)
     except asyncio.CancelledError:
-        course.outcome.ended_by = "stopped"
+        progress.outcome.ended_by = "stopped"
     except (LabelStudioApiError, LabelConfigError, RunEndedError) as error:
-        course.outcome.ended_by = str(error)
-    if course.signalled and course.outcome.left:
-        course.outcome.ended_by = course.outcome.ended_by or "stopped"
+        progress.outcome.ended_by = str(error)
+    if progress.signalled and progress.outcome.left:
+        progress.outcome.ended_by = progress.outcome.ended_by or "stopped"
 
 
 async def _run(
-    settings: Settings, wanted: _Wanted, course: _Course, console: Console, opened: AsyncExitStack
+    settings: Settings, options: _Options, progress: _Progress, console: Console, opened: AsyncExitStack
 ) -> None:
 
-    def say(sentence: str) -> None:
-        console.print(sentence, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    def warn(message: str) -> None:
+        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     url, credentials = label_studio_access(settings, "to find the tasks")
-    api = await opened.enter_async_context(LabelStudioApi(url, credentials, on_outage=say))
-    project = await api.project(wanted.project)
+    api = await opened.enter_async_context(LabelStudioApi(url, credentials, on_outage=warn))
+    project = await api.project(options.project)
     config = parse_label_config(project.label_config)
     for sentence in config.sentences:
-        say(f"label config: {sentence}")
+        warn(f"label config: {sentence}")
     running: RunningBackend | None = None
-    if wanted.backend is not None:
+    if options.backend is not None:
         password = settings.basic_auth_pass
         running = await opened.enter_async_context(
             RunningBackend(
-                wanted.backend,
+                options.backend,
                 user=settings.basic_auth_user,
                 password=password.get_secret_value() if password else None,
-                on_outage=say,
+                on_outage=warn,
             )
         )
     version = running.model_version if running else await asyncio.to_thread(fetched_model_version, settings)
-    course.model_version = version
+    progress.model_version = version
     with console.status(f"Reading the tasks of project {project.id}"):
-        lacking = await find_lacking(api, project, wanted.selection, version, course.outcome)
-    await _say_what_there_is(api, project, course, console, len(lacking))
-    if wanted.dry_run or not lacking:
+        lacking = await find_lacking(api, project, options.selection, version, progress.outcome)
+    await _print_counts(api, project, progress, console, len(lacking))
+    if options.dry_run or not lacking:
         return
     predict = (
         running.predict
         if running
-        else await opened.enter_async_context(predicting_in_process(settings, version, wanted.at_once))
+        else await opened.enter_async_context(predicting_in_process(settings, version, options.at_once))
     )
     run = Run(
         api=api,
         project=project,
         model_version=version,
         predict=predict,
-        at_once=wanted.at_once,
-        outcome=course.outcome,
+        at_once=options.at_once,
+        outcome=progress.outcome,
     )
-    course.stop = run.stop
-    async with shown(course.outcome, console):
+    progress.stop = run.stop
+    async with shown(progress.outcome, console):
         await run.work(lacking)
 
 
-async def _say_what_there_is(
-    api: LabelStudioApi, project: Project, course: _Course, console: Console, lacking: int
+async def _print_counts(
+    api: LabelStudioApi, project: Project, progress: _Progress, console: Console, lacking: int
 ) -> None:
-    outcome = course.outcome
+    outcome = progress.outcome
     console.print(
         f"Project {project.id} ({escape(project.title)}): {outcome.chosen} tasks, {outcome.had} have a prediction of "
-        f"{course.model_version}, {lacking} lack one.",
+        f"{progress.model_version}, {lacking} lack one.",
         highlight=False,
         soft_wrap=True,
     )
     others = {
         version for version in await api.connected_model_versions(project.id) if version.startswith("rtmlib-")
-    } - {course.model_version}
+    } - {progress.model_version}
     if others:
         console.print(
-            f"The model that is connected to this project makes {', '.join(sorted(others))}. Label Studio takes these "
-            f"predictions for outdated and retrieves its own: set MODE here to what it is there, or use --backend.",
+            f"The model connected to this project has version {', '.join(sorted(others))}. Label Studio treats these "
+            f"predictions as outdated and retrieves its own: set MODE to the same value here, or use --backend.",
             style="yellow",
             markup=False,
             highlight=False,
@@ -209,18 +208,18 @@ async def _say_what_there_is(
 
 
 @contextmanager
-def _stopped_by_signals(course: _Course, console: Console) -> Generator[None]:
-    """Let SIGINT and SIGTERM end the run in order, and at once when they come again."""
+def _stopped_by_signals(progress: _Progress, console: Console) -> Generator[None]:
+    """End the run in order on SIGINT or SIGTERM, and at once on a second one."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
 
     def stop(number: signal.Signals) -> None:
-        again, course.signalled = bool(course.signalled), number
-        if again or course.stop is None:
+        repeated, progress.signalled = bool(progress.signalled), number
+        if repeated or progress.stop is None:
             this.cancel()
             return
-        course.stop()
-        console.print("Stopping: what is in hand is finished. Once more to end at once.", highlight=False)
+        progress.stop()
+        console.print("Stopping after the running tasks. Repeat to stop at once.", highlight=False)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
@@ -231,31 +230,31 @@ def _stopped_by_signals(course: _Course, console: Console) -> Generator[None]:
             loop.remove_signal_handler(number)
 
 
-def _exit_code(course: _Course, dry_run: bool) -> int:
-    outcome = course.outcome
-    if course.signalled and outcome.ended_by:
-        return 128 + course.signalled
+def _exit_code(progress: _Progress, dry_run: bool) -> int:
+    outcome = progress.outcome
+    if progress.signalled and outcome.ended_by:
+        return 128 + progress.signalled
     if outcome.ended_by:
         return CANNOT_GO_ON
     return SOME_FAILED if outcome.failures and not dry_run else 0
 
 
-def _asked(settings: Settings, wanted: _Wanted, course: _Course) -> dict[str, Any]:
-    selection = wanted.selection
+def _report_options(settings: Settings, options: _Options, progress: _Progress) -> dict[str, Any]:
+    selection = options.selection
     return {
         "label_studio": settings.label_studio_url,
-        "project": wanted.project,
+        "project": options.project,
         "view": selection.view,
         "only_tasks": selection.ids,
         "shard": str(selection.shard),
-        "model_version": course.model_version,
-        "dry_run": wanted.dry_run,
+        "model_version": progress.model_version,
+        "dry_run": options.dry_run,
     }
 
 
-def _print_summary(wanted: _Wanted, course: _Course) -> None:
-    outcome, console = course.outcome, Console(highlight=False, soft_wrap=True)
-    if not course.model_version:  # it came to nothing
+def _print_summary(options: _Options, progress: _Progress) -> None:
+    outcome, console = progress.outcome, Console(highlight=False, soft_wrap=True)
+    if not progress.model_version:  # the run failed before it began
         typer.echo(outcome.ended_by, err=True)
         return
     seconds = outcome.as_dict()["seconds"]
@@ -263,7 +262,7 @@ def _print_summary(wanted: _Wanted, course: _Course) -> None:
     parts = [
         f"{outcome.created} predictions created in {duration(seconds)}{rate}",
         f"{outcome.had} tasks had one",
-        *([f"{outcome.overtaken} got one from elsewhere meanwhile"] if outcome.overtaken else []),
+        *([f"{outcome.overtaken} got one from another client meanwhile"] if outcome.overtaken else []),
         *([f"{outcome.gone} were deleted meanwhile"] if outcome.gone else []),
         f"{len(outcome.failures)} failed",
         *([f"{outcome.left} are left"] if outcome.left else []),
@@ -275,11 +274,11 @@ def _print_summary(wanted: _Wanted, course: _Course) -> None:
         table = Table("reason", "tasks")
         table.add_column("for example", overflow="fold")
         for reason, failures in outcome.by_reason().items():
-            named = ", ".join(str(failure.task) for failure in failures[:_TASKS_NAMED])
-            more = f" and {len(failures) - _TASKS_NAMED} more" if len(failures) > _TASKS_NAMED else ""
+            named = ", ".join(str(failure.task) for failure in failures[:_TASKS_LISTED])
+            more = f" and {len(failures) - _TASKS_LISTED} more" if len(failures) > _TASKS_LISTED else ""
             table.add_row(reason, named + more, escape(failures[0].detail))
         console.print(table)
     if outcome.ended_by and outcome.ended_by != "stopped":
         typer.echo(outcome.ended_by, err=True)
-    if outcome.ended_by and course.model_version and not wanted.dry_run:
-        typer.echo("Start it again: it goes on where it ended.", err=True)
+    if outcome.ended_by and progress.model_version and not options.dry_run:
+        typer.echo("Start it again: it continues.", err=True)

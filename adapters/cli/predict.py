@@ -57,7 +57,7 @@ def predict(
     settings = load_settings()
     names = list(_expanded(pictures))
     if not names:
-        raise typer.BadParameter("there are no pictures in it.", param_hint="PICTURES")
+        raise typer.BadParameter("they contain no pictures.", param_hint="PICTURES")
     if overlay is not None and len(names) > 1 and overlay.suffix.lower() in SUFFIXES:
         raise typer.BadParameter("name a folder when there are several pictures.", param_hint="--overlay")
     if overlay is not None and overlay.suffix.lower() in SUFFIXES and not overlay.absolute().parent.is_dir():
@@ -85,14 +85,14 @@ def _expanded(names: Iterable[str]) -> Iterable[str]:
 
 
 def _overlay_files(overlay: Path, names: Sequence[str]) -> list[Path]:
-    """Where each picture's overlay goes; pictures of the same name, from several folders, get numbers."""
+    """Return each picture's overlay file; pictures of the same name, from several folders, get numbers."""
     if overlay.suffix.lower() in SUFFIXES:
         return [overlay]
     try:
         overlay.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise typer.BadParameter(
-            f"the folder {overlay} cannot be made: {error.strerror}.", param_hint="--overlay"
+            f"the folder {overlay} cannot be created: {error.strerror}.", param_hint="--overlay"
         ) from error
     stems: list[str] = []
     for name in names:
@@ -113,7 +113,7 @@ def _stem(name: str) -> str:
 def _parts(address: str) -> SplitResult:
     try:
         return urlsplit(address)
-    except ValueError:  # as half an IPv6 address; what fetches it says so
+    except ValueError:  # such as half an IPv6 address; the fetch reports it
         return urlsplit("")
 
 
@@ -123,7 +123,7 @@ async def _predict_all(
     plan = await asyncio.to_thread(fetch, runner_config(settings))
     detector, estimator = await asyncio.to_thread(assemble_in_process, plan)
     console = Console(stderr=True)
-    all_good = True
+    succeeded = True
     async with _source(settings, names) as source:
         for name, overlay in track(
             list(zip(names, overlays, strict=True)),
@@ -137,7 +137,7 @@ async def _predict_all(
                     decode, await _read(name, source, settings), max_pixels=settings.max_image_pixels
                 )
             except (PictureError, OSError) as error:
-                all_good = False
+                succeeded = False
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 console.print(f"{name}: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
                 continue
@@ -147,12 +147,12 @@ async def _predict_all(
             )
             if overlay is not None:
                 _write_overlay(found, overlay, settings.confidence_threshold)
-    return all_good
+    return succeeded
 
 
 @asynccontextmanager
 async def _source(settings: Settings, names: Sequence[str]) -> AsyncGenerator[PictureSource]:
-    # Whoever types an address wants it fetched, also from the own network.
+    # The user typed these addresses, so their hosts are allowed, also in a private network.
     hosts = {host for name in names if _is_address(name) and (host := _parts(name).hostname)}
     async with PictureSource(
         label_studio_url=None,

@@ -1,4 +1,4 @@
-"""One shape for every error: `{"error", "detail", "request_id"}`."""
+"""The JSON body of every error response: `{"error", "detail", "request_id"}`."""
 
 import json
 from http import HTTPStatus
@@ -12,30 +12,30 @@ _ROUTING: dict[int, str] = {
     HTTPStatus.NOT_FOUND: "Unknown route. See / for the API.",
     HTTPStatus.METHOD_NOT_ALLOWED: "Method not allowed. The Allow header lists the methods.",
 }
-"""Details for BentoML's routing errors, whose own have two words."""
+"""Details that replace the two words of BentoML's routing errors, such as `Not Found`."""
 
 _ALTERNATIVES = frozenset({"constrained-int", "constrained-str"})
-"""Steps in pydantic's error locations that name an accepted type, not a field of the body."""
+"""Steps of pydantic's error locations that are types, not fields of the body."""
 
 
 def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return an error in the shape that all routes share.
+    """Return an error response.
 
     Args:
         status: HTTP status.
         detail: What is wrong and what to do.
-        headers: More headers, such as Retry-After.
+        headers: Additional headers, such as Retry-After.
     """
     return JSONResponse(error_body(status, detail), status_code=status, headers=headers)
 
 
 def error_body(status: int, detail: str) -> dict[str, Any]:
-    """Return the body of an error."""
+    """Return the body of an error response."""
     return {"error": HTTPStatus(status).phrase, "detail": detail, "request_id": request_id.get()}
 
 
 def detail_in_our_shape(body: bytes) -> str | None:
-    """Return the detail of the body of an error if `error_response` made it, else None."""
+    """Return the detail of an error body made by `error_response`; None for any other body."""
     try:
         content: Any = json.loads(body)
     except ValueError:
@@ -47,7 +47,7 @@ def detail_in_our_shape(body: bytes) -> str | None:
 
 
 def detail_of(status: int, body: bytes) -> str:
-    """Return the detail of an error body that BentoML made, in any of its shapes."""
+    """Return the detail for an error body made by BentoML, in any of its formats."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "Internal error. See the log under this request id."
     if status in _ROUTING:
@@ -68,7 +68,7 @@ def detail_of(status: int, body: bytes) -> str:
 
 
 def _problem(item: dict[str, Any]) -> str:
-    """Describe one pydantic error: its field and what was expected. The value is omitted: it may be a secret."""
+    """Return the field and message of one pydantic error, without the value: it may be a secret."""
     location: list[int | str] = item.get("loc", [])
     message = str(item.get("msg", ""))
     if "recursion limit" in message:

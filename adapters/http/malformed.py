@@ -1,4 +1,4 @@
-"""The response to what is not an HTTP request."""
+"""The response to a malformed HTTP request."""
 
 import logging
 import uuid
@@ -15,20 +15,20 @@ from adapters.observability.request_id import request_id
 logger = logging.getLogger(__name__)
 
 _DETAILS = {
-    HTTPStatus.BAD_REQUEST: "This is not a proper HTTP/1.1 request.",
-    HTTPStatus.REQUEST_TIMEOUT: "The headers of the request did not come in time.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers of the request are too large; send fewer or shorter ones.",
-    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "This version of HTTP is not understood.",
-    HTTPStatus.NOT_IMPLEMENTED: "This Transfer-Encoding is not understood; send the body as it is, or chunked.",
+    HTTPStatus.BAD_REQUEST: "Malformed request. Send HTTP/1.1.",
+    HTTPStatus.REQUEST_TIMEOUT: "The request headers did not arrive in time. Send them faster.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The request headers are too large. Send fewer or shorter ones.",
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: "Unsupported HTTP version. Use HTTP/1.1.",
+    HTTPStatus.NOT_IMPLEMENTED: "Unsupported Transfer-Encoding. Send the body as it is, or chunked.",
 }
 
 
 def malformed_response(proposed: int, detail: str | None) -> Response:
-    """Return the response to what the gateway never sees; count and log it, as the gateway does with requests.
+    """Return the response to a request that never reaches the gateway; count and log it as the gateway does.
 
     Args:
-        proposed: HTTP status; if it says nothing to callers, 400 is sent.
-        detail: What is wrong, or None for what the status says.
+        proposed: HTTP status; one without a detail here becomes 400.
+        detail: What is wrong; None for the detail of the status.
     """
     status = HTTPStatus(proposed) if proposed in _DETAILS else HTTPStatus.BAD_REQUEST
     detail = detail or _DETAILS[status]

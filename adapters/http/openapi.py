@@ -1,4 +1,4 @@
-"""The OpenAPI document: BentoML's description of its POST routes, completed with ours and with examples that work."""
+"""The OpenAPI document: BentoML's POST routes, completed with the GET routes, errors and working examples."""
 
 import json
 from collections.abc import Iterator
@@ -18,51 +18,51 @@ _ERROR = {
 }
 
 _ERRORS = {
-    400: "The body is not what this route takes; `detail` says where and why.",
+    400: "The body is invalid; `detail` has the field and the reason.",
     401: "User name and password are missing or wrong (only if BASIC_AUTH_USER is set).",
-    403: "A browser sent this for a page of another site (CORS_ALLOWED_ORIGINS).",
-    408: "The body stopped coming.",
+    403: "A browser sent this for another site. CORS_ALLOWED_ORIGINS lists the allowed ones.",
+    408: "The body did not arrive in time.",
     413: "The body is larger than MAX_REQUEST_BYTES, or has too many JSON values.",
-    415: "The body is not sent as application/json, or is packed.",
-    500: "Something went wrong here; the log says more under the request id.",
-    503: "There is more work than can be done in time; Retry-After says when to come again.",
-    504: "The answer was not ready in time.",
+    415: "Content-Type is not application/json, or the body is compressed.",
+    500: "Internal error. See the log under the request id.",
+    503: "Overloaded. Retry after the seconds in Retry-After.",
+    504: "The request timed out.",
 }
 
 _POST = {
     "/predict": (
         "Predict keypoints for tasks",
-        "One slot per task, in their order. A task that failed gets `[]`, so that it can be asked for again, and an "
-        "entry in `failures` that says why; nobody in the picture is a prediction with an empty `result`. Without a "
-        "`label_config` everything is sent.",
+        "`results` has one entry per task, in order. It is `[]` for a failed task, whose reason is in `failures`; "
+        "such a task can be retried. A picture without people gets a prediction with an empty `result`. Without a "
+        "`label_config`, all keypoints are returned.",
     ),
     "/setup": (
-        "Announce a project",
-        "Label Studio calls this when the backend is connected. The answer is the version that predictions carry.",
+        "Set up a project",
+        "Label Studio calls this when it connects the backend. Returns the model version of predictions.",
     ),
-    "/webhook": ("Take note of an event", "Events of Label Studio are acknowledged; nothing is stored."),
+    "/webhook": ("Acknowledge an event", "Label Studio's events are acknowledged; nothing is stored."),
     "/train": (
-        "Explain that nothing is trained here",
-        "The networks are used as their authors trained them.",
+        "Decline to train",
+        "The networks are fixed: there is no training.",
     ),
 }
 
 _GET = {
-    "/health": ("Tell that the service is up", "Label Studio asks for this before everything else."),
-    "/versions": ("List the model versions", "There is one: mode, weights and pipeline make it."),
+    "/health": ("Check that the service is up", "Label Studio requests this first."),
+    "/versions": ("List the model versions", "There is one; it depends on mode, weights and pipeline."),
     "/status": (
-        "Show work in hand, counts and the last failures",
-        "Failures carry the task's id and the reason.",
+        "Show tasks in progress, counts and the last failures",
+        "Each failure has the task's id and the reason.",
     ),
-    "/metrics": ("Show metrics for Prometheus", "Text format; counts of all processes added up."),
-    "/livez": ("Tell that the process runs", "For the liveness probe."),
+    "/metrics": ("Show metrics for Prometheus", "Text format, summed over all processes."),
+    "/livez": ("Check that the process runs", "For the liveness probe."),
     "/readyz": (
-        "Tell that predictions can be made",
+        "Check that predictions are possible",
         "For the readiness probe: 503 until the runners are ready.",
     ),
 }
 
-_PREDICT_ANSWER: dict[str, Any] = {
+_PREDICT_RESPONSE: dict[str, Any] = {
     "results": [{"model_version": "rtmlib-embedded-1a2b3c4d", "score": 0.0, "result": []}, []],
     "failures": [
         {
@@ -72,7 +72,7 @@ _PREDICT_ANSWER: dict[str, Any] = {
         }
     ],
 }
-"""To two tasks: nobody in the first picture, and no second picture."""
+"""For two tasks: the first picture has no people; the second is missing."""
 
 _BASIC_AUTH = "basicAuth"
 _BASIC_AUTH_SCHEME = {
@@ -106,27 +106,27 @@ def complete(document: dict[str, Any], version: str, *, password_needed: bool) -
     """Complete BentoML's OpenAPI document.
 
     Args:
-        document: As BentoML generates it.
+        document: BentoML's document.
         version: Version of this package.
-        password_needed: Whether callers must send a user name and a password.
+        password_needed: Whether requests need a user name and a password.
     """
-    # Programs make the names of their classes of those of the schemas; nobody knows BentoML's word for them.
+    # Client generators name classes after the schemas; BentoML's suffix means nothing to their users.
     document = json.loads(json.dumps(document).replace("IODescriptor", ""))
     paths = {path: item for path, item in document["paths"].items() if path in _POST}
     for path, (summary, description) in _POST.items():
         operation = paths[path]["post"]
         operation.update(summary=summary, description=description, tags=["Label Studio"])
         operation["operationId"] = path.removeprefix("/")
-        operation["requestBody"]["required"] = path == "/predict"  # the others read no body as {}
+        operation["requestBody"]["required"] = path == "/predict"  # the other routes read an empty body as {}
         content = operation["requestBody"]["content"]["application/json"]
-        # BentoML writes the body's schema a second time here, and leaves out what else than a number an id may be.
+        # BentoML repeats the schema here, but without the string ids that it allows.
         content["schema"] = {"$ref": _SCHEMAS + content["schema"]["title"]}
         content["example"] = _example(path)
         success = operation["responses"]["200"]
         if (name := success["content"]["application/json"]["schema"].get("title")) is not None:
             success["content"]["application/json"]["schema"] = {"$ref": _SCHEMAS + name}
         if path == "/predict":
-            success["content"]["application/json"]["example"] = _PREDICT_ANSWER
+            success["content"]["application/json"]["example"] = _PREDICT_RESPONSE
         operation["responses"] = {"200": success}
         operation["responses"] |= {str(status): _error_response(why) for status, why in _ERRORS.items()}
     for path, (summary, description) in _GET.items():
@@ -152,7 +152,7 @@ def complete(document: dict[str, Any], version: str, *, password_needed: bool) -
             for operation in paths[path].values():
                 operation["security"] = []
     return document | {
-        "openapi": "3.1.0",  # BentoML says 3.0.2, but its schemas are JSON Schema 2020-12, as in 3.1
+        "openapi": "3.1.0",  # BentoML writes 3.0.2, but its schemas are JSON Schema 2020-12, as in 3.1
         "paths": paths,
         "tags": [{"name": "Label Studio"}, {"name": "Operation"}],
         "info": {
@@ -165,7 +165,7 @@ def complete(document: dict[str, Any], version: str, *, password_needed: bool) -
 
 
 def _used(node: Any, schemas: dict[str, Any]) -> set[str]:
-    """Return the names of the schemas that are referred to, also by each other: BentoML describes more."""
+    """Return the names of the schemas in use, directly or through others; BentoML also lists unused ones."""
     found: set[str] = set()
     left = list(_references(node))
     while left:
@@ -192,7 +192,7 @@ def _get_errors(path: str) -> dict[int, str]:
     if path not in PROBES:
         errors[401] = _ERRORS[401]
     if path == "/readyz":
-        errors[503] = "Not ready yet, or no more."
+        errors[503] = "Still starting, or stopping."
     return errors
 
 

@@ -142,12 +142,12 @@ class IsolatedProcesses:
             IsolationUnavailableError: No process can be started.
             ProcessEndedError: The process ended before it received the file.
         """
-        ours, theirs = socket.socketpair()
-        with ours:
-            ours.setblocking(False)
-            with theirs:
-                await self._fork(theirs, SHORT if short else LONG)
-            channel = Channel(ours)
+        local, remote = socket.socketpair()
+        with local:
+            local.setblocking(False)
+            with remote:
+                await self._fork(remote, SHORT if short else LONG)
+            channel = Channel(local)
             order = {
                 "function": f"{function.__module__}:{function.__qualname__}",
                 "memory_bytes": memory_bytes,
@@ -176,31 +176,31 @@ class IsolatedProcesses:
         raise IsolationUnavailableError("The fork server keeps ending. See the log above.")
 
     def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._server = subprocess.Popen(  # noqa: S603 - this interpreter, on a module of ours
+        local, remote = socket.socketpair()
+        with remote:
+            self._server = subprocess.Popen(  # noqa: S603 - this interpreter, on our own module
                 [
                     sys.executable,
                     "-c",
                     "from adapters.isolation.fork_server import main; main()",
-                    str(theirs.fileno()),
+                    str(remote.fileno()),
                     *_MODULES,
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[remote.fileno()],
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
                 # BentoML removes the Bento's code folder from the path once the service is loaded.
                 | {"PYTHONPATH": os.pathsep.join([_CODE, *filter(None, sys.path)])}
                 # Only a process with one thread can be forked safely; work on one file needs no more.
                 | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
             )
-        ours.settimeout(_START_LIMIT_S)
+        local.settimeout(_START_LIMIT_S)
         try:
-            ready = ours.recv(1)
+            ready = local.recv(1)
         except TimeoutError:
             ready = b""
-        ours.settimeout(0)  # an order has one byte, so the buffer has room unless the server hangs
-        self._control = ours
+        local.settimeout(0)  # an order has one byte, so the buffer has room unless the server hangs
+        self._control = local
         if not ready:
             self._stop()
             raise IsolationUnavailableError("The fork server did not start. See the log above.")

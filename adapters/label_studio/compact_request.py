@@ -21,9 +21,9 @@ MAX_MEMORY = 400 * MEBIBYTE
 """64 MiB of Label Studio's tasks with their annotations take 350 MiB."""
 MAX_VALUES = 100_000
 """Parsing this many takes at most 100 ms, whatever they are."""
-_WORKS = ("drafts", "annotations", "predictions")
-_NICER = 5
-_PROBLEMS_TOLD = 3
+_RESULT_FIELDS = ("drafts", "annotations", "predictions")
+_NICENESS = 5
+_PROBLEMS_LISTED = 3
 
 
 class UnreadableError(ValueError):
@@ -51,9 +51,9 @@ def compact_request(body: bytes) -> bytes:
         request = PredictRequest.model_validate_json(body)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        raise UnreadableError(json.dumps({"detail": problems[:_PROBLEMS_TOLD]})) from None
+        raise UnreadableError(json.dumps({"detail": problems[:_PROBLEMS_LISTED]})) from None
     # Smart tools need the people on the page, who are in drafts, annotations and predictions.
-    short = _written(request, with_works=is_interactive(request.params.context))
+    short = _written(request, with_results=is_interactive(request.params.context))
     if values_in(short) > MAX_VALUES:
         short = _written(request)
     if values_in(short) > MAX_VALUES:
@@ -65,7 +65,7 @@ def compact_request(body: bytes) -> bytes:
 
 
 def _written(
-    request: PredictRequest, keys: frozenset[str] | None = None, *, with_works: bool = False
+    request: PredictRequest, keys: frozenset[str] | None = None, *, with_results: bool = False
 ) -> bytes:
     """Write a request with only the given keys of the tasks' data, and with drafts, annotations and predictions."""
     content: dict[str, Any] = {
@@ -73,7 +73,7 @@ def _written(
             {
                 "id": task.id,
                 "data": {key: value for key, value in task.data.items() if keys is None or key in keys},
-                **({name: getattr(task, name) for name in _WORKS} if with_works else {}),
+                **({name: getattr(task, name) for name in _RESULT_FIELDS} if with_results else {}),
             }
             for task in request.tasks
         ],
@@ -88,7 +88,7 @@ def _limit_this_process() -> None:
     # Out of memory, Rust would write a backtrace, which needs memory and sometimes deadlocks.
     os.environ["RUST_BACKTRACE"] = "0"
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-    os.nice(_NICER)
+    os.nice(_NICENESS)
     gc.disable()  # it would scan all values repeatedly
     if sys.platform == "linux":
         import resource  # noqa: PLC0415 - not everywhere

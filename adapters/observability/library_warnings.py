@@ -10,7 +10,7 @@ import warnings
 from typing import TextIO
 
 PAUSE_S = 60.0
-"""After a line, others of its kind are only counted for this long; the next line has their number."""
+"""Time after a line during which others of its kind are only counted; the next line has the count."""
 
 Kind = tuple[str, str, int]
 """Source of a warning: a logger or a class of warnings, and the file and line."""
@@ -19,9 +19,9 @@ _logger = logging.getLogger("py.warnings")
 
 
 class LibraryWarnings(logging.Filter):
-    """Passes the records of libraries that are errors, or the first of their kind in a minute.
+    """Passes library records that are errors, or the first of their kind in a minute.
 
-    A kind is a line of a library's code, so there are few.
+    A kind is a line of code, so the number of kinds is bounded.
 
     Args:
         own: Loggers whose records all pass.
@@ -35,7 +35,7 @@ class LibraryWarnings(logging.Filter):
         self._one_at_a_time = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is logged; add the number of those of its kind that were not."""
+        """Return whether a record is logged; add the number of suppressed ones of its kind."""
         if record.levelno >= logging.ERROR or record.name.partition(".")[0] in self._own:
             return True
         if record.name == _logger.name:  # `show` has filtered Python's warnings already
@@ -67,7 +67,7 @@ class LibraryWarnings(logging.Filter):
         warnings.simplefilter("always", append=True)
 
     def _more_since(self, kind: Kind) -> int | None:
-        """Return the number of a kind since its last line; None if its next line is not due."""
+        """Return the number suppressed since the kind's last line; None if its next line is not due."""
         with self._one_at_a_time:
             now = time.monotonic()
             if now - self._shown.get(kind, -PAUSE_S) < PAUSE_S:

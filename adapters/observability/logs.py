@@ -1,7 +1,4 @@
-"""Log lines: one line for each event, of all processes and packages, on standard error.
-
-JSON where programs read them, words on a terminal where people do.
-"""
+"""Logging of all processes and packages to standard error: one line per event, JSON or text."""
 
 import json
 import logging
@@ -17,7 +14,7 @@ from adapters.observability.request_id import NO_REQUEST, request_id
 
 OUR_PACKAGES = ("adapters", "runners", "service", "wholebody")
 SERVER_PACKAGES = {"bentoml": logging.INFO, "circus": logging.WARNING, "uvicorn.error": logging.WARNING}
-"""The server that we run in, and what is the least of it that is worth a line."""
+"""Packages of the server and their lowest logged level."""
 
 LogFormat = Literal["auto", "json", "text"]
 
@@ -27,12 +24,12 @@ MAX_TRACEBACK = 10_000
 
 
 class Event:
-    """What happened, in a form that people and programs can read: `logger.info(Event("done", task=7))`.
+    """A structured log message: `logger.info(Event("done", task=7))`.
 
     Args:
-        what: A few words, always the same for the same kind of event.
-        detail: A sentence about this one.
-        fields: Its values.
+        what: A few words, the same for every event of a kind.
+        detail: A sentence about this event.
+        fields: Values of this event.
     """
 
     def __init__(self, what: str, detail: str | None = None, **fields: str | float | None) -> None:
@@ -41,7 +38,7 @@ class Event:
         self.fields = fields
 
     def __str__(self) -> str:
-        """The event in words."""
+        """Return the event as text."""
         values = "".join(
             f" {name}={value:.3f}" if isinstance(value, float) else f" {name}={value}"
             for name, value in self.fields.items()
@@ -56,16 +53,16 @@ class _WithRequestId(logging.Filter):
 
 
 class _OneLine(logging.Formatter):
-    """Escapes what would break a line or colour a terminal: task ids and paths are whatever a caller wrote."""
+    """Escapes control characters: task ids and paths from requests must not break lines or colour a terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
-        """Return the line without the traceback, which may follow it."""
+        """Return the line without its traceback."""
         line = _shortened(super().formatMessage(record))
         return line if line.isprintable() else "".join(map(_printable, line))
 
 
 class _Json(logging.Formatter):
-    """One object on one line, in ASCII: nothing that a caller writes can end it early."""
+    """Formats a record as one line of ASCII JSON, so a request cannot break the line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -105,19 +102,19 @@ def _printable(character: str) -> str:
 
 
 def configure_logging(level: str, form: LogFormat = "auto") -> None:
-    """Send the log lines of this process to standard error.
+    """Log this process to standard error.
 
     Args:
-        level: Least level: DEBUG, INFO, WARNING or ERROR. Other packages than ours and BentoML's are heard from
-            WARNING on. Of each kind of their warnings there is a line once in a while.
-        form: `auto` is `text` on a terminal and `json` anywhere else.
+        level: Lowest level: DEBUG, INFO, WARNING or ERROR. Libraries other than BentoML log from WARNING on, each kind
+            of warning at most once a minute.
+        form: `auto` is `text` on a terminal, else `json`.
     """
     as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler()
     handler.addFilter(_WithRequestId())
-    of_libraries = LibraryWarnings(OUR_PACKAGES)
-    handler.addFilter(of_libraries)
-    of_libraries.take_python_warnings()
+    library_warnings = LibraryWarnings(OUR_PACKAGES)
+    handler.addFilter(library_warnings)
+    library_warnings.take_python_warnings()
     handler.setFormatter(
         _Json()
         if as_json
@@ -133,20 +130,20 @@ def configure_logging(level: str, form: LogFormat = "auto") -> None:
         logger.handlers = [handler]
         logger.setLevel(max(least, logging.getLevelNamesMapping()[level]))
         logger.propagate = False
-    _listen_to_all_others(handler)
+    _configure_root(handler)
     if as_json:
-        sys.excepthook = _log_the_end
+        sys.excepthook = _log_uncaught
 
 
-def _listen_to_all_others(handler: logging.Handler) -> None:
+def _configure_root(handler: logging.Handler) -> None:
     root = logging.getLogger()
-    # BentoML's handler, or ours of an earlier call; what others may have put there is theirs.
+    # Replaces BentoML's handler and one of an earlier call; other handlers stay.
     root.handlers = [handler, *(other for other in root.handlers if type(other) is not logging.StreamHandler)]
     root.setLevel(logging.WARNING)
 
 
-def _log_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Take the place of Python's traceback over many lines."""
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log an uncaught exception on one line, instead of Python's traceback."""
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:

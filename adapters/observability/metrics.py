@@ -25,7 +25,7 @@ from wholebody.person import Person
 from wholebody.schema import PART_RANGES
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder in which Prometheus' client shares metrics between processes; set by the supervisor."""
+"""Environment variable with the folder for metrics of several processes; set by the supervisor."""
 
 
 def exposition() -> bytes:
@@ -40,7 +40,7 @@ def exposition() -> bytes:
 
 
 def _forget_killed(folder: Path) -> None:
-    """Forget what killed processes had in hand, or it would be added up for ever. Their counters stay."""
+    """Remove the live gauges of killed processes, which would stay in the sum. Their counters stay."""
     for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
         if not psutil.pid_exists(pid):
             with suppress(FileNotFoundError):  # another scrape was faster

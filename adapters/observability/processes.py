@@ -1,4 +1,4 @@
-"""The processes of a running server, and how much memory they take of what they may."""
+"""The processes of a running server, their memory and its limit."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from adapters.concurrency.container_limits import memory_limit_bytes
 
 PROCESS_NAME = "RTMLIB_PROCESS"
-"""Environment variable in which the supervisor tells a worker its name: `entry`, or the runner's."""
+"""Environment variable with a worker's name, set by the supervisor: `entry`, or the runner's."""
 
 _FORK_SERVER = "adapters.isolation.fork_server"
 
@@ -26,9 +26,9 @@ class ServerProcess:
     """A process of the server.
 
     Attributes:
-        name: `supervisor`, `entry`, the runner: `detector`, `pose`, or `isolated`: what reads hostile files.
-        started: When, in seconds since the epoch; the same whenever it is asked, also when the clock has been set.
-        resident_bytes: Its memory; what it shares with others counts for each.
+        name: `supervisor`, `entry`, `detector`, `pose`, or `isolated`, which reads hostile files.
+        started: Start time in seconds since the epoch; constant, also when the clock is set.
+        resident_bytes: Resident memory; shared memory counts for each process.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ServerProcess:
 
 @cache
 def own_name() -> str:
-    """Return the name of this process: see `ServerProcess`; `main` if it is none of a server's."""
+    """Return the name of this process, as in `ServerProcess`; `main` outside a server."""
     if name := os.environ.get(PROCESS_NAME):
         return name
     command = psutil.Process().cmdline()
@@ -49,7 +49,7 @@ def own_name() -> str:
 
 
 def server_processes() -> list[ServerProcess]:
-    """Return the processes of this server: the supervisor and its workers, or this one alone. Blocking: reads /proc."""
+    """Return this server's processes: supervisor and workers, or this one alone. Blocking: reads /proc."""
     if PROCESS_NAME not in os.environ:
         alone = psutil.Process()
         return [*_observed("entry", alone), *_isolated(alone)]
@@ -69,7 +69,7 @@ def server_processes() -> list[ServerProcess]:
 
 
 def _isolated(entry: psutil.Process) -> Iterator[ServerProcess]:
-    """The fork server of an entry process, with what its processes take beyond what they share with it."""
+    """Yield the fork server of an entry process, with the memory that its processes do not share with it."""
     for pid in children_of(entry):
         try:
             server = psutil.Process(pid)
@@ -86,8 +86,8 @@ def _isolated(entry: psutil.Process) -> Iterator[ServerProcess]:
 
 
 def children_of(process: psutil.Process) -> list[int]:
-    """Return the numbers of the processes that a process has started and that have not ended."""
-    # psutil looks at every process of the machine to find them. Linux also has a list, by the thread that started them.
+    """Return the ids of a process's running children."""
+    # psutil would scan every process of the machine. Linux lists the children of each thread.
     try:
         threads = list(Path(f"/proc/{process.pid}/task").iterdir())
         return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
@@ -101,7 +101,7 @@ def _name_of(worker: psutil.Process) -> str | None:  # equal if the process is t
 
 
 def memory_in_use() -> dict[str, Any]:
-    """Return the processes and the memory they take, as plain JSON values. Blocking, as `server_processes` is."""
+    """Return the processes and their memory as plain JSON values. Blocking, as `server_processes` is."""
     return {
         "limit_bytes": memory_limit_bytes(),
         "processes": [
@@ -124,22 +124,22 @@ def _observed(name: str, process: psutil.Process) -> Iterator[ServerProcess]:
 
 @lru_cache(maxsize=64)
 def _started(process: psutil.Process) -> float:
-    # Asked once: it is reckoned from the clock, and when that is set, all processes seem to have started anew.
+    # Cached: it is computed from the clock; when that is set, all processes would seem restarted.
     return process.create_time()
 
 
 class ServerProcesses(Collector):
-    """The processes as metrics: looked at when somebody asks, since no process can tell of itself that it is gone.
+    """The processes as metrics, read at each scrape, because an ended process cannot report its own end.
 
     Args:
-        processes: Tells which there are.
+        processes: Returns the processes.
     """
 
     def __init__(self, processes: Callable[[], Iterable[ServerProcess]] = server_processes) -> None:
         self._processes = processes
 
     def collect(self) -> Iterator[Metric]:
-        """Prometheus' client asks for this."""
+        """Yield the metrics of one scrape."""
         resident = GaugeMetricFamily(
             "rtmlib_resident_memory_bytes", "Resident memory of the server's processes", labels=["process"]
         )

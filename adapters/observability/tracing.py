@@ -1,8 +1,8 @@
-"""Traces by OpenTelemetry: a span for each request, here and in the runners, each task and each stage.
+"""OpenTelemetry traces: a span per request, here and in the runners, per task and per stage.
 
-Off, and next to free, until the standard environment variables ask for it: OTEL_EXPORTER_OTLP_ENDPOINT (or
-OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) says where spans go, OTEL_TRACES_SAMPLER which are kept, OTEL_SERVICE_NAME and
-OTEL_RESOURCE_ATTRIBUTES what they are called; see docs/operation.md.
+Off, and nearly free, unless the standard environment variables turn them on: OTEL_EXPORTER_OTLP_ENDPOINT (or
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) is their destination. OTEL_TRACES_SAMPLER selects spans; OTEL_SERVICE_NAME and
+OTEL_RESOURCE_ATTRIBUTES name them. See docs/operation.md.
 """
 
 import os
@@ -17,22 +17,22 @@ from adapters.observability.processes import own_name
 
 SERVICE_NAME = "rtmlib-ml-backend"
 NOT_TRACED = "/health$,/livez$,/readyz$,/metrics$"
-"""Asked for every few seconds; their spans would bury the others."""
+"""Requested every few seconds; their spans would bury the others."""
 MAX_VALUE = 200
-"""Longest value of an attribute, in characters: a task's id may be as long as a request."""
+"""Limit for an attribute, in characters: a task's id may be as long as a request."""
 
 _provider: trace.TracerProvider | None = None  # set once, before any request
 
 
 class TracingError(Exception):
-    """The environment asks for traces in a way that cannot be had; the message says what can."""
+    """The environment configures an unsupported way of tracing; the message names the supported one."""
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
-    """Tell whether the environment asks for traces.
+    """Tell whether the environment turns tracing on.
 
     Raises:
-        TracingError: It asks for a protocol or an exporter that is not there.
+        TracingError: The protocol or exporter is not supported.
     """
     exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or exporter == "none":
@@ -55,24 +55,24 @@ def wanted(environment: Mapping[str, str]) -> bool:
 
 
 def configure_tracing() -> None:
-    """Have this process's spans exported, if the environment asks for it.
+    """Export this process's spans if the environment turns tracing on.
 
     Raises:
         TracingError: See `wanted`.
     """
-    global _provider  # noqa: PLW0603 - one for a process, as the SDK's own
+    global _provider  # noqa: PLW0603 - one per process, as in the SDK
     if not wanted(os.environ):
         return
-    # Imported where they are needed: they cost a third of a second.
+    # Imported here: they cost a third of a second.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    named = os.environ.get("OTEL_SERVICE_NAME") or SERVICE_NAME
+    service_name = os.environ.get("OTEL_SERVICE_NAME") or SERVICE_NAME
     provider = TracerProvider(
         resource=Resource.create(
-            {"service.name": named, "rtmlib.process": own_name(), "process.pid": os.getpid()}
+            {"service.name": service_name, "rtmlib.process": own_name(), "process.pid": os.getpid()}
         )
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -80,27 +80,27 @@ def configure_tracing() -> None:
 
 
 def trace_requests(service: Any) -> None:
-    """Have a span made of each request to a BentoML service, if traces are on; before its other middleware."""
+    """Trace each request to a BentoML service, if tracing is on. Call it before adding other middleware."""
     if _provider is not None:
         service.add_asgi_middleware(_TracedRequests, provider=_provider)
 
 
 class _TracedRequests:
-    """ASGI middleware: a span for each request, in the trace that the caller names in `traceparent`."""
+    """ASGI middleware: a span per request, in the trace of the `traceparent` header."""
 
     def __init__(self, app: ASGIApp, provider: trace.TracerProvider) -> None:
-        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware  # noqa: PLC0415 - when traces are on
+        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware  # noqa: PLC0415 - only if tracing is on
 
         self._traced: Any = OpenTelemetryMiddleware(
             app,
             excluded_urls=NOT_TRACED,
             tracer_provider=provider,
-            exclude_spans=["receive", "send"],  # one for each message: dozens
+            exclude_spans=["receive", "send"],  # dozens: one per message
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        # The server may begin in the context of the connection's last request, whose span would become the parent.
+        # Without a new context, the span of the connection's last request could become the parent.
         token = context.attach(context.Context())
         try:
             await self._traced(scope, receive, send)
@@ -109,11 +109,11 @@ class _TracedRequests:
 
 
 def span(name: str, **attributes: str | float | None) -> AbstractContextManager[object]:
-    """Return what a span lasts for; nothing when traces are off.
+    """Return a context manager that records a span; it does nothing if tracing is off.
 
     Args:
-        name: One of a few.
-        attributes: Its values; None is left out.
+        name: One of a fixed set.
+        attributes: Values of the span; None is left out.
     """
     return nullcontext() if _provider is None else _recorded(_provider, name, attributes)
 
@@ -136,7 +136,7 @@ def failed(reason: str, detail: str) -> None:
 
 
 def current_ids() -> dict[str, str]:
-    """Return the ids of the current trace and span for a log line; empty when there is none."""
+    """Return the ids of the current trace and span for a log line; empty without a span."""
     if _provider is None:
         return {}
     current = trace.get_current_span().get_span_context()
@@ -149,7 +149,7 @@ def current_ids() -> dict[str, str]:
 
 
 def _exportable(value: str | float) -> str | float:
-    """Shorten a text, and escape what UTF-8 has no bytes for: one such text would cost a whole batch of spans."""
+    """Return a value, shortened and with surrogates escaped: one surrogate would lose a whole batch of spans."""
     if isinstance(value, str):
         return value[:MAX_VALUE].encode("utf-8", "backslashreplace").decode()
     return value

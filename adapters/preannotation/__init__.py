@@ -1,1 +1,1 @@
-"""Predictions for whole projects: which tasks lack one, the work, and what became of it."""
+"""Predictions for all tasks of a project that lack one."""

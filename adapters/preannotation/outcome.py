@@ -12,20 +12,20 @@ from adapters.prediction.outcome import Failure
 
 
 class RunEndedError(Exception):
-    """No task of the run can succeed any more; the message says what to do."""
+    """No further task of the run can succeed; the message says what to do."""
 
 
 @dataclass
 class Outcome:
-    """The counts of a run, kept while it goes on.
+    """The counts of a run, updated while it runs.
 
     Attributes:
         chosen: Selected tasks.
         had: Tasks that had a prediction of this model version at the start.
-        created: Tasks that the run gave a prediction.
-        overtaken: Tasks that got one from elsewhere during the run.
+        created: Tasks for which the run stored a prediction.
+        overtaken: Tasks for which another client stored one during the run.
         gone: Tasks that were deleted during the run.
-        failures: Tasks without a prediction, and why.
+        failures: Tasks without a prediction, with the reason.
         ended_by: Why the run ended early; empty if it did not.
     """
 
@@ -45,18 +45,18 @@ class Outcome:
 
     @property
     def left(self) -> int:
-        """Number of tasks that are still to do."""
+        """Number of tasks that remain."""
         return self.chosen - self.had - self.finished
 
     def by_reason(self) -> dict[str, list[Failure]]:
-        """The failures by their reason, the most frequent first."""
+        """Return the failures by reason, the most frequent first."""
         groups: defaultdict[str, list[Failure]] = defaultdict(list)
         for failure in self.failures:
             groups[failure.reason].append(failure)
         return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain JSON values."""
+        """Return everything as plain JSON values."""
         return {
             "tasks": self.chosen,
             "had_a_prediction": self.had,

@@ -1,4 +1,4 @@
-"""What a run shows of itself while it goes on: a live bar on a terminal, a line now and then in a log."""
+"""The progress of a run: a live bar on a terminal, a line every 15 s in a log."""
 
 import asyncio
 import time
@@ -17,8 +17,8 @@ from adapters.preannotation.outcome import Outcome
 _REDRAWN_S = 0.5
 _LINE_EVERY_S = 15.0
 _RATE_OVER_S = 60.0
-_FAILURES_SAID = 20
-"""Failures written out as they happen; the report has them all."""
+_FAILURES_PRINTED = 20
+"""Failures printed as they happen; the report lists all."""
 
 
 class Rate:
@@ -28,7 +28,7 @@ class Rate:
         self._seen: deque[tuple[float, int]] = deque()
 
     def per_second(self, finished: int, now: float) -> float:
-        """Return the rate, given how many are finished at a time (seconds)."""
+        """Return the rate, given the number of finished tasks at a time in seconds."""
         self._seen.append((now, finished))
         while len(self._seen) > 2 and now - self._seen[0][0] > _RATE_OVER_S:
             self._seen.popleft()
@@ -38,7 +38,7 @@ class Rate:
 
 @asynccontextmanager
 async def shown(outcome: Outcome, console: Console) -> AsyncGenerator[None]:
-    """Show the counts of a run for as long as the block lasts."""
+    """Show the counts of a run during the block."""
     display = asyncio.create_task(
         _bar(outcome, console) if console.is_terminal else _lines(outcome, console), name="progress"
     )
@@ -50,18 +50,18 @@ async def shown(outcome: Outcome, console: Console) -> AsyncGenerator[None]:
 
 
 async def _bar(outcome: Outcome, console: Console) -> None:
-    rate, said = Rate(), len(outcome.failures)
+    rate, printed = Rate(), len(outcome.failures)
     with Live(_drawn(outcome, rate), console=console, auto_refresh=False, transient=True) as live:
         while True:
-            said = _say_failures(outcome, console, said)
+            printed = _print_failures(outcome, console, printed)
             live.update(_drawn(outcome, rate), refresh=True)
             await asyncio.sleep(_REDRAWN_S)
 
 
 async def _lines(outcome: Outcome, console: Console) -> None:
-    rate, said, next_line = Rate(), len(outcome.failures), time.monotonic()
+    rate, printed, next_line = Rate(), len(outcome.failures), time.monotonic()
     while True:
-        said = _say_failures(outcome, console, said)
+        printed = _print_failures(outcome, console, printed)
         per_second = rate.per_second(outcome.finished, time.monotonic())
         if time.monotonic() >= next_line:
             next_line += _LINE_EVERY_S
@@ -90,7 +90,7 @@ def _words(outcome: Outcome, per_second: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as people say them."""
+    """Return a duration in words, such as `2 min 5 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -98,8 +98,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _say_failures(outcome: Outcome, console: Console, said: int) -> int:
-    for failure in outcome.failures[said:_FAILURES_SAID]:
+def _print_failures(outcome: Outcome, console: Console, printed: int) -> int:
+    for failure in outcome.failures[printed:_FAILURES_PRINTED]:
         console.print(
             f"task {failure.task} failed ({failure.reason}): {failure.detail}",
             style="red",
@@ -107,4 +107,4 @@ def _say_failures(outcome: Outcome, console: Console, said: int) -> int:
             highlight=False,
             soft_wrap=True,
         )
-    return max(said, len(outcome.failures))
+    return max(printed, len(outcome.failures))

@@ -1,4 +1,4 @@
-"""The run over a project: find the tasks without a prediction of this model version, predict and store.
+"""A run over a project: find tasks without a prediction of this model version, predict them and store.
 
 All state is in Label Studio, so a later run continues one that ended anywhere.
 """
@@ -21,22 +21,21 @@ from adapters.preannotation.storing import PredictionStore
 from adapters.prediction.outcome import OUT_OF_TIME, Failure
 
 Predict = Callable[[Project, ProjectTask], Awaitable[Mapping[str, object] | Failure]]
-"""A task to its prediction, or why it has none. Raises RunEndedError if no other task would fare better."""
+"""Returns the prediction or failure of a task. Raises RunEndedError if no further task can succeed."""
 
-MOST_ASKED = 10
+MAX_ATTEMPTS = 10
 """Attempts for a task that runs out of time."""
-_MOST_IN_VAIN = 3
-"""Attempts without one more finished frame: another replica may have answered, with a cache of its own."""
-_ASKED_AT_ONCE = 25
-"""Tasks whose state is read again shortly before they are predicted: few, so that the state is recent."""
-_ABOUT_THE_TASK = frozenset(
-    {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-)
+_MAX_STALLED = 3
+"""Attempts without another finished frame; each replica has its own cache, so one is not enough."""
+_READ_AT_ONCE = 25
+"""Tasks whose state is read again before they are predicted; few, so that it is recent."""
+_TASK_ERRORS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+"""Statuses that concern one task; any other ends the run."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which tasks of a project.
+    """The selected tasks of a project.
 
     Attributes:
         view: A tab of the data manager; None for all tasks.
@@ -52,10 +51,10 @@ class Selection:
 async def find_lacking(
     api: LabelStudioApi, project: Project, selection: Selection, model_version: str, outcome: Outcome
 ) -> list[int]:
-    """Return the selected tasks without a prediction of a model version, and count all in the outcome.
+    """Return the selected tasks without a prediction of a model version; count all in the outcome.
 
     Raises:
-        LabelStudioApiError: Label Studio does not list the tasks.
+        LabelStudioApiError: Label Studio cannot list the tasks.
     """
     lacking: list[int] = []
     listed: set[int] = set()
@@ -76,12 +75,12 @@ async def find_lacking(
 
 
 class Run:
-    """The work on the tasks that lack a prediction.
+    """Predicts the tasks that lack a prediction.
 
     Args:
         api: Label Studio.
         project: The project.
-        model_version: Of the predictions.
+        model_version: Model version of the predictions.
         predict: Predicts a task.
         at_once: Number of concurrent tasks.
         outcome: Receives the counts and failures.
@@ -107,22 +106,22 @@ class Run:
         self._stopped = False
 
     def stop(self) -> None:
-        """Start no more tasks; running ones are finished."""
+        """Start no more tasks; running ones finish."""
         self._stopped = True
 
     async def work(self, lacking: Sequence[int]) -> None:
         """Predict and store tasks until all are done or the run is stopped.
 
         Raises:
-            RunEndedError: No task can succeed any more. Running tasks are cancelled.
+            RunEndedError: No further task can succeed. Running tasks are cancelled.
             LabelStudioApiError: Likewise, because of Label Studio.
         """
         tasks = self._in_order(lacking)
-        turns = asyncio.Lock()  # a generator serves one caller at a time
+        one_at_a_time = asyncio.Lock()  # a generator serves one caller at a time
 
-        async def hand() -> None:
+        async def worker() -> None:
             while not self._stopped:
-                async with turns:
+                async with one_at_a_time:
                     task = await anext(tasks, None)
                 if task is None:
                     return
@@ -131,21 +130,21 @@ class Run:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._at_once):
-                    group.create_task(hand())
+                    group.create_task(worker())
         except BaseExceptionGroup as errors:
             with suppress(LabelStudioApiError):
                 await self._store.settle()
-            # One cause ends them all: the first error tells it.
+            # The workers end for one cause: the first error.
             raise errors.exceptions[0] from None
         finally:
             await tasks.aclose()
         await self._store.settle()
 
     async def _in_order(self, lacking: Sequence[int]) -> AsyncGenerator[ProjectTask]:
-        for start in range(0, len(lacking), _ASKED_AT_ONCE):
-            asked = lacking[start : start + _ASKED_AT_ONCE]
-            fresh = [task async for task in self._api.tasks(self._project.id, ids=asked)]
-            self._outcome.gone += len(asked) - len(fresh)
+        for start in range(0, len(lacking), _READ_AT_ONCE):
+            batch = lacking[start : start + _READ_AT_ONCE]
+            fresh = [task async for task in self._api.tasks(self._project.id, ids=batch)]
+            self._outcome.gone += len(batch) - len(fresh)
             for task in fresh:
                 if self._model_version in task.model_versions:
                     self._outcome.overtaken += 1
@@ -155,29 +154,29 @@ class Run:
     async def _finish(self, task: ProjectTask) -> None:
         slot = await self._predicted(task)
         if isinstance(slot, Failure):
-            if not (self._stopped and slot.reason == OUT_OF_TIME):  # else it is left for the next run
+            if not (self._stopped and slot.reason == OUT_OF_TIME):  # else the next run predicts it
                 self._outcome.failures.append(slot)
             return
         try:
-            ours = await self._store.add(task.id, slot)
+            kept = await self._store.add(task.id, slot)
         except LabelStudioApiError as error:
-            if error.status not in _ABOUT_THE_TASK:
+            if error.status not in _TASK_ERRORS:
                 raise
             self._outcome.failures.append(Failure(task.id, "not_stored", str(error)))
         else:
-            self._outcome.created += ours
-            self._outcome.overtaken += not ours
+            self._outcome.created += kept
+            self._outcome.overtaken += not kept
 
     async def _predicted(self, task: ProjectTask) -> Mapping[str, object] | Failure:
-        """Predict a task; retry if it runs out of time: finished frames are cached, and a clip may get its turn."""
-        most_done, in_vain = -1, 0
-        for _ in range(MOST_ASKED - 1):
+        """Predict a task; retry on a timeout: finished frames are cached, and a clip's queue wait may be shorter."""
+        most_done, stalled = -1, 0
+        for _ in range(MAX_ATTEMPTS - 1):
             slot = await self._predict(self._project, task)
             if not isinstance(slot, Failure) or slot.reason != OUT_OF_TIME or self._stopped:
                 return slot
             if slot.frames_done is not None:
-                in_vain = 0 if slot.frames_done > most_done else in_vain + 1
+                stalled = 0 if slot.frames_done > most_done else stalled + 1
                 most_done = max(most_done, slot.frames_done)
-            if in_vain >= _MOST_IN_VAIN:
+            if stalled >= _MAX_STALLED:
                 return slot
         return await self._predict(self._project, task)

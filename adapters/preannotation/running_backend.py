@@ -17,18 +17,18 @@ from adapters.time_limits import TIME_LIMITS
 
 _LONGEST_REFUSAL_S = 600.0
 _BUSY = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
-_AWAY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
+_UNREACHABLE = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 
 
 class RunningBackend:
-    """A running RTMLib ML Backend. An async context manager that owns one HTTP session.
+    """A client of a running RTMLib ML Backend. An async context manager that owns one HTTP session.
 
     Args:
         url: Address of the backend.
-        user: User name for basic authentication; None without.
-        password: Likewise.
+        user: User name for basic authentication; None for no authentication.
+        password: Password for it.
         patience: Retries while the backend is unreachable.
-        on_outage: Receives a sentence when the backend is unreachable for more than a moment.
+        on_outage: Receives a message after the second failed attempt.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class RunningBackend:
         self._headers = {} if user is None else {"Authorization": f"Basic {credentials}"}
         self._patience = patience or Patience()
         self._on_outage = on_outage
-        self._outage_said = False
+        self._outage_reported = False
         self._session: aiohttp.ClientSession | None = None
         self.model_version = ""
 
@@ -57,7 +57,9 @@ class RunningBackend:
             answer = await self._call("GET", "/versions", "preannotate")
             versions = answer.get("versions")
             if not isinstance(versions, list) or not versions or not isinstance(versions[0], str):
-                raise RunEndedError(f"{self._url} is no RTMLib ML Backend: it has no version at /versions.")
+                raise RunEndedError(
+                    f"{self._url} is not an RTMLib ML Backend: it lists no version at /versions. Check the address."
+                )
             self.model_version = versions[0]
         except BaseException:
             await self._session.close()
@@ -75,7 +77,7 @@ class RunningBackend:
         """Predict one task.
 
         Raises:
-            RunEndedError: The backend is unreachable, or has another model version than before.
+            RunEndedError: The backend is unreachable, or its model version has changed.
         """
         request = f"preannotate-{project.id}-{task.id}"
         body: JsonObject = {
@@ -92,20 +94,22 @@ class RunningBackend:
                 return prediction
             case {"results": [{"model_version": other}]}:
                 raise RunEndedError(
-                    f"The backend at {self._url} was {self.model_version} and is {other} now: "
-                    "start again, for predictions of the new version."
+                    f"The model version of the backend at {self._url} changed from {self.model_version} to {other}. "
+                    "Start again for predictions of the new version."
                 )
             case {"results": [[]], "failures": [{"reason": str(reason), "detail": str(detail), **more}]}:
                 done = more.get("frames_done")
                 return Failure(task.id, reason, detail, done if isinstance(done, int) else None)
             case {"results": [[]]}:
-                why = "This backend is older than this command and does not say why a task failed"
-                return Failure(task.id, "unknown", f"{why}: see the lines of request {request} in its log.")
+                why = "The backend is older than this command and returns no reason for failed tasks."
+                return Failure(task.id, "unknown", f"{why} See request {request} in its log.")
             case _:
-                raise RunEndedError(f"{self._url}/predict does not answer as an RTMLib ML Backend does.")
+                raise RunEndedError(
+                    f"{self._url}/predict is not the response of an RTMLib ML Backend. Check the address."
+                )
 
     async def _call(self, method: str, path: str, request: str, body: JsonObject | None = None) -> JsonObject:
-        assert self._session is not None, "used inside of its async with block"
+        assert self._session is not None, "used inside its async with block"
         attempt, busy_until = 0, time.monotonic() + _LONGEST_REFUSAL_S
         while True:
             retry_after = None
@@ -119,54 +123,58 @@ class RunningBackend:
                 ) as response:
                     status = response.status
                     retry_after = response.headers.get("Retry-After")
-                    if status not in _BUSY | _AWAY:
-                        self._outage_said = False
+                    if status not in _BUSY | _UNREACHABLE:
+                        self._outage_reported = False
                         return await self._answer(response, path)
-                trouble = f"answers {status}"
+                problem = f"returned {status}"
             except (
                 aiohttp.ClientConnectionError,
                 aiohttp.ClientPayloadError,
                 OSError,
                 TimeoutError,
             ) as error:
-                trouble = str(error)[:200] or type(error).__name__
+                problem = str(error)[:200] or type(error).__name__
                 status = None
             if status in _BUSY:  # not an outage: the queue is long
                 if time.monotonic() > busy_until:
-                    raise RunEndedError(f"The backend at {self._url} was too busy for ten minutes.")
+                    raise RunEndedError(
+                        f"The backend at {self._url} was overloaded for ten minutes. Start again later."
+                    )
                 pause = self._patience.pause_s(1, retry_after)
                 await asyncio.sleep(max(pause, self._patience.first_pause_s))
                 continue
             attempt += 1
             if attempt >= self._patience.attempts:
-                raise RunEndedError(f"The backend at {self._url} cannot be reached ({trouble}): see its log.")
+                raise RunEndedError(f"The backend at {self._url} cannot be reached ({problem}). See its log.")
             if attempt > 1:
-                self._say_outage(trouble)
+                self._report_outage(problem)
             await asyncio.sleep(self._patience.pause_s(attempt, retry_after))
 
-    def _say_outage(self, trouble: str) -> None:
-        if self._on_outage is None or self._outage_said:
+    def _report_outage(self, problem: str) -> None:
+        if self._on_outage is None or self._outage_reported:
             return
-        self._outage_said = True  # many tasks fail together: one sentence is enough
+        self._outage_reported = True  # many tasks fail at once: one message is enough
         self._on_outage(
-            f"The backend at {self._url} cannot be reached ({trouble}), trying again for a minute or two …"
+            f"The backend at {self._url} cannot be reached ({problem}). Retrying for a minute or two …"
         )
 
     async def _answer(self, response: aiohttp.ClientResponse, path: str) -> JsonObject:
         if response.status == HTTPStatus.UNAUTHORIZED:
             raise RunEndedError(
-                f"The backend at {self._url} asks for a user name and a password: set BASIC_AUTH_USER and "
-                "BASIC_AUTH_PASS here to the same as there."
+                f"The backend at {self._url} requires a user name and a password: set BASIC_AUTH_USER and "
+                "BASIC_AUTH_PASS to the values of the backend."
             )
         try:
             answer: Any = await response.json(content_type=None)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise RunEndedError(f"{self._url}{path} does not answer as an RTMLib ML Backend does.")
+            raise RunEndedError(
+                f"{self._url}{path} is not the response of an RTMLib ML Backend. Check the address."
+            )
         fields = cast(JsonObject, answer)
         if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise TaskError("too_large", str(fields.get("detail", "The task is too large.")))
         if response.status != HTTPStatus.OK:
-            raise RunEndedError(f"{self._url}{path} answers {response.status}: {fields.get('detail', '')}")
+            raise RunEndedError(f"{self._url}{path} returned {response.status}: {fields.get('detail', '')}")
         return fields

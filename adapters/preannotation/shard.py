@@ -1,4 +1,4 @@
-"""A share of a project's tasks, so that several machines can divide it between them without talking."""
+"""A shard of a project's tasks: several machines divide a project without coordination."""
 
 import re
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several equal shares; they are disjoint, and together all tasks.
+    """One of several equal, disjoint shares of all tasks.
 
-    A task belongs to the same share for ever, since only its number decides.
+    A task's id alone decides its shard, so it never changes.
 
     Attributes:
-        index: Which share, from 0.
-        count: How many there are.
+        index: From 0 to count - 1.
+        count: Number of shards.
     """
 
     index: int = 0
@@ -25,19 +25,19 @@ class Shard:
         """Read `I/N`, with I from 0 to N-1.
 
         Raises:
-            ValueError: With a sentence that says what is wrong.
+            ValueError: The text is not a valid shard.
         """
         match = _SHARD.fullmatch(text.strip())
         if match is None:
-            raise ValueError(f"'{text}' is no share: write I/N, such as 0/4.")
+            raise ValueError(f"'{text}' is not a shard: write I/N, such as 0/4.")
         shard = cls(int(match[1]), int(match[2]))
         if shard.index >= shard.count:
-            raise ValueError(f"there is no share {text}: I counts from 0 to N-1.")
+            raise ValueError(f"there is no shard {text}: I counts from 0 to N-1.")
         return shard
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
     def has(self, task: int) -> bool:
-        """Tell whether a task, given by its number, belongs to this share."""
+        """Tell whether the task with this id belongs to the shard."""
         return task % self.count == self.index

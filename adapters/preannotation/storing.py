@@ -1,8 +1,7 @@
-"""One prediction of a model version for each task.
+"""Stores one prediction of a model version per task.
 
-Label Studio keeps as many predictions as it is sent, also equal ones. So whoever adds one looks afterwards whether
-another of the same version is there, and takes the own one away again unless it is the oldest: of two runs at the same
-time, one gives way.
+Label Studio keeps every prediction that it receives, also duplicates. So after each one, the store lists those of the
+same version, and deletes its own unless it is the oldest. Of two runs at once, one prediction per task stays.
 """
 
 import asyncio
@@ -13,12 +12,12 @@ from adapters.label_studio.client.api import AnswerLostError, LabelStudioApi, La
 
 
 class PredictionStore:
-    """Adds predictions of one model version to tasks.
+    """Adds predictions of one model version to tasks, at most one per task.
 
     Args:
         api: Label Studio.
-        model_version: That the predictions carry.
-        patience: For answers that are lost.
+        model_version: Model version of the predictions.
+        patience: Retries after lost responses.
     """
 
     def __init__(self, api: LabelStudioApi, model_version: str, patience: Patience | None = None) -> None:
@@ -28,43 +27,43 @@ class PredictionStore:
         self._uncertain: set[int] = set()
 
     async def add(self, task: int, prediction: Mapping[str, Any]) -> bool:
-        """Add a prediction to a task; return whether it is ours that the task has now.
+        """Add a prediction to a task; return whether the task keeps this one.
 
         Raises:
-            LabelStudioApiError: Label Studio refuses it, or is away for longer than patience lasts.
+            LabelStudioApiError: Label Studio rejects it, or stays unreachable.
         """
         attempt = 0
         while True:
             try:
-                ours = await self._api.create_prediction(task, prediction)
+                created = await self._api.create_prediction(task, prediction)
             except AnswerLostError:
-                # It may have been stored all the same, now or in a moment.
+                # It may be stored nevertheless, now or in a moment.
                 self._uncertain.add(task)
                 attempt += 1
                 if attempt >= self._patience.attempts:
                     raise
                 await asyncio.sleep(self._patience.pause_s(attempt, None))
-                if await self._numbers(task):
+                if await self._ids(task):
                     return True
             else:
-                oldest = min(await self._numbers(task), default=ours)
-                if oldest < ours:
-                    await self._api.delete_prediction(ours)
-                return oldest >= ours
+                oldest = min(await self._ids(task), default=created)
+                if oldest < created:
+                    await self._api.delete_prediction(created)
+                return oldest >= created
 
     async def settle(self) -> None:
-        """Look again at the tasks whose answers were lost: what was sent twice may have arrived twice.
+        """Delete duplicates of the tasks whose responses were lost: a retry may have stored a second one.
 
         Raises:
-            LabelStudioApiError: Label Studio is away.
+            LabelStudioApiError: Label Studio is unreachable.
         """
         for task in sorted(self._uncertain):
-            for later in (await self._numbers(task))[1:]:
+            for later in (await self._ids(task))[1:]:
                 await self._api.delete_prediction(later)
         self._uncertain.clear()
 
-    async def _numbers(self, task: int) -> list[int]:
-        """The task's predictions of this version, the oldest first."""
+    async def _ids(self, task: int) -> list[int]:
+        """Return the ids of the task's predictions of this version, the oldest first."""
         try:
             stored = await self._api.predictions(task)
         except LabelStudioApiError as error:

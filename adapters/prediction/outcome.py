@@ -1,4 +1,4 @@
-"""What a task comes to: a prediction, or a failure with its reason."""
+"""The outcome of a task: a prediction, or a failure with its reason."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +7,14 @@ from adapters.label_studio.regions.region import Prediction
 from adapters.observability.status import DETAIL_KEPT
 
 OUT_OF_TIME = "time_budget"
-"""Reason of a task that was not done in the time of one request. Finished frames are kept: a retry goes on."""
+"""Reason of a task that exceeded the request's time. Finished frames are cached: a retry continues."""
 
 
 class TaskError(Exception):
-    """A task cannot be predicted: `reason` is a metric label, the message a sentence that says what to do."""
+    """A task cannot be predicted. `reason` is a metric label; the message says what to do."""
 
-    def __init__(self, reason: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
         self.reason = reason
 
 
@@ -25,7 +25,7 @@ class Failure:
     Attributes:
         task: The task's id; None if it has none.
         reason: One of a fixed set of words, listed in docs/operation.md.
-        detail: A sentence that says what to do.
+        detail: What is wrong and what to do.
         frames_done: Finished frames of a task that ran out of time; None for all other failures.
     """
 
@@ -35,10 +35,10 @@ class Failure:
     frames_done: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain JSON values: the entry in the answer to `/predict`, and in reports."""
+        """Return the entry in the response to `/predict` and in reports, as plain JSON values."""
         entry = {"task": self.task, "reason": self.reason, "detail": self.detail[:DETAIL_KEPT]}
         return entry if self.frames_done is None else {**entry, "frames_done": self.frames_done}
 
 
 Slot = Prediction | Failure
-"""What a task gets. Label Studio is answered `[]` for a failure."""
+"""The outcome of one task. In `results`, a failure is `[]`."""

@@ -1,4 +1,4 @@
-"""From the address of a picture to the people in it: fetch, cache look-up, decode, inference."""
+"""The people in the picture at an address: fetch, cache look-up, decoding, inference."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +22,7 @@ from wholebody.stages import timed_by
 
 Picture = NDArray[np.uint8]
 FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
-"""Picture (H×W×3 uint8, BGR, upright) and drawn boxes or None, to the people in it."""
+"""Takes a picture (H×W×3 uint8, BGR, upright) and drawn boxes or None; returns the people in it."""
 FindPart = Callable[
     [Picture, Person | None, Part, tuple[float, float], float | None], Awaitable[PartFound | None]
 ]
@@ -39,7 +39,7 @@ class FetchedPicture:
 
     @property
     def size(self) -> PictureSize:
-        """Of the upright picture."""
+        """Size of the upright picture."""
         return self.header.size
 
 
@@ -50,8 +50,8 @@ class PeopleInPictures:
         pictures: Fetches the pictures.
         find_people: Finds the people in a picture.
         decoder: Decodes the pictures.
-        cache: Keeps the people found in a picture; None computes them every time.
-        find_part: Finds single parts of people; None finds none.
+        cache: Caches the people of a picture; None for no cache.
+        find_part: Finds single parts of people; None if unsupported.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class PeopleInPictures:
         self._find_part = find_part
 
     @property
-    def kept(self) -> bool:
-        """Whether people that were found need not be computed again."""
+    def cached(self) -> bool:
+        """Whether people are cached."""
         return self._cache is not None
 
     @asynccontextmanager
     async def fetched(self, address: str, task_id: int | str | None) -> AsyncGenerator[FetchedPicture]:
-        """Fetch a picture and keep its file in memory within the block.
+        """Fetch a picture and hold its file in memory during the block.
 
         Raises:
             PictureError: The picture cannot be fetched, or is not a picture.
@@ -90,11 +90,11 @@ class PeopleInPictures:
     async def find(
         self, fetched: FetchedPicture, model_version: str, box: PromptBox | None = None
     ) -> FoundPeople:
-        """Return the people in a picture, or the person in a drawn box: from the cache, or computed.
+        """Return the people in a picture, or the person in a drawn box, if possible from the cache.
 
         Raises:
             PictureError: The picture is damaged.
-            InferenceError: A network failed.
+            InferenceError: Inference failed.
         """
 
         async def compute() -> FoundPeople:
@@ -112,23 +112,23 @@ class PeopleInPictures:
         point: tuple[float, float],
         reach: float | None = None,
     ) -> PartFound | None:
-        """Find a hand or face where an annotator points at one, whatever was found there before.
+        """Find a hand or face at the annotator's click, whatever was found there before.
 
-        The answer is not kept: nobody clicks twice on the same pixel, and it says nothing about the next click.
+        The result is not cached: two clicks rarely hit the same pixel.
 
         Args:
             fetched: The picture.
-            person: Whose part it is; None where nobody was found.
+            person: Owner of the part; None if nobody was found there.
             part: A hand or the face.
-            point: x, y in pixels, within the picture: about the middle of the part.
-            reach: Half the side in pixels of a square that was drawn round the part; None if only a point.
+            point: x, y in pixels, within the picture, near the middle of the part.
+            reach: Half the side, in pixels, of a square drawn around the part; None for a point.
 
         Returns:
-            Keypoints in pixels, shape (21, 2) or (68, 2), and scores, (21,) or (68,); None if there is none.
+            Keypoints in pixels, shape (21, 2) or (68, 2), and scores, (21,) or (68,); None if nothing was found.
 
         Raises:
             PictureError: The picture is damaged.
-            InferenceError: A network failed.
+            InferenceError: Inference failed.
         """
         if self._find_part is None:
             return None

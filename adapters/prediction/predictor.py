@@ -1,7 +1,7 @@
 """Predictions for the tasks of a request.
 
-Tasks run concurrently and fail one by one. A failed task costs no other: it gets a `Failure`, a log line, a count and
-an entry in the status.
+Tasks run concurrently and fail independently. A failed task gets a `Failure`, a log line, a count and an entry in the
+status.
 """
 
 import asyncio
@@ -49,23 +49,23 @@ logger = logging.getLogger(__name__)
 log_failure: Callable[[Event], None] = logger.warning
 
 TASKS_IN_HAND = 16
-"""Concurrent tasks over all requests: enough to keep the networks busy."""
+"""Concurrent tasks of all requests: enough to keep the networks busy."""
 TASKS_IN_HAND_PER_REQUEST = 12
-"""Concurrent tasks of one request: a batch leaves room for an annotator's single task."""
-_BEGUN_AT_ONCE = 100
-"""Tasks of a request that are started before the event loop gets a turn."""
-_FORMATTED_AT_ONCE = 20
-"""People whose regions are made on the event loop, in some 20 ms; a clip of a thousand frames has thousands."""
+"""Concurrent tasks of one request: a batch leaves capacity for an annotator's single task."""
+_STARTED_PER_YIELD = 100
+"""Tasks of a request that are started before the event loop runs others."""
+_FORMATTED_ON_LOOP = 20
+"""Most people whose regions are built on the event loop, in some 20 ms; a clip of 1,000 frames has thousands."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What the tasks of one request have in common."""
+    """State shared by the tasks of one request."""
 
     config: LabelConfig
     context: dict[str, Any]
     project: str | None
-    own_turns: asyncio.Semaphore
+    slots: asyncio.Semaphore
     time_budget_s: float
     ends_at: float
     """By `time.monotonic`."""
@@ -73,7 +73,7 @@ class _Job:
 
 @dataclass
 class _TaskRun:
-    """One task of a request, and how far it has come."""
+    """One task of a request and its progress."""
 
     task: Task
     job: _Job
@@ -92,10 +92,10 @@ class Predictor:
         thresholds: For label configs that set none.
         admission: Limits the concurrent tasks.
         status: Counts tasks and keeps failures.
-        cache: Keeps the people found in a picture; None computes them every time.
+        cache: Caches the people of a picture; None for no cache.
         clips: Finds the people in clips; None fails tasks with clips.
-        find_part: Finds the part that an annotator points at; None finds no parts.
-        warn: Receives an event for each failed task: the log, unless the caller shows failures itself.
+        find_part: Finds the part at an annotator's click; None if unsupported.
+        warn: Receives an event per failed task; by default the log.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one service, each named by its caller
@@ -128,21 +128,21 @@ class Predictor:
         Raises:
             LabelConfigError: The label config cannot be read.
         """
-        # A call by hand may have no label config: it gets everything.
+        # A manual request may have no label config: it gets everything.
         xml = request.label_config or label_config_template([Selection.WHOLE])
         project = None if request.project is None else str(request.project)
-        own_turns = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
+        slots = asyncio.Semaphore(TASKS_IN_HAND_PER_REQUEST)
         ends_at = time.monotonic() + time_budget_s
         config = await read_label_config(xml)
-        # Shortened once, not for each task.
+        # Once for all tasks.
         context = compact_context(request.params.context)
-        job = _Job(config, context, project, own_turns, time_budget_s, ends_at)
+        job = _Job(config, context, project, slots, time_budget_s, ends_at)
         runs = [_TaskRun(task, job) for task in request.tasks]
         running: list[asyncio.Task[Slot]] = []
         try:
             for run in runs:
-                running.append(asyncio.create_task(self._in_turn(run)))
-                if len(running) % _BEGUN_AT_ONCE == 0:
+                running.append(asyncio.create_task(self._run(run)))
+                if len(running) % _STARTED_PER_YIELD == 0:
                     await asyncio.sleep(0)
             if running:
                 await asyncio.wait(running, timeout=max(0.0, ends_at - time.monotonic()))
@@ -152,41 +152,41 @@ class Predictor:
         if running:
             await asyncio.wait(running)
         return [
-            self._too_late(run) if slot.cancelled() else slot.result()
+            self._timed_out(run) if slot.cancelled() else slot.result()
             for run, slot in zip(runs, running, strict=True)
         ]
 
-    def _too_late(self, run: _TaskRun) -> Failure:
+    def _timed_out(self, run: _TaskRun) -> Failure:
         frames = ""
         if run.frames:
-            kept = "kept" if self._people.kept else "lost, as PREDICTION_CACHE_BYTES is 0"
+            kept = "kept" if self._people.cached else "lost, as PREDICTION_CACHE_BYTES is 0"
             frames = f"; {run.frames_done} of its {run.frames} frames are done and {kept}"
-        sentence = f"not done within {run.job.time_budget_s:.0f} s{frames}; ask again for the rest"
-        return self._failed(run, OUT_OF_TIME, sentence, run.frames_done if run.frames else None)
+        detail = f"not done within {run.job.time_budget_s:.0f} s{frames}; retry for the rest"
+        return self._failed(run, OUT_OF_TIME, detail, run.frames_done if run.frames else None)
 
-    async def _in_turn(self, run: _TaskRun) -> Slot:
-        async with AsyncExitStack() as turn:
-            turn.enter_context(following(run.progress))
+    async def _run(self, run: _TaskRun) -> Slot:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(following(run.progress))
             with self._counted("waiting", metrics.tasks_waiting()):
-                await turn.enter_async_context(self._place(run.job))
-            turn.enter_context(self._counted("in_hand", metrics.tasks_in_hand()))
+                await stack.enter_async_context(self._slot(run.job))
+            stack.enter_context(self._counted("in_hand", metrics.tasks_in_hand()))
             attributes = {"rtmlib.task": run.task.id, "rtmlib.project": run.job.project}
             with tracing.span("task", **attributes):
                 return await self._predict(run)
 
     @asynccontextmanager
-    async def _place(self, job: _Job) -> AsyncGenerator[None]:
-        async with job.own_turns, self._admission.place():
+    async def _slot(self, job: _Job) -> AsyncGenerator[None]:
+        async with job.slots, self._admission.place():
             yield
 
     @contextmanager
-    def _counted(self, what: str, gauge: Gauge) -> Generator[None]:
-        setattr(self._status, what, getattr(self._status, what) + 1)
+    def _counted(self, attribute: str, gauge: Gauge) -> Generator[None]:
+        setattr(self._status, attribute, getattr(self._status, attribute) + 1)
         gauge.inc()
         try:
             yield
         finally:
-            setattr(self._status, what, getattr(self._status, what) - 1)
+            setattr(self._status, attribute, getattr(self._status, attribute) - 1)
             gauge.dec()
 
     async def _predict(self, run: _TaskRun) -> Slot:
@@ -212,12 +212,12 @@ class Predictor:
         metrics.tasks_total().labels(outcome="failed", reason=reason).inc()
         return Failure(run.task.id, reason, detail, frames_done)
 
-    def _report(self, run: _TaskRun, what: str, reason: str, detail: str) -> None:
-        """Report a failure: of a task, or of frames that are left out of its prediction."""
+    def _report(self, run: _TaskRun, event: str, reason: str, detail: str) -> None:
+        """Report the failure of a task, or of frames that are left out of its prediction."""
         task, project, stage = run.task.id, run.job.project, run.progress.stage
         seconds = run.progress.seconds
         self._warn(
-            Event(what, detail, task=task, project=project, stage=stage, reason=reason, seconds=seconds)
+            Event(event, detail, task=task, project=project, stage=stage, reason=reason, seconds=seconds)
         )
         tracing.failed(reason, detail)
         self._status.keep_failure(
@@ -232,8 +232,8 @@ class Predictor:
             meant = await self._smart_tools.answer(task, job.project, config, job.context, version)
             return await self._prediction(meant)
         if not config.images and not config.videos:
-            why = " ".join(config.problems) or "It has nothing that can be drawn on."
-            raise TaskError("label_config", f"The label config asks for nothing that we know: {why}")
+            why = " ".join(config.problems) or "It has no Image or Video tag."
+            raise TaskError("label_config", f"The label config has no supported control tag: {why}")
         found: list[PeopleInImage] = []
         videos: list[PeopleInVideo] = []
         missing: list[TaskDataError] = []
@@ -250,9 +250,9 @@ class Predictor:
         if missing and not found and not videos:
             raise missing[0]
         for error in missing:
-            # Not a failure: a task need not fill every tag, and in some projects none does.
-            what = f"{error} What else the task has is shown."
-            logger.info(Event("tag not filled", what, task=run.task.id, project=run.job.project))
+            # Not a failure: tasks of some projects never fill every tag.
+            detail = f"{error} What else the task has is shown."
+            logger.info(Event("tag not filled", detail, task=run.task.id, project=run.job.project))
         return await self._prediction(found, videos=videos)
 
     async def _on_image(self, run: _TaskRun, image: ImageControls) -> list[PeopleInImage]:
@@ -262,18 +262,18 @@ class Predictor:
         return [await self._whole_picture(run.task, image, address)]
 
     async def _video(self, run: _TaskRun, video: VideoControls, later: int) -> PeopleInVideo:
-        """Find the people of one Video tag, within its share of the time: `later` more clips follow."""
+        """Find the people of one Video tag within its share of the time; `later` more clips follow."""
         if self._clips is None:
-            raise TaskError("label_config", f"Nothing of ours can be drawn on the video tag '{video.name}'.")
+            raise TaskError("label_config", f"Video tag '{video.name}' has no supported control.")
         job, data = run.job, run.task.data
         address = video.value.address(data)
-        share_s = job.time_budget_s / len(job.config.videos)  # clips are read one after the other
+        share_s = job.time_budget_s / len(job.config.videos)  # clips are read one by one
         people = await self._clips.find(
             address, run.task.id, share_s=share_s, ends_at=job.ends_at - later * share_s
         )
         if people.damaged:
-            what = f"{people.damaged} frames of the clip could not be decoded. The others were looked at."
-            self._report(run, "left out", "broken_video", what)
+            detail = f"{people.damaged} frames of the clip could not be decoded. The others are shown."
+            self._report(run, "left out", "broken_video", detail)
         return PeopleInVideo(video, people, video.frames_per_second(data))
 
     async def _whole_picture(
@@ -284,7 +284,7 @@ class Predictor:
         return PeopleInImage(image, found.people, found.size, frame)
 
     async def _frames(self, run: _TaskRun, image: ImageControls) -> list[PeopleInImage]:
-        """Find the people in all frames of a list; frames that fail for good are left out."""
+        """Find the people in all frames; frames with a permanent failure are left out."""
         addresses = frame_addresses(run.task, image)
         run.frames += len(addresses)
 
@@ -299,7 +299,7 @@ class Predictor:
             return result
 
         results = await over_frames(
-            len(addresses), one, lambda: self._place(run.job), TASKS_IN_HAND_PER_REQUEST
+            len(addresses), one, lambda: self._slot(run.job), TASKS_IN_HAND_PER_REQUEST
         )
         failures = {index: result for index, result in enumerate(results) if isinstance(result, Failure)}
         if failures:
@@ -319,6 +319,6 @@ class Predictor:
             videos=videos,
         )
         with timed_stage("format"):
-            if sum(len(picture.people) for picture in found) <= _FORMATTED_AT_ONCE:
+            if sum(len(picture.people) for picture in found) <= _FORMATTED_ON_LOOP:
                 return make()
             return await run_in_thread(make)

@@ -1,7 +1,7 @@
-"""Answers smart tools: who was pointed at, and what of them the annotator's page lacks.
+"""Predictions for Label Studio's smart tools: the person or part at a smart keypoint or rectangle.
 
-A click or a rectangle inside somebody who is on the page gives the missing part to that person. Elsewhere it gives a
-new person. A part that the networks missed in the whole picture is looked for where the annotator pointed.
+Inside a person on the page, the prediction adds the missing part to that person; elsewhere it is a new person. A part
+that the networks missed in the whole picture is searched for at the drawing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,29 +46,29 @@ from wholebody.person import Person
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, PART_RANGES, Part
 
 SEARCHED = (Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE)
-"""Parts that have networks of their own, and so can be looked for at one place."""
+"""Parts with networks of their own, so they can be searched for at a point."""
 
-_STARTS = {Part.LEFT_HAND: 9, Part.RIGHT_HAND: 10, Part.FACE: 0}
-"""The body's keypoint where a part is expected: wrists and nose, in COCO order."""
+_JOINTS = {Part.LEFT_HAND: 9, Part.RIGHT_HAND: 10, Part.FACE: 0}
+"""Index of the body keypoint at which a part begins: wrists and nose."""
 
-_WITHIN = 0.8
-"""Share of a rectangle that lies in somebody's box, for it to be drawn inside of them."""
-_NEARLY = 1.25
-"""How far from its centre a rectangle round a part has the part's joint, in halves of its longest side."""
-_PART_OF_BOX = 0.4
-"""Largest share of somebody's box that a rectangle round one part has; larger ones are drawn round people."""
+_INSIDE_SHARE = 0.8
+"""Least share of a rectangle inside a person's box for it to be drawn on that person."""
+_JOINT_REACH = 1.25
+"""Farthest that a part's joint is from the centre of a rectangle around the part, in halves of its longest side."""
+_PART_SHARE = 0.4
+"""Largest area of a rectangle around one part, as a share of the person's box; larger ones mean people."""
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """The picture that was drawn on, and what is on it.
+    """The picture that was drawn on, and the people shown on it.
 
     Attributes:
         image: The Image tag.
-        frame: Position in its list of frames, or None where it shows one picture.
+        frame: Index in its list of frames; None if it shows one picture.
         picture: The picture.
         shown: The people on the page.
-        model_version: Under which found people are kept.
+        model_version: Version under which people are cached.
     """
 
     image: ImageControls
@@ -78,19 +78,19 @@ class Canvas:
     model_version: str
 
     @property
-    def asked_for(self) -> frozenset[Part]:
-        """The parts that the project wants."""
+    def wanted(self) -> frozenset[Part]:
+        """The parts that the label config has labels for."""
         points = {label.index for control in self.image.keypoints for label in control.labels}
         trees = {label.tree for control in self.image.skeletons for label in control.labels}
         return frozenset(KEYPOINTS[index].part for index in points.union(*map(keypoints_of, trees)))
 
 
 class SmartTools:
-    """Answers drawings.
+    """Predicts what an annotator draws with smart tools.
 
     Args:
         people: Finds people and parts in pictures.
-        keypoint_threshold: Lowest score of a keypoint for somebody to be in a drawn box.
+        keypoint_threshold: Least score of a keypoint for a person to be in a drawn box.
     """
 
     def __init__(self, people: PeopleInPictures, keypoint_threshold: float) -> None:
@@ -106,84 +106,84 @@ class SmartTools:
         context: Mapping[str, Any],
         model_version: str,
     ) -> list[PeopleInImage]:
-        """Return the people that the annotator meant, each in a box of our own; nobody if the drawing was deleted.
+        """Return the people that the annotator meant; none if the drawing was deleted.
 
         Args:
             task: The task that was drawn on.
             project: Its project.
             config: The project's label config.
             context: `params.context` of the request.
-            model_version: Under which found people are kept.
+            model_version: Version under which people are cached.
 
         Raises:
-            TaskError: The label config has nothing to draw on this picture.
+            TaskError: The Image tag has no supported control.
             TaskDataError: The task has no such picture.
-            PromptError: What was drawn cannot be used.
+            PromptError: The drawing cannot be used.
             PictureError: The picture cannot be fetched or decoded.
-            InferenceError: A network failed.
+            InferenceError: Inference failed.
         """
-        place = drawn_on(context)
-        if place is None:
+        target = drawn_on(context)
+        if target is None:
             return []
-        image = config.image(place.image)
+        image = config.image(target.image)
         if image is None:
-            raise TaskError("label_config", f"Nothing of ours can be drawn on the image tag '{place.image}'.")
-        frame = place.frame if image.shows_frames else None
+            raise TaskError("label_config", f"Image tag '{target.image}' has no supported control.")
+        frame = target.frame if image.shows_frames else None
         async with self._people.fetched(_address(task, image, frame), task.id) as picture:
             drawn = drawn_prompts(context, (picture.size.width, picture.size.height))
-            assert drawn is not None, "something was drawn, or we would not be here"
+            assert drawn is not None, "drawn_on found a drawing"
 
-            def on_page() -> Canvas:
+            def read_canvas() -> Canvas:
                 result = shown_result(task, model_version)
                 shown = shown_people(result, LabelMeanings.of(config), image.name, frame)
                 return Canvas(image, frame, picture, shown, model_version)
 
-            # Thousands of regions take a moment to read: not on the event loop.
-            canvas = await run_in_thread(on_page)
+            # Thousands of regions would block the event loop.
+            canvas = await run_in_thread(read_canvas)
             if isinstance(drawn.last, PointPrompt):
                 return [await self.on_point(canvas, drawn)]
-            waiting = self._drawings.waiting_boxes(f"{project} {task.id}", drawn)
-            return [await self.on_box(canvas, box) for box in waiting]
+            boxes = self._drawings.waiting_boxes(f"{project} {task.id}", drawn)
+            return [await self.on_box(canvas, box) for box in boxes]
 
     async def on_point(self, canvas: Canvas, drawn: Drawn) -> PeopleInImage:
-        """Answer a smart keypoint with the person under it, or with what the page lacks of them.
+        """Return the person under a smart keypoint, or their parts that the page lacks.
 
         Args:
-            canvas: What it was drawn on.
-            drawn: The keypoint, and those before it.
+            canvas: The picture that was drawn on.
+            drawn: The keypoint, and the ones before it.
         """
         point = drawn.last
         assert isinstance(point, PointPrompt)
         found = await self._people.find(canvas.picture, canvas.model_version)
         meant = meant_person(found.people, drawn)
         person = None if meant is None else found.people[meant]
-        asked = wanted_parts(point, canvas.image)
+        parts = wanted_parts(point, canvas.image)
         shown = _on_page(canvas, person, (point.x, point.y)) if point.positive else None
-        if asked is not None:
+        if parts is not None:
             if point.positive:
-                known = person or (shown and _without(shown.person, asked))
-                person = await self._completed(canvas, known, asked, point)
-            return _answer(canvas, point, person, asked, shown)
+                known = person or (shown and _without(shown.person, parts))
+                person = await self._completed(canvas, known, parts, point)
+            return _answer(canvas, point, person, parts, shown)
         if shown is None or person is None:
             return _answer(canvas, point, person, None)
-        # Nobody said that they see these parts: what the networks doubt is left out, as it was from the page.
+        # The annotator named no part, so unsure keypoints are left out, as they were from the page.
         sure = replace(person, scores=np.where(person.scores >= self._keypoint_threshold, person.scores, 0))
-        lacking = (parts_of(sure) & canvas.asked_for) - shown.parts
+        lacking = (parts_of(sure) & canvas.wanted) - shown.parts
         return (
             _answer(canvas, point, sure, lacking, shown) if lacking else _answer(canvas, point, person, None)
         )
 
     async def on_box(self, canvas: Canvas, box: BoxPrompt) -> PeopleInImage:
-        """Answer a smart rectangle with the person in it, or with the part of somebody that it is drawn round."""
-        around = _drawn_inside(canvas, box)
-        if around is not None:
-            part = _part_in(around, canvas, box)
+        """Return the person in a smart rectangle, or the part of a person that it is drawn around."""
+        shown = _drawn_inside(canvas, box)
+        if shown is not None:
+            part = _part_in(shown, canvas, box)
             if part is not None:
-                asked = frozenset((part,))
-                person = await self._completed(canvas, _without(around.person, asked), asked, box)
-                return _answer(canvas, box, person, asked, around)
+                parts = frozenset((part,))
+                person = await self._completed(canvas, _without(shown.person, parts), parts, box)
+                return _answer(canvas, box, person, parts, shown)
         found = await self._people.find(canvas.picture, canvas.model_version, prompt_box(*box.box))
-        # The networks see somebody in every box; with no keypoint to show, it is empty.
+        # The networks find a person in every box. One without a sure keypoint is none.
         people = [one for one in found.people if one.scores.max() >= self._keypoint_threshold]
         size = canvas.picture.size
         return PeopleInImage(
@@ -193,7 +193,7 @@ class SmartTools:
     async def _completed(
         self, canvas: Canvas, person: Person | None, parts: frozenset[Part], prompt: PointPrompt | BoxPrompt
     ) -> Person | None:
-        """Return a person with the parts that somebody pointed at, and without those that are not seen there."""
+        """Return a person with the parts found at a drawing, and without those not found there."""
         centre, reach = _centre(prompt)
         for part in SEARCHED:
             if part not in parts or (person is not None and _has(person, part, centre)):
@@ -216,7 +216,7 @@ def _address(task: Task, image: ImageControls, frame: int | None) -> str:
 
 
 def _centre(prompt: PointPrompt | BoxPrompt) -> tuple[tuple[float, float], float | None]:
-    """Return the place that was pointed at in pixels, and half the side of the square that was drawn round it."""
+    """Return the centre of a drawing in pixels, and half the side of its square; None for a point."""
     if isinstance(prompt, PointPrompt):
         return (prompt.x, prompt.y), None
     x1, y1, x2, y2 = prompt.box
@@ -224,7 +224,7 @@ def _centre(prompt: PointPrompt | BoxPrompt) -> tuple[tuple[float, float], float
 
 
 def _has(person: Person, part: Part, at: tuple[float, float]) -> bool:
-    """Tell whether a part was found at a place: its points are round it, or nearly."""
+    """Tell whether a part was found around a point, or close to it."""
     where = list(PART_RANGES[part])
     points = person.keypoints[where][person.scores[where] > 0]
     if not len(points):
@@ -235,7 +235,7 @@ def _has(person: Person, part: Part, at: tuple[float, float]) -> bool:
 
 
 def _without(person: Person, parts: frozenset[Part]) -> Person:
-    """Return a person of the page without some parts: an answer must not repeat what is there."""
+    """Return a person without some parts: a prediction must not repeat what the page shows."""
     repeated = [KEYPOINTS[index].part in parts for index in range(KEYPOINT_COUNT)]
     return replace(person, scores=np.where(repeated, np.float32(0), person.scores))
 
@@ -257,10 +257,9 @@ def _on_page(canvas: Canvas, person: Person | None, at: tuple[float, float]) -> 
 
 
 def _drawn_inside(canvas: Canvas, box: BoxPrompt) -> ShownPerson | None:
-    """Return the person on the page for whom a rectangle is much too small, and in whose box it lies.
+    """Return the person on the page with the smallest box that a small rectangle lies in.
 
-    It may also lie at one of their joints: a box round somebody's points ends at the wrist where the hand is missing.
-    Of several people it is the one with the smallest box.
+    It may also lie at one of their joints: without the hand, the box around a person's points ends at the wrist.
     """
     x1, y1, x2, y2 = box.box
     area = (x2 - x1) * (y2 - y1)
@@ -268,33 +267,33 @@ def _drawn_inside(canvas: Canvas, box: BoxPrompt) -> ShownPerson | None:
     def holds(person: Person) -> bool:
         left, top, right, bottom = (float(edge) for edge in person.box)
         shared = max(min(x2, right) - max(x1, left), 0) * max(min(y2, bottom) - max(y1, top), 0)
-        return shared >= _WITHIN * area or _at_joint(person, canvas.asked_for, box)
+        return shared >= _INSIDE_SHARE * area or _at_joint(person, canvas.wanted, box)
 
-    inside = (one for one in canvas.shown if area <= _PART_OF_BOX * one.person.area and holds(one.person))
+    inside = (one for one in canvas.shown if area <= _PART_SHARE * one.person.area and holds(one.person))
     return min(inside, key=lambda one: one.person.area, default=None)
 
 
 def _at_joint(person: Person, parts: frozenset[Part], box: BoxPrompt) -> bool:
-    """Tell whether a rectangle holds the joint at which one of some parts begins, or nearly."""
+    """Tell whether the joint of one of the parts is in a rectangle, or close to it."""
     centre, reach = _centre(box)
     assert reach is not None
-    joints = [_STARTS[part] for part in SEARCHED if part in parts]
+    joints = [_JOINTS[part] for part in SEARCHED if part in parts]
     offsets = np.abs(person.keypoints[joints] - centre).max(axis=1)
-    return bool(np.any((person.scores[joints] > 0) & (offsets <= _NEARLY * reach)))
+    return bool(np.any((person.scores[joints] > 0) & (offsets <= _JOINT_REACH * reach)))
 
 
 def _part_in(shown: ShownPerson, canvas: Canvas, box: BoxPrompt) -> Part | None:
-    """Return the part that a rectangle is drawn round: of the missing ones, else of all, the one expected nearest."""
+    """Return the part that a rectangle is drawn around: the nearest missing one, else the nearest of all."""
     centre, reach = _centre(box)
     assert reach is not None
-    wanted = [part for part in SEARCHED if part in canvas.asked_for]
+    wanted = [part for part in SEARCHED if part in canvas.wanted]
     for parts in ([part for part in wanted if part not in shown.parts], wanted):
         distances = {
-            part: float(np.hypot(*(shown.person.keypoints[start] - centre)))
+            part: float(np.hypot(*(shown.person.keypoints[joint] - centre)))
             for part in parts
-            if shown.person.scores[start := _STARTS[part]] > 0
+            if shown.person.scores[joint := _JOINTS[part]] > 0
         }
-        # A wrist lies at the edge of a rectangle round the hand, or a little outside.
+        # A wrist is at the edge of a rectangle around the hand, or a little outside.
         near = {part: distance for part, distance in distances.items() if distance <= 2 * reach}
         if near:
             return min(near, key=lambda part: near[part])

@@ -20,7 +20,7 @@ or stand behind one another differ by more in at least one edge."""
 _MOST_TWINS = 10  # boxes that agree with one: more are not realistic, and each pair takes time
 
 
-def united(people: Sequence[Gathered], picture: PictureRegions) -> list[Gathered]:
+def merged(people: Sequence[Gathered], picture: PictureRegions) -> list[Gathered]:
     """Merge people whose boxes agree, if one was added to the picture's prediction.
 
     Their keypoints must be disjoint, or those of one a subset of the other's. Two predicted people are never merged.
@@ -57,18 +57,18 @@ def united(people: Sequence[Gathered], picture: PictureRegions) -> list[Gathered
 
 def _agreeing(boxed: Sequence[Gathered], picture: PictureRegions) -> Iterator[tuple[Gathered, Gathered]]:
     """Yield pairs whose boxes agree: an earlier one, and an added one."""
-    placed = [
+    with_edges = [
         (one, edges) for one in boxed if one.box and (edges := upright(one.box, picture.size)) is not None
     ]
-    if not placed:
+    if not with_edges:
         return
-    table = np.stack([edges for _, edges in placed])
-    for position, (added, edges) in enumerate(placed):
+    table = np.stack([edges for _, edges in with_edges])
+    for position, (added, edges) in enumerate(with_edges):
         if picture.was_predicted(added):
             continue
         shared = overlaps(edges[np.newaxis], table)[0]
         agreeing: list[int] = np.flatnonzero(shared >= SAME_BOX)[:_MOST_TWINS].tolist()
         for other in agreeing:
-            one = placed[other][0]
+            one = with_edges[other][0]
             if other < position or (other > position and picture.was_predicted(one)):
                 yield one, added

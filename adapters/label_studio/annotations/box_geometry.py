@@ -19,16 +19,16 @@ def pixels(x: float, y: float, size: Size) -> Corner:
 
 
 def corners(
-    place: Corner, size: tuple[float, float], rotation: float
+    corner: Corner, size: tuple[float, float], rotation: float
 ) -> tuple[Corner, Corner, Corner, Corner]:
     """Return the corners of a box in pixels, the upper left one first.
 
     Args:
-        place: Its upper left corner in pixels; Label Studio rotates the box clockwise around it.
+        corner: Its upper left corner in pixels; Label Studio rotates the box clockwise around it.
         size: Its width and height in pixels.
         rotation: In degrees.
     """
-    (x, y), (width, height) = place, size
+    (x, y), (width, height) = corner, size
     cos, sin = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
     return (
         (x, y),

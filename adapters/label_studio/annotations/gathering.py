@@ -101,7 +101,7 @@ class PictureRegions:
         """Return whether a person was predicted with the whole picture, neither drawn nor added by a smart tool."""
         return is_of_picture(person_of_box(one.name))
 
-    def places(self, points: Sequence[DrawnPoint]) -> NDArray[np.float64]:
+    def positions(self, points: Sequence[DrawnPoint]) -> NDArray[np.float64]:
         """Return x, y of points in pixels, shape (n, 2)."""
         return np.array([pixels(point.x, point.y, self.size) for point in points]).reshape(-1, 2)
 
@@ -111,7 +111,7 @@ def gather(picture: PictureRegions) -> list[Gathered]:
     gathering = _Gathering(picture)
     orphans, loose = gathering.under_boxes()
     gathering.without_boxes(orphans)
-    gathering.by_place(loose)
+    gathering.by_position(loose)
     return [one for one in gathering.people.values() if picture.is_person(one)]
 
 
@@ -119,12 +119,12 @@ class _Gathering:
     """Assigns points to people, the certain ones first."""
 
     def __init__(self, picture: PictureRegions) -> None:
-        self._picture, self._warn = picture, picture.warn
+        self._picture = picture
         self.people = {name: Gathered(name, box) for name, box in picture.boxes.items()}
         self._tops: dict[str, str] = {}
         self._owners: dict[str, str | None] = {}
         self._deleted: set[str] = set(picture.predicted.boxes) if picture.predicted is not None else set()
-        self._by_place = len(picture.boxes) <= MOST_BOXES
+        self._uses_positions = len(picture.boxes) <= MOST_BOXES
         self._joints: dict[Part, tuple[list[Gathered], NDArray[np.float64]]] = {}
 
     def under_boxes(self) -> tuple[list[Gathered], list[DrawnPoint]]:
@@ -177,7 +177,7 @@ class _Gathering:
         return owner
 
     def without_boxes(self, orphans: Iterable[Gathered]) -> None:
-        """Decide about people without a box.
+        """Keep or drop people without a box.
 
         If a project has boxes and an annotator deleted one, its person is dropped, unless the annotator worked on them:
         drew a new box around them, corrected or added points, or deleted a part with the box. A part that a smart tool
@@ -189,42 +189,42 @@ class _Gathering:
             if self._is_added_part(one):
                 added.append(one)
             else:
-                self._sort(one, deleted)
+                self._keep_unless_deleted(one, deleted)
         for one in added:
             if not self._joined(one.points):
-                self._sort(one, deleted)
+                self._keep_unless_deleted(one, deleted)
         if deleted:
             for one, new in zip(deleted, self._new_boxes(deleted), strict=True):
-                self._decide(one, new)
+                self._resolve_deleted(one, new)
         boxless = [one for one in self.people.values() if one.box is None]
         for one, new in zip(boxless, self._new_boxes(boxless) if boxless else (), strict=True):
             if new is not None:
                 del self.people[new.name]
                 one.box = new.box
-                self._say(f"the box {new.title} has no points and is used as the box of {one.title}")
+                self._warn(f"the box {new.title} has no points and is used as the box of {one.title}")
 
     def _is_added_part(self, one: Gathered) -> bool:
         """Return whether all points are one part, of no person that was predicted with the picture."""
         parts = {KEYPOINTS[point.index].part for point in one.points}
         return len(parts) == 1 and not self._picture.was_predicted(one)
 
-    def _sort(self, one: Gathered, deleted: list[Gathered]) -> None:
+    def _keep_unless_deleted(self, one: Gathered, deleted: list[Gathered]) -> None:
         """Keep a person who never had a box; add one whose box was deleted to `deleted`."""
         if one.name in self._deleted and one.name not in self._picture.ids:
             deleted.append(one)
         else:
             self.people[one.name] = one
 
-    def _decide(self, one: Gathered, new: Gathered | None) -> None:
+    def _resolve_deleted(self, one: Gathered, new: Gathered | None) -> None:
         if new is not None:
             del self.people[new.name]
             self.people[one.name] = Gathered(one.name, new.box, one.points)
-            self._say(f"the box of {one.title} was deleted; the points go to the new box {new.title}")
+            self._warn(f"the box of {one.title} was deleted; the points go to the new box {new.title}")
             return
         corrected = sum(point.corrected or one.added(point) for point in one.points)
         if corrected:
             self.people[one.name] = one
-            self._say(
+            self._warn(
                 f"the box of {one.title} was deleted, but {corrected} of the {len(one.points)} points were corrected "
                 "or added by hand: the person is kept, with a box around the points. To remove the person, delete the "
                 "points as well"
@@ -233,12 +233,12 @@ class _Gathering:
         removed = self._removed(one)
         if 0 < removed < len(one.points):
             self.people[one.name] = one
-            self._say(
+            self._warn(
                 f"the box of {one.title} was deleted together with {removed} of the points: the person is kept, with a "
                 "box around the other points. To remove the person, delete these as well"
             )
             return
-        self._say(
+        self._warn(
             f"the box of {one.title} was deleted, so this person's {len(one.points)} remaining points are left out. To "
             "keep the person, draw a new box around them"
         )
@@ -252,35 +252,37 @@ class _Gathering:
         predicted, person = self._picture.predicted, person_of_box(one.name)
         if predicted is None or person is None:
             return 0
-        return predicted.points_of[person] - len({point.id for point in one.points} & predicted.places.keys())
+        return predicted.points_of[person] - len(
+            {point.id for point in one.points} & predicted.positions.keys()
+        )
 
     def _new_boxes(self, deleted: Sequence[Gathered]) -> list[Gathered | None]:
         """Return for each person the empty, hand-drawn box with the most of their points, if over a half."""
-        places = self._picture.places([point for one in deleted for point in one.points])
+        positions = self._picture.positions([point for one in deleted for point in one.points])
         starts = np.cumsum([0, *(len(one.points) for one in deleted)])[:-1]
         most = np.array([len(one.points) for one in deleted]) // 2
         found: list[Gathered | None] = [None] * len(deleted)
-        for new in list(self.people.values()) if self._by_place else ():
+        for new in list(self.people.values()) if self._uses_positions else ():
             if new.box is None or new.points or person_of_box(new.name) or not self._picture.is_person(new):
                 continue
-            held = np.add.reduceat(holds(new.box, places, self._picture.size).astype(np.intp), starts)
+            held = np.add.reduceat(holds(new.box, positions, self._picture.size).astype(np.intp), starts)
             best = int((held - most).argmax())
             if held[best] > most[best]:
                 most[best], found[best] = held[best], new
         return found
 
-    def by_place(self, loose: list[DrawnPoint]) -> None:
+    def by_position(self, loose: list[DrawnPoint]) -> None:
         """Assign points without an owner in their id to the person at their position."""
         if not loose:
             return
         people = [one for one in self.people.values() if self._picture.is_person(one)]
         if not people:
             self.people[""] = Gathered("", None, loose)
-            self._say(f"{len(loose)} points belong to no box and count as one person")
+            self._warn(f"{len(loose)} points belong to no box and count as one person")
             return
         if len(people) == 1:
             people[0].points += loose
-            self._say(
+            self._warn(
                 f"{len(loose)} points without a parent are assigned to the person whose box they lie in"
             )
             return
@@ -288,17 +290,17 @@ class _Gathering:
         loose = self._without_parts(loose)
         if not loose:
             return
-        boxed = [one for one in people if one.box is not None] if self._by_place else []
+        boxed = [one for one in people if one.box is not None] if self._uses_positions else []
         boxes = [one.box for one in boxed if one.box is not None]
-        count, last = holding(boxes, self._picture.places(loose), self._picture.size)
+        count, last = holding(boxes, self._picture.positions(loose), self._picture.size)
         for point, times, position in zip(loose, count, last, strict=True):
             if times == 1:
                 boxed[position].points.append(point)
         given = int(np.count_nonzero(count == 1))
         if given:
-            self._say(f"{given} points without a parent are assigned to the person whose box they lie in")
+            self._warn(f"{given} points without a parent are assigned to the person whose box they lie in")
         if given < len(loose):
-            self._say(
+            self._warn(
                 f"{len(loose) - given} points may belong to several people or to none, and are left out: drag them "
                 "onto their box in the region panel"
             )
@@ -316,12 +318,12 @@ class _Gathering:
     def _joined(self, points: list[DrawnPoint]) -> bool:
         """Assign the points of one part to the nearest person with the joint and without this part."""
         part = KEYPOINTS[points[0].index].part
-        if part not in _LIMBS or not self._by_place:
+        if part not in _LIMBS or not self._uses_positions:
             return False
         root, _, name = _LIMBS[part]
-        places = self._picture.places(points)
+        positions = self._picture.positions(points)
         start = next(
-            (place for place, point in zip(places, points, strict=True) if point.index == root), None
+            (position for position, point in zip(positions, points, strict=True) if point.index == root), None
         )
         if start is None or len(points) < _FEWEST_OF_A_PART:
             return False
@@ -330,12 +332,12 @@ class _Gathering:
         people, joints = self._joints[part]
         distances = np.hypot(*(joints - start).T)
         # A wrist a hand's length away belongs to another person.
-        if not len(people) or distances.min() > np.ptp(places, axis=0).max():
+        if not len(people) or distances.min() > np.ptp(positions, axis=0).max():
             return False
         nearest = int(distances.argmin())
         people[nearest].points += points
         joints[nearest] = np.inf
-        self._say(
+        self._warn(
             f"{len(points)} points of the {part.value.replace('_', ' ')} have no box and are assigned to "
             f"{people[nearest].title}, whose {name} is the nearest"
         )
@@ -351,7 +353,7 @@ class _Gathering:
             if at is not None and not any(KEYPOINTS[point.index].part is part for point in one.points):
                 people.append(one)
                 joints.append(at)
-        return people, self._picture.places(joints)
+        return people, self._picture.positions(joints)
 
-    def _say(self, sentence: str) -> None:
-        self._warn(one_line(sentence))
+    def _warn(self, message: str) -> None:
+        self._picture.warn(one_line(message))

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.label_studio.annotations.agreeing_boxes import united
+from adapters.label_studio.annotations.agreeing_boxes import merged
 from adapters.label_studio.annotations.box_geometry import Size, pixels, upright
 from adapters.label_studio.annotations.doubles import without_doubles
 from adapters.label_studio.annotations.gathering import Gathered, PictureRegions, gather
@@ -161,7 +161,7 @@ def _read_picture(
         reader.meanings,
         warn,
     )
-    people = (_person(one, size, ids, warn) for one in united(gather(regions), regions))
+    people = (_person(one, size, ids, warn) for one in merged(gather(regions), regions))
     return AnnotatedPicture(*picture, size, tuple(person for person in people if person is not None))
 
 

@@ -26,17 +26,17 @@ class Predicted:
     """The predicted positions of the regions that an annotation was made from.
 
     Attributes:
-        places: x, y in percent of each point and vertex, by its id.
+        positions: x, y in percent of each point and vertex, by its id.
         boxes: Ids of the boxes.
     """
 
-    places: Mapping[str, tuple[float, float]]
+    positions: Mapping[str, tuple[float, float]]
     boxes: frozenset[str]
 
     @classmethod
     def of(cls, result: Iterable[object]) -> "Predicted":
         """Read the regions of a prediction; unreadable ones are skipped."""
-        places: dict[str, tuple[float, float]] = {}
+        positions: dict[str, tuple[float, float]] = {}
         boxes: set[str] = set()
         for item in result:
             region = read_region(item, lambda _: None)
@@ -45,15 +45,15 @@ class Predicted:
             if region.type == "rectanglelabels":
                 boxes.add(region.id)
             elif region.type == "keypointlabels":
-                places[region.id] = (region.value.x, region.value.y)
+                positions[region.id] = (region.value.x, region.value.y)
             elif region.type == "vectorlabels":
-                places |= {vertex.id: (vertex.x, vertex.y) for vertex in region.value.vertices}
-        return cls(places, frozenset(boxes))
+                positions |= {vertex.id: (vertex.x, vertex.y) for vertex in region.value.vertices}
+        return cls(positions, frozenset(boxes))
 
     @cached_property
     def points_of(self) -> Counter[str | None]:
         """The number of predicted points and vertices of each person."""
-        return Counter(predicted_point(name)[0] for name in self.places)
+        return Counter(predicted_point(name)[0] for name in self.positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ class PointReader:
         )
 
     def _moved(self, region: DrawnRegion, name: str, at: tuple[float, float], owner: str | None) -> bool:
-        place = self.predicted.places.get(name) if self.predicted is not None else None
-        if place is not None:
-            return max(abs(place[0] - at[0]), abs(place[1] - at[1])) > _UNMOVED
+        position = self.predicted.positions.get(name) if self.predicted is not None else None
+        if position is not None:
+            return max(abs(position[0] - at[0]), abs(position[1] - at[1])) > _UNMOVED
         return owner is None or region.origin == _CHANGED

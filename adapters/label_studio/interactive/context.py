@@ -26,8 +26,8 @@ def last_and_waiting(context: Mapping[str, object]) -> list[DrawnItem]:
     if not drawn:
         return []
     last = drawn[-1]
-    place = _place(last)
-    earlier = [other for other in drawn[:-1] if _place(other) == place and _may_wait(other)]
+    target = _target(last)
+    earlier = [other for other in drawn[:-1] if _target(other) == target and _may_wait(other)]
     return [*earlier[-MAX_EARLIER:], last]
 
 
@@ -53,7 +53,7 @@ def frame_of(region: DrawnItem) -> int:
     return frame if isinstance(frame, int) and frame >= 0 else 0
 
 
-def _place(region: DrawnItem) -> tuple[str, str, int]:
+def _target(region: DrawnItem) -> tuple[str, str, int]:
     return (*tags_of(region), frame_of(region))
 
 

@@ -205,22 +205,22 @@ def _prompt(region: Mapping[str, object], size: Size) -> BoxPrompt | PointPrompt
     names = value.get(kind)
     first = cast(list[object], names)[0] if isinstance(names, list) and names else ""
     label = first if isinstance(first, str) else ""
-    place = (text_of(region, "id"), *tags_of(region), label)
+    identity = (text_of(region, "id"), *tags_of(region), label)
     if kind in {"rectanglelabels", "rectangle"}:
-        return BoxPrompt(*place, _box(value, size))
+        return BoxPrompt(*identity, _box(value, size))
     if kind in {"keypointlabels", "keypoint"}:
         x, y = _pixels(value, "x", "y", size)
         if not (0 <= x <= size[0] and 0 <= y <= size[1]):
             raise PromptError("The drawn point is outside the picture. Draw it inside.")
         positive = value.get("is_positive", region.get("is_positive", True))
-        return PointPrompt(*place, x, y, positive not in (False, 0, "0", "false"))
+        return PointPrompt(*identity, x, y, positive not in (False, 0, "0", "false"))
     raise PromptError(f"A smart tool drew a '{kind[:40]}'. Use a rectangle or a keypoint.")
 
 
 def _box(value: Mapping[str, object], size: Size) -> tuple[float, float, float, float]:
     """Return the drawn rectangle in pixels, clipped to the picture."""
-    place, shape = _pixels(value, "x", "y", size), _pixels(value, "width", "height", size)
-    xs, ys = zip(*corners(place, shape, _number(value, "rotation", 0.0)), strict=True)
+    corner, shape = _pixels(value, "x", "y", size), _pixels(value, "width", "height", size)
+    xs, ys = zip(*corners(corner, shape, _number(value, "rotation", 0.0)), strict=True)
     box = (max(min(xs), 0.0), max(min(ys), 0.0), min(max(xs), float(size[0])), min(max(ys), float(size[1])))
     if not (all(map(math.isfinite, box)) and box[2] - box[0] >= 1 and box[3] - box[1] >= 1):
         raise PromptError(
@@ -278,12 +278,12 @@ def meant_person(people: Sequence[Person], drawn: Drawn) -> int | None:
     The last positive point selects. People under negative points are excluded.
     """
     points = [prompt for prompt in (*drawn.earlier, drawn.last) if isinstance(prompt, PointPrompt)]
-    asked = next((point for point in reversed(points) if point.positive), None)
-    if asked is None:
+    last = next((point for point in reversed(points) if point.positive), None)
+    if last is None:
         return None
-    refused = {select_person(people, point) for point in points if not point.positive}
-    left = [index for index in range(len(people)) if index not in refused]
-    chosen = select_person([people[index] for index in left], asked)
+    excluded = {select_person(people, point) for point in points if not point.positive}
+    left = [index for index in range(len(people)) if index not in excluded]
+    chosen = select_person([people[index] for index in left], last)
     return None if chosen is None else left[chosen]
 
 

@@ -19,7 +19,7 @@ from wholebody.person import Person
 from wholebody.schema import KEYPOINTS, Part
 
 _MAX_REGIONS_READ = 20_000
-_SAME_PLACE = 0.1
+_SAME_POSITION = 0.1
 """Largest median distance between the keypoints of a found and a shown person, in diagonals of the box."""
 _SAME_BOX = 0.5
 """Lowest intersection over union of the boxes of the same person, if one of them has no keypoints."""
@@ -54,8 +54,8 @@ def parts_of(person: Person) -> frozenset[Part]:
 
 def shown_result(task: Task, model_version: str) -> list[Any]:
     """Return the regions that the page probably shows: of the latest draft, else annotation, else prediction."""
-    ours = [one for one in task.predictions if one.get("model_version") == model_version]
-    for works in (task.drafts, task.annotations, ours, task.predictions):
+    current = [one for one in task.predictions if one.get("model_version") == model_version]
+    for works in (task.drafts, task.annotations, current, task.predictions):
         made = [one for one in works if isinstance(one.get("result"), list)]
         if made:
             return max(made, key=_changed_at)["result"][:_MAX_REGIONS_READ]
@@ -105,7 +105,7 @@ def shown_as(shown: Sequence[ShownPerson], found: Person) -> ShownPerson | None:
     diagonal = max(float(np.hypot(x2 - x1, y2 - y1)), 1.0)
     apart = [_apart(one.person, found) / diagonal for one in shown]
     nearest = min(range(len(shown)), key=lambda position: apart[position], default=None)
-    if nearest is not None and apart[nearest] <= _SAME_PLACE:
+    if nearest is not None and apart[nearest] <= _SAME_POSITION:
         return shown[nearest]
     boxed = [one for one, distance in zip(shown, apart, strict=True) if not np.isfinite(distance)]
     if not boxed:

@@ -67,7 +67,7 @@ __all__ = [
 _CONFIGS_KEPT = 32
 _SMALL = 50_000  # characters parsed on the event loop, in about 10 ms; one with all keypoints has 10,000
 _MAX_POINT_SIZE = 1_000.0  # pixels
-Ours = TypeVar("Ours", int, Tree)
+Meaning = TypeVar("Meaning", int, Tree)
 Owned = TypeVar("Owned", ControlTag, KeypointControl, SkeletonControl, PartLabel)
 _KINDS = ("KeyPointLabels", "VectorLabels", "RectangleLabels")
 
@@ -263,10 +263,10 @@ class _Reading:
     def _labels(
         self,
         tag: ControlTag,
-        meant: Callable[[Attributes, str], list[Ours]],
+        meant: Callable[[Attributes, str], list[Meaning]],
         nearest: Callable[[str], tuple[str, ...]],
         what: str,
-    ) -> dict[Ours, tuple[str, float | None]]:
+    ) -> dict[Meaning, tuple[str, float | None]]:
         """Return the meanings of a tag's labels, each with the label's name and threshold.
 
         Args:
@@ -275,20 +275,20 @@ class _Reading:
             nearest: Returns similar known names.
             what: Noun for a meaning.
         """
-        found: dict[Ours, tuple[str, float | None]] = {}
+        found: dict[Meaning, tuple[str, float | None]] = {}
         for attributes in tag.labels:
             label = name_of(attributes)
             if not label:
                 continue
-            ours = meant(attributes, label)
+            meanings = meant(attributes, label)
             unknown = [
                 name
                 for name in predicted_values(attributes)
                 if not meant({}, name) and not means_person(name)
             ]
-            if not ours and _asks_for(tag, attributes):
+            if not meanings and _asks_for(tag, attributes):
                 continue
-            if not ours:
+            if not meanings:
                 # `predicted_values` is more specific than the label's name.
                 self._complaints.add_unknown(tag, label, partial(nearest, [*unknown, label][0]))
             elif unknown:
@@ -298,8 +298,8 @@ class _Reading:
                     + (f"; similar: {listed(similar)}." if similar else ".")
                 )
             threshold = self._complaints.number(tag, attributes, "model_point_threshold", 1.0)
-            for one in ours:
-                first, _ = found.setdefault(one, (label, threshold))
+            for meaning in meanings:
+                first, _ = found.setdefault(meaning, (label, threshold))
                 if first != label:
                     self._complaints.add(
                         f"In {tag.title}, '{first}' and '{label}' mean the same {what}; '{first}' is used."

@@ -83,7 +83,7 @@ class PeopleInImage:
         frame: Index of the picture in the tag's list of frames, from 0; None if the tag shows one picture.
         id_prefix: Prefix of every id. Results of smart tools need their own, because their regions are added to others
             in the task.
-        asked: Requested parts: only these are sent, whatever their score, since the annotator saw them.
+        requested: Requested parts: only these are sent, whatever their score, since the annotator saw them.
         joins: The person on the page who gets the parts, or None: they then get a new box.
     """
 
@@ -92,7 +92,7 @@ class PeopleInImage:
     size: Size
     frame: int | None = None
     id_prefix: str = ""
-    asked: frozenset[Part] | None = None
+    requested: frozenset[Part] | None = None
     joins: "Joins | None" = None
 
 
@@ -189,15 +189,15 @@ class _Drawing:
 
     def wants(self, index: int) -> bool:
         """Return whether a keypoint may be sent."""
-        return self.picture.asked is None or KEYPOINTS[index].part in self.picture.asked
+        return self.picture.requested is None or KEYPOINTS[index].part in self.picture.requested
 
     def threshold(self, *set_in_config: float | None) -> float:
         """Return the threshold of a keypoint: the first one that the label config sets, or the default."""
-        return 0.0 if self.picture.asked is not None else _first(*set_in_config, self.thresholds.keypoint)
+        return 0.0 if self.picture.requested is not None else _first(*set_in_config, self.thresholds.keypoint)
 
     def wants_person(self, score: float, set_in_config: float | None) -> bool:
         """Return whether the keypoints of a person with this score are sent."""
-        return self.picture.asked is not None or score >= _first(set_in_config, self.thresholds.person)
+        return self.picture.requested is not None or score >= _first(set_in_config, self.thresholds.person)
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _regions(drawing: _Drawing, person: Person, ids: _Ids, note: str) -> list[Re
         if drawing.wants_person(score, control.person_threshold):
             for label in control.labels:
                 inside += _bone_regions(drawing, person, control, label, ids)
-    if drawing.picture.asked is not None and not inside:
+    if drawing.picture.requested is not None and not inside:
         return []
     regions = [*boxes, *inside]
     taken: set[str] = set()
@@ -302,19 +302,19 @@ def _region(  # noqa: PLR0913 - the parts of a region
 def _uncertainty(drawing: _Drawing, person: Person) -> float:
     """Return the uncertainty of the requested keypoints; that of the person if only boxes are requested."""
     image, thresholds = drawing.picture.image, drawing.thresholds
-    asked: dict[int, float] = {}
+    requested: dict[int, float] = {}
     for control in image.keypoints:
         for label in control.labels:
             if drawing.wants(label.index):
                 threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
-                asked.setdefault(label.index, threshold)
+                requested.setdefault(label.index, threshold)
     for control in image.skeletons:
         for label in control.labels:
             threshold = _first(label.threshold, control.keypoint_threshold, thresholds.keypoint)
             for index in keypoints_of(label.tree):
                 if drawing.wants(index):
-                    asked.setdefault(index, threshold)
-    scored = [(float(person.scores[index]), threshold) for index, threshold in asked.items()]
+                    requested.setdefault(index, threshold)
+    scored = [(float(person.scores[index]), threshold) for index, threshold in requested.items()]
     return round(uncertainty(scored or [(person.box_score, _box_threshold(image, thresholds))]), DECIMALS)
 
 
@@ -339,10 +339,10 @@ def _keypoint_region(
     """Return the region of a keypoint, or None if it is not sent."""
     keypoint = KEYPOINTS[label.index]
     threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
-    place = _place(drawing, person, label.index, threshold)
-    if place is None or not drawing.wants(label.index):
+    position = _position(drawing, person, label.index, threshold)
+    if position is None or not drawing.wants(label.index):
         return None
-    x, y, score = place
+    x, y, score = position
     value: KeypointValue = {
         "x": x,
         "y": y,
@@ -352,7 +352,7 @@ def _keypoint_region(
     return _region(drawing, "keypointlabels", control.name, keypoint.name, score=score, value=value)
 
 
-def _place(
+def _position(
     drawing: _Drawing, person: Person, index: int, threshold: float
 ) -> tuple[float, float, float] | None:
     """Return x and y of a keypoint in percent, and its score; None if it is not sent."""
@@ -375,25 +375,25 @@ def _bone_regions(
     disconnected lines must be separate regions.
     """
     threshold = drawing.threshold(label.threshold, control.keypoint_threshold)
-    places = {
-        index: place
+    positions = {
+        index: position
         for index in _ends_of_wanted_bones(drawing, label.tree)
-        if (place := _place(drawing, person, index, threshold)) is not None
+        if (position := _position(drawing, person, index, threshold)) is not None
     }
     # A joint that only connects an added part keeps its id, so a joint that was moved still counts as moved.
     names = {
         index: (ids if drawing.wants(index) else _Ids(ids.person)).named(KEYPOINTS[index].name)
-        for index in places
+        for index in positions
     }
     regions: list[Region] = []
     for line in (line for line in LINES if line.tree is label.tree):
-        for tree in grown(line, places):
+        for tree in grown(line, positions):
             value: BonesValue = {
                 "closed": False,
-                "vertices": [_vertex(vertex, places[vertex.index], names) for vertex in tree],
+                "vertices": [_vertex(vertex, positions[vertex.index], names) for vertex in tree],
                 "vectorlabels": [label.label],
             }
-            score = round(sum(places[vertex.index][2] for vertex in tree) / len(tree), DECIMALS)
+            score = round(sum(positions[vertex.index][2] for vertex in tree) / len(tree), DECIMALS)
             name = f"bones-{line.name}"
             regions.append(_region(drawing, "vectorlabels", control.name, name, score=score, value=value))
     return regions
@@ -401,14 +401,14 @@ def _bone_regions(
 
 def _ends_of_wanted_bones(drawing: _Drawing, tree: Tree) -> Collection[int]:
     """Return the ends of requested bones. A bone belongs to the part of its outer end: feet begin at the ankles."""
-    if drawing.picture.asked is None:
+    if drawing.picture.requested is None:
         return keypoints_of(tree)
     bones = (bone for line in LINES if line.tree is tree for bone in line.bones)
     return {index for bone in bones if drawing.wants(max(bone)) for index in bone}
 
 
-def _vertex(vertex: Vertex, place: tuple[float, float, float], names: Mapping[int, str]) -> VertexValue:
-    x, y, _ = place
+def _vertex(vertex: Vertex, position: tuple[float, float, float], names: Mapping[int, str]) -> VertexValue:
+    x, y, _ = position
     parent = None if vertex.parent is None else names[vertex.parent]
     return {"id": names[vertex.index], "x": x, "y": y, "isBezier": False, "prevPointId": parent}
 

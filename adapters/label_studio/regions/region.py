@@ -19,7 +19,7 @@ class PercentBox(TypedDict):
 
 
 class BoxValue(PercentBox):
-    """A box that is turned clockwise round its upper left corner, in degrees."""
+    """A box that is rotated clockwise around its upper left corner, in degrees."""
 
     rotation: float
     rectanglelabels: list[str]

@@ -133,7 +133,7 @@ class TestInProcess:
         label_studio.connected = ["rtmlib-balanced-76543210"]
         result = preannotate("--project", "1", "--dry-run")
 
-        assert "makes rtmlib-balanced-76543210" in result.output
+        assert "has version rtmlib-balanced-76543210" in result.output
         assert "--backend" in result.output
 
 
@@ -182,7 +182,7 @@ class TestWhatCannotWork:
         ("options", "says"),
         [
             (("--view", "1", "--task", "2"), "choose a view or tasks"),
-            (("--shard", "4/4"), "there is no share 4/4"),
+            (("--shard", "4/4"), "there is no shard 4/4"),
             (("--backend", "localhost:9090"), "http://host:9090"),
             (("--backend", "http://"), "http://host:9090"),
             (("--backend", "http://host:port"), "http://host:9090"),

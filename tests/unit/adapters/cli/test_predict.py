@@ -143,7 +143,7 @@ class TestOverlays:
         result = predict.invoke(app, ["predict", str(pictures), "--overlay", "taken"])
 
         assert result.exit_code == 2
-        assert "the folder taken cannot be made: File exists" in result.output
+        assert "the folder taken cannot be created: File exists" in result.output
         assert "person" not in result.output
 
 
@@ -175,4 +175,4 @@ def test_a_folder_without_pictures_is_said_to_be_one(predict: CliRunner, tmp_pat
     result = predict.invoke(app, ["predict", str(tmp_path)])
 
     assert result.exit_code == 2
-    assert "there are no pictures in it" in result.output
+    assert "they contain no pictures" in result.output

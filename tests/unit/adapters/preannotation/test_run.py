@@ -21,7 +21,7 @@ from adapters.label_studio.client.api import (
 from adapters.label_studio.client.credentials import Credentials
 from adapters.preannotation.outcome import Outcome, RunEndedError, write_report
 from adapters.preannotation.progress import Rate, duration, shown
-from adapters.preannotation.run import MOST_ASKED, Predict, Run, Selection, find_lacking
+from adapters.preannotation.run import MAX_ATTEMPTS, Predict, Run, Selection, find_lacking
 from adapters.preannotation.shard import Shard
 from adapters.preannotation.storing import PredictionStore
 from adapters.prediction.outcome import Failure
@@ -166,7 +166,7 @@ class TestOutOfTime:
     async def test_fails_after_so_many_times(self) -> None:
         outcome, asked = await self.outcome_of(*(self.frames(n) for n in range(1, 30)))
         assert [failure.reason for failure in outcome.failures] == ["time_budget"]
-        assert asked == MOST_ASKED
+        assert asked == MAX_ATTEMPTS
 
     async def test_fails_sooner_where_no_frame_is_kept(self) -> None:
         outcome, asked = await self.outcome_of(*[self.frames(100)] * 30)
@@ -345,7 +345,7 @@ class TestLostAnswers:
 class TestShard:
     @pytest.mark.parametrize("text", ["", "1", "4/4", "-1/4", "1/0", "a/b", "1/4/5", "0.5/2", "1 / 2"])
     def test_that_is_none_is_refused(self, text: str) -> None:
-        with pytest.raises(ValueError, match="share"):
+        with pytest.raises(ValueError, match="shard"):
             Shard.parse(text)
 
     def test_every_task_belongs_to_exactly_one(self) -> None:

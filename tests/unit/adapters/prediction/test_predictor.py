@@ -627,7 +627,7 @@ class TestFrames:
         assert 0 < done[0] < 30
         assert done == sorted(set(done)), "it gets on each time"
         detail = status.as_dict()["last_failures"][0]["detail"]
-        assert f"{done[0]} of its 30 frames are done and kept; ask again for the rest" in detail
+        assert f"{done[0]} of its 30 frames are done and kept; retry for the rest" in detail
 
     async def test_too_many_frames_are_refused_with_what_to_do(self) -> None:
         async with predicting() as (predictor, status):

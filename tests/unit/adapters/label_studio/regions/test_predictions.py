@@ -394,7 +394,7 @@ class TestBones:
         answer = predicted(
             [person(keypoints=hands)],
             skeleton_config('<Label value="hands"/>'),
-            asked=frozenset({Part.LEFT_HAND}),
+            requested=frozenset({Part.LEFT_HAND}),
         )
 
         assert names(answer) == ["p0-bones-left_hand", "p0-box"]
@@ -531,13 +531,13 @@ class TestWhatJoinsAPersonOnThePage:
         asked = frozenset({Part.LEFT_HAND})
         thresholds = Thresholds(person=0.5, keypoint=0.5)
 
-        assert names(predicted([doubtful], thresholds=thresholds, joins=self.JOINS, asked=asked)) == [
+        assert names(predicted([doubtful], thresholds=thresholds, joins=self.JOINS, requested=asked)) == [
             "p2-left_thumb_1-41"
         ]
         assert names(predicted([doubtful], thresholds=thresholds)) == []
 
     def test_what_was_not_found_is_not_sent_even_if_it_was_asked_for(self) -> None:
-        assert predicted([person()], joins=self.JOINS, asked=frozenset({Part.FACE}))["result"] == []
+        assert predicted([person()], joins=self.JOINS, requested=frozenset({Part.FACE}))["result"] == []
 
 
 class TestUncertainty:
@@ -567,11 +567,11 @@ class TestUncertainty:
 def test_a_single_hand_can_be_asked_for() -> None:
     both = person(keypoints={"nose": (1, 1, 0.9), "left_thumb_1": (2, 2, 0.9), "right_thumb_1": (3, 3, 0.9)})
 
-    assert names(predicted([both], asked=frozenset({Part.LEFT_HAND}))) == ["p0-left_thumb_1", "p0-box"]
+    assert names(predicted([both], requested=frozenset({Part.LEFT_HAND}))) == ["p0-left_thumb_1", "p0-box"]
 
 
 def test_a_person_without_the_hand_that_was_asked_for_is_left_out() -> None:
-    assert predicted([person()], asked=frozenset({Part.LEFT_HAND}))["result"] == []
+    assert predicted([person()], requested=frozenset({Part.LEFT_HAND}))["result"] == []
 
 
 def test_a_points_size_in_pixels_can_be_set() -> None:
