@@ -1,6 +1,6 @@
-"""What is done once before any worker starts: networks are prepared, and the device is tried.
+"""Prepares the networks and tests the device, once before any worker starts.
 
-It happens in a process of its own, which gives back the memory that it takes, on a GPU as well.
+A child process does it, and releases its memory when it ends, also on a GPU.
 """
 
 import logging
@@ -18,17 +18,17 @@ from runners.startup.apart import CrashedError, run_apart
 logger = logging.getLogger(__name__)
 
 ANSWER_LIMIT_S = 120
-"""A GPU's libraries take some seconds to load, and much longer from a cold disk."""
+"""A GPU's libraries load in seconds, but much slower from a cold disk."""
 COMPILING_LIMIT_S = 1200
 """TensorRT compiles each network for minutes, once."""
 
 
 def prepare_networks(plan: NetworkPlan) -> None:
-    """Have the networks ready for the workers, which then only load them.
+    """Prepare the networks, so that workers only load them.
 
     Raises:
-        ModelStoreError: Prepared networks can be written nowhere.
-        ProviderUnavailableError: The device or the engine cannot be used.
+        ModelStoreError: No folder for prepared networks is writable.
+        ProviderUnavailableError: The device or the engine is unavailable.
     """
     networks = plan.networks.values()
     if plan.config.device != "cpu" or not all(find_network_files(one) for one in networks):
@@ -54,13 +54,13 @@ def _in_a_process(plan: NetworkPlan) -> None:
 
 
 def _prepare(plan: NetworkPlan) -> None:
-    warnings.simplefilter("ignore")  # the error that follows says the same, and what to do
+    warnings.simplefilter("ignore")  # the error that follows says the same and names the remedy
     for network in plan.networks.values():
         _try(network, plan)
 
 
 def _try(network: PlannedNetwork, plan: NetworkPlan) -> None:
-    """Load a network, and run it once: some devices load what they cannot run."""
+    """Load a network and run it once: some devices load networks that they cannot run."""
     loaded = load(network, plan.config)
     width, height = network.file.input_size
     try:
