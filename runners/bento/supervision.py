@@ -147,7 +147,7 @@ class WatchfulArbiter(_Arbiter):
             elif pid in self.missed or runner.processes[pid].age() > LOADING_LIMIT_S:
                 self.missed[pid] = self.missed.get(pid, 0) + 1
                 if self.missed[pid] >= PROBES_MISSED:
-                    logger.error("The worker process %s of %s hangs: it is ended", pid, runner.name)
+                    logger.error("The worker process %s of %s hangs and is killed", pid, runner.name)
                     del self.missed[pid]
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)

@@ -90,7 +90,7 @@ def _intact(folder: Path, name: str) -> _Record | None:
         record = _Record.model_validate_json((folder / f"{name}.json").read_bytes())
         for part, digest in record.files.items():
             if hashlib.sha256((folder / part).read_bytes()).hexdigest() != digest:
-                logger.warning("%s is damaged: it is made again", folder / part)
+                logger.warning("%s is damaged; preparing it again", folder / part)
                 return None
     except (OSError, pydantic.ValidationError):
         return None
