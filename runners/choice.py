@@ -116,8 +116,8 @@ def is_tolerated(name: NetworkName, digest: str, precision: Precision) -> bool:
 def cost(digest: str, precision: Precision) -> str:
     """Return the measured cost of a precision for a network, in words."""
     if precision == "f32":
-        return "f32, nothing lost"
+        return "f32, no loss"
     measured = MEASURED.get(digest, {}).get(precision)
     if measured is None:
-        return f"{precision}, its cost was not measured with these weights"
-    return f"{precision}, similarity to f32 (OKS) {measured.mean:.4f} on the mean and {measured.worst:.3f} at worst"
+        return f"{precision}, not measured with these weights"
+    return f"{precision}, similarity to f32 (OKS) mean {measured.mean:.4f}, worst {measured.worst:.3f}"

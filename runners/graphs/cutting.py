@@ -33,9 +33,7 @@ def cut(model: Model, tensors: Sequence[str]) -> tuple[Model, Model]:
     behind = [node for node in model.graph.node if not done & set(node.output)]
     needed = {name for node in behind for name in node.input}
     if past := needed & (done | {i.name for i in model.graph.input}) - set(tensors):
-        raise UnexpectedGraphError(
-            f"{', '.join(sorted(past))} leads past {', '.join(tensors)}, where it was to be cut"
-        )
+        raise UnexpectedGraphError(f"{', '.join(sorted(past))} bypasses the cut at {', '.join(tensors)}")
     weights = [weight for weight in model.graph.initializer if weight.name in needed]
     del back.graph.input[:], back.graph.node[:], back.graph.initializer[:], back.graph.value_info[:]
     back.graph.input.extend(onnx.helper.make_tensor_value_info(*one) for one in between)

@@ -80,7 +80,7 @@ def _stem(network: PlannedNetwork) -> str:
 
 def _files(network: PlannedNetwork, folder: Path, record: _Record) -> NetworkFiles:
     if record.refused:
-        logger.warning("%s is run as it was published: %s", network.path.name, record.refused)
+        logger.warning("%s runs unprepared: %s", network.path.name, record.refused)
         return NetworkFiles(False, (network.path,))
     return NetworkFiles(True, tuple(folder / part for part in record.files))
 

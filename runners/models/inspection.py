@@ -204,7 +204,7 @@ def _detector(network: _Published) -> Description:
         raise UnfitNetworkError("it is a pose network: name it in POSE_MODEL")
     if "keypoints" in network.outputs:
         raise UnfitNetworkError(
-            "it finds people and keypoints at once (RTMO), which is not supported: networks in two steps are"
+            "it is a one-stage network (RTMO), which is not supported: use a detector and a pose network"
         )
     size = _detector_size(network)
     answers = _answers(network, 1, size)
@@ -258,7 +258,7 @@ def _require_people_first(classes: Sequence[int | None]) -> None:
     if most and most not in PEOPLE_FIRST:
         known = ", ".join(str(one) for one in PEOPLE_FIRST)
         raise UnfitNetworkError(
-            f"it detects {most} classes, a set in which the person class is unknown (known are sets of {known})"
+            f"it detects {most} classes, whose person class is unknown (supported are {known} classes)"
         )
 
 
@@ -278,7 +278,7 @@ def _pose(network: _Published) -> Description:
     sizes = network.output_sizes
     if {"dets", "keypoints"} <= set(network.outputs):
         raise UnfitNetworkError(
-            "it finds people and keypoints at once (RTMO), which is not supported: networks in two steps are"
+            "it is a one-stage network (RTMO), which is not supported: use a detector and a pose network"
         )
     if "dets" in network.outputs:
         raise UnfitNetworkError("it is a detector: name it in DETECTOR_MODEL")
@@ -286,12 +286,12 @@ def _pose(network: _Published) -> Description:
     if not all(size) and len(sizes) == 2 and all(len(one) == 3 and one[2] for one in sizes):
         size = int(sizes[0][2] / BINS_PER_PIXEL), int(sizes[1][2] / BINS_PER_PIXEL)
     if not all(size):
-        raise UnfitNetworkError("the size of its input is not fixed")
+        raise UnfitNetworkError("its input size is not fixed: export it with a fixed size")
     size = _checked(size)
     answers = _answers(network, 1, size)
     if any(one.ndim == 4 for one in answers):
         raise UnfitNetworkError(
-            f"its outputs are heatmaps ({_shapes(network, answers)}); only SimCC networks (RTMPose, DWPose, RTMW) fit"
+            f"its outputs are heatmaps ({_shapes(network, answers)}); only SimCC is supported (RTMPose, DWPose, RTMW)"
         )
     if len(answers) == 3:
         raise UnfitNetworkError("it has three outputs, as networks for 3D keypoints do")
@@ -310,7 +310,7 @@ def _pose(network: _Published) -> Description:
     if keypoints not in KNOWN_KEYPOINTS:
         known = ", ".join(f"{number} ({name})" for number, name in KNOWN_KEYPOINTS.items())
         whose = f", {_OTHER_KEYPOINTS[keypoints]}" if keypoints in _OTHER_KEYPOINTS else ""
-        raise UnfitNetworkError(f"it finds {keypoints} keypoints{whose}; networks for {known} fit")
+        raise UnfitNetworkError(f"it finds {keypoints} keypoints{whose}; supported are {known}")
     return Description(size, keypoints, one_by_one=not _takes_two(network, size))
 
 
@@ -343,7 +343,7 @@ def _are_boxes_and_labels(dets: NDArray[Any], labels: NDArray[Any]) -> bool:
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     if not all(SMALLEST_INPUT <= side <= LARGEST_INPUT for side in size):
         raise UnfitNetworkError(
-            f"its input is {size[0]}×{size[1]}; from {SMALLEST_INPUT} to {LARGEST_INPUT} pixels a side can be used"
+            f"its input is {size[0]}×{size[1]}; supported are {SMALLEST_INPUT} to {LARGEST_INPUT} pixels a side"
         )
     return size
 

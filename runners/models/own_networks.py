@@ -186,7 +186,7 @@ def described(store: ModelStore, own: OwnNetwork) -> ModelFile:
             detector=record.detector,
             one_by_one=record.one_by_one,
         )
-    raise ModelStoreError(f"{own} was not examined yet. Run `rtmlib-backend models pull` first.")
+    raise ModelStoreError(f"{own} was not inspected yet. Run `rtmlib-backend models pull` first.")
 
 
 def in_words(file: ModelFile) -> str:
@@ -245,7 +245,7 @@ def _inspected(own: OwnNetwork, path: Path) -> "Description":
     try:
         found = run_apart(_inspect, path, own.task, limit_s=INSPECTION_LIMIT_S)
     except TimeoutError:
-        found = f"its examination takes longer than {INSPECTION_LIMIT_S} s"
+        found = f"its inspection timed out after {INSPECTION_LIMIT_S} s"
     except CrashedError:
         found = "it crashes ONNX Runtime"
     if isinstance(found, str):
@@ -264,4 +264,4 @@ def _inspect(path: Path, task: OwnTask) -> "Description | str":
     except MemoryError:
         return "it needs more memory than is available"
     except Exception as error:  # a hostile file may raise anything
-        return f"it cannot be examined ({type(error).__name__}: {error})"
+        return f"its inspection failed ({type(error).__name__}: {error})"

@@ -51,7 +51,7 @@ def run_apart(function: Callable[..., Result], *arguments: Any, limit_s: float) 
         try:
             child.communicate(pickle.dumps((function, arguments)), timeout=limit_s)
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"It does not answer within {limit_s:g} s") from None
+            raise TimeoutError(f"No result within {limit_s:g} s") from None
         finally:
             child.kill()
             child.wait()

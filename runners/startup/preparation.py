@@ -42,14 +42,16 @@ def prepare_networks(plan: NetworkPlan) -> None:
 
 def _in_a_process(plan: NetworkPlan) -> None:
     limit_s = COMPILING_LIMIT_S if plan.config.engine == "tensorrt" else ANSWER_LIMIT_S
-    asked = f"DEVICE={plan.config.device} with BACKEND_TYPE={plan.config.engine}"
+    setting = f"DEVICE={plan.config.device} with BACKEND_TYPE={plan.config.engine}"
     try:
         run_apart(_prepare, plan, limit_s=limit_s)
     except TimeoutError as error:
-        raise ProviderUnavailableError(f"{asked} does not answer within {limit_s} s.") from error
+        raise ProviderUnavailableError(
+            f"{setting} did not respond within {limit_s} s. Check the driver, or set another DEVICE or BACKEND_TYPE."
+        ) from error
     except CrashedError as error:
         raise ProviderUnavailableError(
-            f"{asked} made the process that tried it crash; the lines above may say why."
+            f"{setting} crashed on start. See the lines above, or set another DEVICE or BACKEND_TYPE."
         ) from error
 
 
@@ -68,5 +70,5 @@ def _try(network: PlannedNetwork, plan: NetworkPlan) -> None:
     except Exception as error:  # whatever a runtime raises
         raise ProviderUnavailableError(
             f"The {network.name} network does not run in {network.engine} {network.precision} "
-            f"({str(error).strip().splitlines()[0]}): set BACKEND_TYPE=auto."
+            f"({str(error).strip().splitlines()[0]}). Set BACKEND_TYPE=auto."
         ) from error
