@@ -1,1 +1,1 @@
-"""Measurements, each beside what it is compared with, in one run."""
+"""Benchmarks; each measures the service and its reference in one run."""

@@ -1,10 +1,10 @@
-"""What the embedded networks find of hands and faces, drawn, counted, and compared with MediaPipe's own Holistic.
+"""Accuracy of the embedded networks' hands and faces, compared with MediaPipe's Holistic.
 
     uv run python -m benchmarks.accuracy --photos DIR [--video FILE] --out DIR [--holistic PYTHON]
 
-Writes into the folder: an overlay of each picture, an enlarged overlay and a plain cut-out of each person, and
-`accuracy.json` with the numbers. With `--holistic`, the Python of an environment that has MediaPipe's solutions,
-Holistic looks at each person's cut-out, and the distances to our points are printed (see benchmarks/README.md).
+Writes to the folder: an overlay of each picture, an enlarged overlay and a plain crop of each person, and
+`accuracy.json` with the figures. `--holistic` names the Python of an environment with MediaPipe's solutions: Holistic
+then runs on each person's crop, and the distances to our points are printed (see benchmarks/README.md).
 """
 
 import argparse
@@ -35,9 +35,9 @@ from wholebody.schema import PART_RANGES, Part
 HOLISTIC = Path(__file__).with_name("holistic.py")
 HOLISTIC_LIMIT_S = 1800
 MARGIN = 0.2
-"""Room round a person in their cut-out, as a share of the longer side of their box."""
+"""Margin of a person's crop, as a share of the longer side of their box."""
 SAME_PERSON = 0.1
-"""Farthest that Holistic's shoulders and hips may lie from ours on average, in box diagonals, to be compared."""
+"""Largest mean distance of Holistic's shoulders and hips from ours, in box diagonals, to count as the same person."""
 DRAWN_SCORE = 0.3
 FOUND_PARTS = (Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE)
 
@@ -49,13 +49,13 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CutOut:
-    """A person's surroundings, as Holistic gets them.
+    """The crop of a person, Holistic's input.
 
     Attributes:
         name: The picture's name and the person's number.
         person: The person in the whole picture.
-        corner: x, y of the cut-out's upper left corner in the picture, pixels, shape (2,).
-        size: Its width and height, shape (2,).
+        corner: x, y of the crop's upper left corner in the picture, pixels, shape (2,).
+        size: Width and height of the crop, pixels, shape (2,).
     """
 
     name: str
@@ -85,12 +85,12 @@ def pictures(photos: Path, video: Path | None) -> Iterator[tuple[str, Picture]]:
 
 
 def is_found(person: Person, part: Part) -> bool:
-    """Tell whether a part that is found as a whole, or not at all, was found."""
+    """Tell whether a part was found; its keypoints are found together or not at all."""
     return bool(np.all(person.scores[list(PART_RANGES[part])] > 0))
 
 
 def draw(picture: Picture, people: list[Person], scale: float, corner: Points) -> Picture:
-    """Return the enlarged picture, from a corner on, with its people drawn."""
+    """Return the enlarged picture from a corner on, with its people drawn."""
     canvas = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     origin = corner.astype(np.float32)
     enlarged = [
@@ -105,7 +105,7 @@ def draw(picture: Picture, people: list[Person], scale: float, corner: Points) -
 
 
 def cut_out(name: str, picture: Picture, person: Person) -> CutOut:
-    """Return a person's surroundings inside the picture."""
+    """Return a person's crop inside the picture."""
     low, high = person.box[:2], person.box[2:]
     margin = MARGIN * float((high - low).max())
     size = np.array(picture.shape[1::-1])
@@ -115,7 +115,7 @@ def cut_out(name: str, picture: Picture, person: Person) -> CutOut:
 
 
 async def find_and_draw(photos: Path, video: Path | None, out: Path) -> tuple[dict[str, Any], list[CutOut]]:
-    """Find the people of all pictures, draw them, count their parts, and cut them out for Holistic."""
+    """Detect the people in all pictures, draw them, count their parts, and write their crops for Holistic."""
     detector, estimator = assemble_in_process(fetch(RunnerConfig("embedded", "cpu", usable_cpus(), None)))
     counts: dict[str, Any] = {}
     cut_outs: list[CutOut] = []
@@ -136,10 +136,10 @@ async def find_and_draw(photos: Path, video: Path | None, out: Path) -> tuple[di
 
 
 def compare(cut: CutOut, seen: dict[str, Any]) -> dict[str, Any]:
-    """Compare one person with what Holistic sees in their cut-out.
+    """Compare one person with Holistic's result for their crop.
 
     Returns:
-        `same_person`; for each part who found it; distances of its points in box diagonals where both did.
+        `same_person`; for each part, which of the two found it, and the distances of its points in box diagonals.
     """
 
     def in_picture(part: str) -> Points | None:
@@ -167,7 +167,7 @@ def compare(cut: CutOut, seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary(compared: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return, for hands and face over all people seen by both, who found how many and how far apart."""
+    """Return counts and distances of hands and faces, over all people found by both."""
     same = [one for one in compared.values() if one["same_person"]]
     lines: dict[str, Any] = {"people": len(compared), "the same person": len(same)}
     for label, parts in (("hands", FOUND_PARTS[:2]), ("face", FOUND_PARTS[2:])):

@@ -1,19 +1,17 @@
-"""Everything beside everything, in one run, on the same pictures.
+"""Compares the service, a peer, rtmlib and the networks alone, in one run on the same pictures.
 
     make bench PHOTOS=folder STAND_INS=folder
 
 Lanes, for the embedded networks and for stand-ins of the balanced ones (`stand_ins.py`):
 
 - `peer`: Flask around rtmlib with its defaults (`peer.py`), 1, 8 and 32 callers;
-- `loop`: rtmlib in a bare loop in one process, nothing else;
-- `engine`: the networks alone, on the crops that these pictures lead to, in batches of the sizes that the service's
-  workers use, in all CPU lanes at once;
+- `loop`: rtmlib in a loop in one process;
+- `engine`: the networks alone, on the crops of these pictures, in the service's batch sizes, in all CPU lanes at once;
 - `service`: as users start it, 1, 8 and 32 callers, for each engine and precision.
 
-They take turns, several rounds each, since a machine may be faster in one minute than in the next: what counts are the
-ratios within a round. Besides: what a single caller waits for beyond the networks, batches, start until ready, memory
-of all processes, cost as the number of people grows, and where there is an NVIDIA GPU, how busy it is.
-Written are `comparison.json`, a page with tables, and a plot.
+Lanes take turns over several rounds, because a machine's speed varies by the minute; compare ratios within a round.
+Also measured: latency of a single caller outside the networks, batches, start-up time, memory of all processes, cost by
+number of people, and use of an NVIDIA GPU. Writes `comparison.json`, a page with tables, and a plot.
 """
 
 import argparse
@@ -66,10 +64,10 @@ WARM_UP_S = 3
 
 @dataclass(frozen=True)
 class Setting:
-    """One set of networks and the pictures it is measured on.
+    """One set of networks and its pictures.
 
     Attributes:
-        title: What it is called in tables.
+        title: Title in tables.
         environment: Settings of the service and of the peer.
         photos: Folder of pictures.
     """
@@ -80,7 +78,7 @@ class Setting:
 
 
 async def measure(setting: Setting, engines: Sequence[str], rounds: int, seconds: float) -> Found:
-    """Let all lanes take turns."""
+    """Run all lanes in turns."""
     found = Found()
     names = picture_names(setting.photos)
     files = [setting.photos / name for name in names]
@@ -122,7 +120,7 @@ async def measure(setting: Setting, engines: Sequence[str], rounds: int, seconds
                 if engine not in found.lacking:
                     server = processes.enter_context(backend({**setting.environment, **ENGINES[engine]}))
                     await serve(f"service ({engine})", server, "/readyz")
-            for lane in lanes.values():  # the first pictures set up buffers
+            for lane in lanes.values():  # warm-up: the first pictures allocate buffers
                 await lane(min(seconds, WARM_UP_S))
             for one in seen.values():
                 one.forget()
@@ -138,13 +136,13 @@ async def measure(setting: Setting, engines: Sequence[str], rounds: int, seconds
 
 
 def note(found: Found, lane: str, seen: Seen) -> None:
-    """Write down what was seen of a served lane."""
+    """Record the figures of a served lane."""
     latencies, work = seen.latencies, seen.work
     found.latency_ms[lane] = {"p50": percentile_ms(latencies, 0.5), "p99": percentile_ms(latencies, 0.99)}
     used = [gpu.percent for gpu in seen.gpus if gpu.percent is not None]
     if used:
         found.gpu_percent[lane] = round(sum(used) / len(used), 1)
-    if not work.seconds:  # the peer does not tell
+    if not work.seconds:  # the peer has no metrics
         return
     found.networks_busy[lane] = round(work.total_seconds / seen.seconds, 3)
     found.mean_batch[lane], found.batches[lane] = work.mean_batches, work.batch_counts
@@ -154,7 +152,7 @@ def note(found: Found, lane: str, seen: Seen) -> None:
 
 
 async def people_cost(arguments: argparse.Namespace, engine: str, people: int) -> PictureCost:
-    """Cost of a picture with so many people in it: served (8 callers), and of the networks alone."""
+    """Return the cost of a picture by number of people: served (8 callers), and of the networks alone."""
     photos, rounds, seconds = arguments.photos, arguments.rounds, arguments.seconds
     names = picture_names(photos)
     files = [photos / name for name in names]
@@ -210,7 +208,7 @@ async def compare(arguments: argparse.Namespace) -> None:
 
 
 def write(out: Path, results: Mapping[str, Found], people: Mapping[str, Mapping[int, PictureCost]]) -> str:
-    """Write what there is so far, for a run may be ended before its time; returns the page."""
+    """Write the results so far, because a run may be interrupted; returns the page."""
     costs = {engine: {n: asdict(cost) for n, cost in by.items()} for engine, by in people.items()}
     written = {title: asdict(found) for title, found in results.items()} | {"people": costs}
     (out / "comparison.json").write_text(json.dumps(written, indent=2) + "\n")

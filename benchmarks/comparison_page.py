@@ -6,28 +6,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MOST_OUTSIDE_MS = 20
-"""Goal: a single caller waits at most so much longer than the networks compute."""
+"""Goal: largest latency of a single caller outside the networks."""
 MOST_FOR_PEOPLE = 1.15
-"""Goal: a picture costs at most this many times what the networks alone cost, however many people are in it."""
+"""Goal: largest cost of a picture relative to the networks alone, for any number of people."""
 
 
 @dataclass
 class Found:
-    """What was measured with one set of networks.
+    """The measurements of one set of networks.
 
     Attributes:
         rates: Pictures per second of each lane, one number for each round.
         latency_ms: Latency of a request of each lane: median and 99th percentile.
-        outside_ms: For each service with one caller: latency less the time in the networks, mean of all pictures.
-        outside_share: The same as a share of the latency.
+        outside_ms: For each service with one caller: latency minus time in the networks, mean of all pictures.
+        outside_share: `outside_ms` as a share of the latency.
         networks_busy: For each lane of a service: time in the networks per second; more than 1 where several compute
             at once.
         mean_batch: For each lane of a service and network: mean size of batches.
         batches: For each lane of a service and network: number of batches by size.
-        gpu_percent: For each served lane: share of the time in which the GPU was in use; none where that is unknown.
+        gpu_percent: For each served lane: share of the time in which the GPU was in use; absent if unknown.
         start_s: Seconds until each server was ready.
         memory_mib: Memory of each server after the rounds.
-        lacking: Engines that do not run here, and why.
+        lacking: Unavailable engines, with the reason.
     """
 
     rates: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
@@ -47,12 +47,12 @@ class Found:
 
 @dataclass(frozen=True)
 class PictureCost:
-    """What a picture costs with so many people in it.
+    """The cost of a picture with a number of people.
 
     Attributes:
         served_ms: Time per picture of the service, with 8 callers.
         engine_ms: Time per picture of the networks alone: the detector once, the pose network on each person.
-        ratio: The former to the latter, median of the rounds.
+        ratio: `served_ms` to `engine_ms`, median of the rounds.
     """
 
     served_ms: float
@@ -61,7 +61,7 @@ class PictureCost:
 
 
 def picture_cost(rates: Sequence[tuple[float, float]]) -> PictureCost:
-    """Return the cost of a picture from pictures per second, served and of the networks alone, of each round."""
+    """Return the cost of a picture from each round's pictures per second, served and of the networks alone."""
     return PictureCost(
         served_ms=round(1000 / statistics.median(served for served, _ in rates), 1),
         engine_ms=round(1000 / statistics.median(engine for _, engine in rates), 1),
@@ -70,7 +70,7 @@ def picture_cost(rates: Sequence[tuple[float, float]]) -> PictureCost:
 
 
 def ratio(found: Found, lane: str, to: str) -> float:
-    """Median over the rounds of one lane's pictures per second to another's in the same round."""
+    """Return the median over the rounds of one lane's pictures per second to another's."""
     return statistics.median(a / b for a, b in zip(found.rates[lane], found.rates[to], strict=True))
 
 

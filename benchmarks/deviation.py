@@ -1,10 +1,9 @@
-"""How far people lie, who were found in one way, from the same people found in another.
+"""Deviation of detected people from those of a reference.
 
-Of each person those keypoints count that the reference has a score of `SEEN` or more for. Shifts and OKS are those of
-people whom both found, however unsure of a keypoint the other one is; who was missed or invented, and which keypoints
-were lost, is counted beside them.
-Average precision (OKS-AP) counts everything: it takes the reference for the truth, in the evaluation that
-`rtmlib-backend evaluate` uses too.
+A keypoint counts if its score in the reference is `SEEN` or more. Shifts and OKS cover the people found by both,
+whatever the other score of a keypoint. Missed and invented people and lost keypoints are counted separately.
+Average precision (OKS-AP) covers everything: it takes the reference as ground truth, with the evaluation of
+`rtmlib-backend evaluate`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +21,9 @@ from wholebody.person import Person
 from wholebody.schema import KEYPOINT_COUNT
 
 SEEN = 0.3
-"""Least score in the reference of a keypoint that is compared."""
+"""Smallest reference score of a compared keypoint."""
 SAME_PERSON = 0.5
-"""Least intersection over union of two boxes that are taken for those of one person."""
+"""Smallest intersection over union of two boxes of one person."""
 EVERYTHING: NDArray[np.bool_] = np.ones(KEYPOINT_COUNT, np.bool_)
 
 People = Sequence[Sequence[Person]]
@@ -42,24 +41,24 @@ class Spread:
 
 @dataclass(frozen=True)
 class Deviation:
-    """How people differ from those of the reference.
+    """The deviation of people from a reference.
 
     Attributes:
-        people: People compared: found by both, with a keypoint that counts.
-        missed: People of the reference whom nobody was paired with.
-        invented: People found who were paired with nobody.
-        keypoints: Keypoints that count, of the people compared.
-        lost: Those of them whose score fell below `SEEN`, or that have no place at all any more.
-        gained: Keypoints that the reference has a lower score for, and that have reached it.
-        not_found: Those lost that have no place any more, as those of a hand that was not found.
-        pixels: Shifts of all that have one, in pixels of the picture; None where there are none.
-        share: The same as shares of the diagonal of the person's box.
-        oks_mean: Object keypoint similarity of the people compared, on the mean; None where there are none.
-        oks_worst: That of the worst.
-        whole_oks_mean: The same over all keypoints instead of those that are counted, of the same people.
-        whole_oks_worst: That of the worst of them.
-        worst: Who has `oks_worst`: number of the picture, of the person in the reference, and of the one found.
-        ap: Average precision, 0 to 1, of the whole and of each part; None where the reference has nothing of it.
+        people: Compared people: found by both, with a keypoint that counts.
+        missed: Unpaired people of the reference.
+        invented: Unpaired people that were found.
+        keypoints: Keypoints that count, of the compared people.
+        lost: Of these, keypoints whose score fell below `SEEN` or that have no position.
+        gained: Keypoints whose score rose to `SEEN` or more.
+        not_found: Lost keypoints without a position, such as those of a hand that was not found.
+        pixels: Shifts in pixels of the picture; None if there are none.
+        share: Shifts as shares of the diagonal of the person's box.
+        oks_mean: Mean object keypoint similarity of the compared people; None if there are none.
+        oks_worst: Object keypoint similarity of the worst person.
+        whole_oks_mean: `oks_mean` over all keypoints.
+        whole_oks_worst: `oks_worst` over all keypoints.
+        worst: The person of `oks_worst`: index of the picture, of the person in the reference, and of the one found.
+        ap: Average precision, 0 to 1, of the whole and of each part; None if the reference has none of it.
     """
 
     people: int
@@ -84,8 +83,8 @@ def deviation(expected: People, found: People, counted: NDArray[np.bool_] = EVER
 
     Args:
         expected: The people of each picture in the reference.
-        found: Those of the same pictures, found in another way.
-        counted: Which keypoints shifts and OKS are of, shape (133,); average precision is of all, part by part.
+        found: The people of the same pictures to compare.
+        counted: Mask of the keypoints for shifts and OKS, shape (133,); average precision covers all, part by part.
     """
     paired = [pairs(*both) for both in zip(expected, found, strict=True)]
     compared: list[tuple[int, int, int]] = []
@@ -133,11 +132,11 @@ def deviation(expected: People, found: People, counted: NDArray[np.bool_] = EVER
 
 
 def pairs(expected: Sequence[Person], found: Sequence[Person]) -> list[tuple[int, int]]:
-    """Pair the people of a picture, each with one at most, so that their boxes overlap the most on the whole."""
+    """Pair the people of a picture one to one for the largest total overlap of boxes."""
     if not expected or not found:
         return []
     shared = overlaps(np.stack([one.box for one in expected]), np.stack([one.box for one in found]))
-    # Who is not the same person is worth nothing: they must not keep two apart who are.
+    # Pairs of different people score 0, so that they cannot displace a real pair.
     worth = np.where(shared >= SAME_PERSON, shared, 0.0)
     return [(a, b) for a, b in best_pairs(worth) if worth[a, b] > 0]
 

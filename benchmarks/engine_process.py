@@ -1,4 +1,4 @@
-"""The networks alone, in a process of their own: engines set things up for a whole process, and must not share one."""
+"""The networks alone, in a child process: engines configure a whole process and must not share one."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ TURN_LIMIT_S = 600
 
 @dataclass(frozen=True)
 class _Batch:
-    """A full batch, and the network that it is for."""
+    """A full batch and its network."""
 
     network: LoadedNetwork
     crops: Crops
@@ -61,7 +61,7 @@ def _start(environment: dict[str, str], crops: dict[NetworkName, Crops]) -> None
 
 
 def _run(seconds: float) -> float:
-    """Run all networks on all crops, again and again, in all lanes at once; return how often per second."""
+    """Run all networks on all crops repeatedly, in all lanes at once; return the passes per second."""
     ends = time.perf_counter() + seconds
     turns = itertools.cycle(_batches)
 
@@ -85,11 +85,11 @@ def _run(seconds: float) -> float:
 def engine_process(
     environment: Mapping[str, str], crops: Mapping[NetworkName, Crops]
 ) -> Generator[Callable[[float], Awaitable[float]]]:
-    """Load the networks; gives what runs them for so many seconds and returns how often per second all was done.
+    """Load the networks; yields a function that runs them for some seconds and returns the passes per second.
 
     Args:
         environment: The service's settings.
-        crops: What each network gets.
+        crops: The crops of each network.
 
     Raises:
         ProviderUnavailableError: The device or the engine cannot be used here.

@@ -1,4 +1,4 @@
-"""How busy NVIDIA GPUs are while something runs."""
+"""Use of NVIDIA GPUs while a lane runs."""
 
 import shutil
 import statistics
@@ -15,8 +15,8 @@ class GpuUse:
     """Use of all GPUs together.
 
     Attributes:
-        percent: Share of the time in which a kernel ran, a mean over samples and GPUs; None if nobody can tell.
-        memory_mib: Most memory in use, of all processes.
+        percent: Share of the time in which a kernel ran, a mean over samples and GPUs; None if unknown.
+        memory_mib: Peak memory of all processes; None if unknown.
     """
 
     percent: float | None = None
@@ -25,7 +25,7 @@ class GpuUse:
 
 @contextmanager
 def gpu_use(program: str = "nvidia-smi") -> Generator[GpuUse]:
-    """Sample the GPUs; what was seen is there at the end. Without `nvidia-smi` nothing is."""
+    """Sample the GPUs; the result is complete on exit, and empty without `nvidia-smi`."""
     found = GpuUse()
     if shutil.which(program) is None:
         yield found
@@ -48,7 +48,7 @@ def gpu_use(program: str = "nvidia-smi") -> Generator[GpuUse]:
 
 
 def parsed(said: str) -> list[tuple[float, float]]:
-    """Read percent and MiB from each line; some GPUs say `[N/A]`, and the last line may be cut off."""
+    """Parse percent and MiB of each line; some GPUs print `[N/A]`, and the last line may be incomplete."""
     samples: list[tuple[float, float]] = []
     for line in said.splitlines():
         percent, _, memory = line.partition(",")

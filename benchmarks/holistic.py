@@ -1,9 +1,9 @@
-"""What MediaPipe's Holistic sees of the one person in each picture. Runs in an environment of its own.
+"""Runs MediaPipe's Holistic on pictures of one person each, in a separate environment.
 
     PYTHON benchmarks/holistic.py ANSWERS.json PICTURE...
 
-The answers: for each picture's name without ending the points of `pose`, `left_hand`, `right_hand` and `face`, x and
-y as shares of the picture's width and height, or null for a part that Holistic does not see.
+Writes for each picture, by its name without extension, the points of `pose`, `left_hand`, `right_hand` and `face`: x
+and y as shares of the picture's width and height, or null for a missing part.
 """
 
 import json
@@ -17,9 +17,9 @@ FULL = 1  # the pose network that is inside the wheel; 2 would be fetched from t
 
 
 def main(answers: Path, pictures: list[Path]) -> None:
-    """Look at all pictures, each by itself."""
+    """Run Holistic on each picture independently."""
     found = {}
-    # A new one for each picture: even in static mode some state stays from picture to picture.
+    # A new instance for each picture: even in static mode it keeps state between pictures.
     for file in pictures:
         with mediapipe.solutions.holistic.Holistic(static_image_mode=True, model_complexity=FULL) as holistic:
             seen = holistic.process(cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB))

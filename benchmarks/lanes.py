@@ -1,4 +1,4 @@
-"""What is compared: each works for some seconds and returns its pictures per second."""
+"""The lanes of a comparison: each runs for some seconds and returns its pictures per second."""
 
 import asyncio
 import itertools
@@ -30,17 +30,17 @@ from wholebody.pipeline import find_people
 REFERENCE = {"BACKEND_TYPE": "onnxruntime", "PRECISION": "exact"}
 
 Lane = Callable[[float], Awaitable[float]]
-"""Works for so many seconds; returns pictures per second."""
+"""Runs for a number of seconds; returns pictures per second."""
 
 
 @dataclass
 class Seen:
-    """What was seen of the callers of a server, over all turns.
+    """Measurements of a server's callers over all turns.
 
     Attributes:
-        latencies: Of each request, seconds.
-        work: What the server's networks did meanwhile; nothing if the server does not tell.
-        seconds: Length of the turns.
+        latencies: Latency of each request, seconds.
+        work: Work of the server's networks in the turns; empty if the server has no metrics.
+        seconds: Total length of the turns.
         gpus: Use of the GPUs in each turn.
     """
 
@@ -50,13 +50,13 @@ class Seen:
     gpus: list[GpuUse] = field(default_factory=list[GpuUse])
 
     def forget(self) -> None:
-        """Start anew: what was seen was only to warm up."""
+        """Discard the measurements of the warm-up."""
         self.latencies, self.work, self.seconds, self.gpus = [], NetworkWork(), 0, []
 
 
 @contextmanager
 def settings_of(environment: Mapping[str, str]) -> Generator[None]:
-    """Let this process see other settings for a while."""
+    """Set environment variables of this process until the block ends."""
     before = dict(os.environ)
     os.environ.update(environment)
     try:
@@ -67,7 +67,7 @@ def settings_of(environment: Mapping[str, str]) -> Generator[None]:
 
 
 async def recorded_crops(environment: Mapping[str, str], files: Sequence[Path]) -> dict[NetworkName, Crops]:
-    """Return the crops that each network gets to see on these pictures, on whatever device: computed on the CPU."""
+    """Return the crops that each network gets from these pictures, computed on the CPU."""
     seen: dict[NetworkName, list[Crops]] = {}
     with settings_of({**environment, **REFERENCE, "DEVICE": "cpu"}):
         config = runner_config(load_settings())
@@ -92,15 +92,15 @@ async def recorded_crops(environment: Mapping[str, str], files: Sequence[Path]) 
 def engine_lane(
     environment: Mapping[str, str], crops: Mapping[NetworkName, Crops], pictures: int
 ) -> Generator[Lane]:
-    """The networks alone, in full batches, as many at once as there are lanes on the CPUs.
+    """Return the lane of the networks alone, in full batches, in all CPU lanes at once.
 
     Args:
         environment: The service's settings.
-        crops: What each network gets for all pictures together.
-        pictures: How many these are.
+        crops: The crops of each network from all pictures.
+        pictures: Number of pictures.
 
     Raises:
-        ProviderUnavailableError: The device or the engine cannot be used here.
+        ProviderUnavailableError: The device or the engine is unavailable.
     """
     with engine_process(environment, crops) as run:
 
@@ -111,7 +111,7 @@ def engine_lane(
 
 
 def loop_lane(environment: Mapping[str, str], files: Sequence[Path]) -> Lane:
-    """Rtmlib on one picture after the other."""
+    """Return the lane of rtmlib on one picture at a time."""
     with settings_of(environment):
         solution = rtmlib_solution()
 
@@ -129,7 +129,7 @@ def loop_lane(environment: Mapping[str, str], files: Sequence[Path]) -> Lane:
 def served_lane(
     session: aiohttp.ClientSession, address: str, addresses: Sequence[str], callers: int, seen: Seen
 ) -> Lane:
-    """Callers who send a picture each, again and again, to a server of which nothing else is known."""
+    """Return the lane of a server with concurrent callers, each sending one picture at a time."""
     turns = itertools.cycle(addresses)
 
     async def one() -> None:
@@ -147,7 +147,7 @@ def served_lane(
 
 
 def watched_lane(session: aiohttp.ClientSession, address: str, lane: Lane, seen: Seen) -> Lane:
-    """The same with what the networks of the server do meanwhile, as it tells itself."""
+    """Return the lane with the work of the server's networks, from its metrics."""
 
     async def watched(seconds: float) -> float:
         before = await read_network_work(session, address)

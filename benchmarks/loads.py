@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: pictures to fetch, servers to ask, callers, figures."""
+"""Shared parts of the benchmarks: picture server, server processes, callers, percentiles."""
 
 import asyncio
 import itertools
@@ -25,11 +25,11 @@ from adapters.label_studio.label_config.template import Selection, label_config_
 LABEL_CONFIG = label_config_template([Selection.WHOLE])
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 START_LIMIT_S = 300
-"""What an engine has to try or compile, `engine_process.py` did before."""
+"""Without compilation, which `engine_process.py` has done before."""
 
 
 def end_orderly() -> None:
-    """Let this process end its servers when it is terminated, as by a time limit, and not only when it is done."""
+    """Let this process stop its servers also when it is terminated, as by a timeout."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)
@@ -38,7 +38,7 @@ def end_orderly() -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
@@ -50,7 +50,7 @@ def picture_names(folder: Path) -> list[str]:
 
 
 class _NeverTheSame(BaseHTTPRequestHandler):
-    """Serves pictures with a few other bytes behind each, so that nothing can be answered from the cache."""
+    """Serves pictures with different bytes appended each time, so that none is in the cache."""
 
     folder: Path
     served = itertools.count()
@@ -68,7 +68,7 @@ class _NeverTheSame(BaseHTTPRequestHandler):
 
 @contextmanager
 def picture_server(folder: Path) -> Generator[str]:
-    """Serve the pictures of a folder; gives the address."""
+    """Serve the pictures of a folder; yields the address."""
     handler = type("Handler", (_NeverTheSame,), {"folder": folder})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -80,14 +80,14 @@ def picture_server(folder: Path) -> Generator[str]:
 
 @dataclass(frozen=True)
 class Running:
-    """A server process, where it listens and where its output goes."""
+    """A server process, its address and its log."""
 
     address: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def memory_mib(self) -> float:
-        """Memory of the process and all below it; what they share counts once (proportional set size)."""
+        """Return the memory of the process and its descendants, MiB; shared memory counts once (PSS)."""
         root = psutil.Process(self.process.pid)
         return sum(_memory(one) for one in [root, *root.children(recursive=True)]) / 2**20
 
@@ -102,7 +102,7 @@ def _memory(process: psutil.Process) -> int:
 
 @contextmanager
 def running(command: Sequence[str | Path], port: int, settings: Mapping[str, str]) -> Generator[Running]:
-    """Start a server; its output goes to a file that is named if it does not stop in time."""
+    """Run a server; its output goes to a file, which is named if the server does not stop in time."""
     log = Path(tempfile.mkstemp(suffix=".log")[1])
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -121,7 +121,7 @@ def running(command: Sequence[str | Path], port: int, settings: Mapping[str, str
 
 @contextmanager
 def backend(settings: Mapping[str, str] | None = None) -> Generator[Running]:
-    """Start the service as users start it."""
+    """Run the service as users start it."""
     port = free_port()
     ours = {"BACKEND_PORT": str(port), "ALLOWED_IMAGE_HOSTS": "127.0.0.1", "LOG_LEVEL": "WARNING"}
     command = [sys.executable, "-m", "adapters.cli", "serve"]
@@ -130,13 +130,10 @@ def backend(settings: Mapping[str, str] | None = None) -> Generator[Running]:
 
 
 async def ask_for_people(session: aiohttp.ClientSession, address: str, picture: str) -> float:
-    """Have a server predict one picture.
-
-    Returns:
-        Seconds until the answer was there.
+    """Request the prediction of one picture; returns its latency in seconds.
 
     Raises:
-        RuntimeError: It did not answer with a prediction.
+        RuntimeError: The response is not a prediction.
     """
     body = {"tasks": [{"id": 1, "data": {"image": picture}}], "label_config": LABEL_CONFIG}
     started = time.perf_counter()
@@ -149,11 +146,11 @@ async def ask_for_people(session: aiohttp.ClientSession, address: str, picture: 
 
 
 async def until_ready(session: aiohttp.ClientSession, server: Running, path: str = "/readyz") -> float:
-    """Wait until a server can predict; returns the seconds that it took.
+    """Wait until a server is ready; returns the seconds that it took.
 
     Raises:
-        RuntimeError: It ended.
-        TimeoutError: It took too long.
+        RuntimeError: The server ended.
+        TimeoutError: It was not ready in time.
     """
     started = time.perf_counter()
     while time.perf_counter() - started < START_LIMIT_S:
@@ -170,7 +167,7 @@ async def until_ready(session: aiohttp.ClientSession, server: Running, path: str
 
 
 async def spread(work: Sequence[str], callers: int, one: Callable[[str], Awaitable[None]]) -> float:
-    """Do the work with that many callers at once; returns the seconds that it took."""
+    """Do the work with concurrent callers; returns the seconds that it took."""
     queue = iter(work)
 
     async def caller() -> None:
@@ -183,9 +180,9 @@ async def spread(work: Sequence[str], callers: int, one: Callable[[str], Awaitab
 
 
 async def during(seconds: float, callers: int, one: Callable[[], Awaitable[None]]) -> float:
-    """Let that many callers work for some time; returns how often it was done per second.
+    """Let concurrent callers work for some time; returns the calls per second.
 
-    What is begun is finished, and the time until then counts.
+    Calls that have started are finished, and their time counts.
     """
     done = 0
     started = time.perf_counter()

@@ -1,11 +1,10 @@
-"""Memory of all processes of the service while many different pictures come in.
+"""Measures the memory of all processes of the service over many different pictures.
 
     make bench-memory PHOTOS=folder STAND_INS=folder
 
-The service runs with the stand-ins (`stand_ins.py`). What processes share counts once (proportional set size). It is
-measured twice for each hundred pictures: amid them, when pictures are in hand, and after them, when none is. The first
-shows how much the service needs, the second whether it keeps anything. Written is `memory.json`; the exit status is 1
-where a bound is not kept.
+The service runs with the stand-ins (`stand_ins.py`). Shared memory counts once (proportional set size). Memory is
+measured twice for each hundred pictures: under load, which shows the need, and idle after them, which shows leaks.
+Writes `memory.json`; the exit status is 1 if a bound is exceeded.
 """
 
 import argparse
@@ -35,18 +34,18 @@ from runners.models.manifest import MODES
 MOST_MIB = 1536.0
 MOST_GROWTH_MB = 50.0
 GROWTH_OVER = 1500
-"""Pictures at the end over which the growth counts: those before fill caches and set up buffers."""
+"""Number of last pictures over which growth counts; earlier ones fill caches and allocate buffers."""
 REQUEST_LIMIT_S = 300
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Memory after so many pictures.
+    """Memory after a number of pictures.
 
     Attributes:
-        pictures: How many have been answered.
-        working_mib: All processes, about half a step before, with pictures in hand.
-        idle_mib: All processes, with none in hand.
+        pictures: Number of answered pictures.
+        working_mib: Memory of all processes under load, about half a step before.
+        idle_mib: Memory of all processes when idle.
     """
 
     pictures: int
@@ -56,12 +55,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the bounds are kept.
+    """The verdict on the bounds.
 
     Attributes:
-        most_mib: Most memory that was seen.
-        growth_mb: Growth, in 10^6 bytes, between two moments with no picture in hand.
-        over: Pictures between these moments.
+        most_mib: Peak memory.
+        growth_mb: Growth of idle memory between two samples, 10^6 bytes.
+        over: Pictures between these samples.
     """
 
     most_mib: float
@@ -70,11 +69,11 @@ class Verdict:
 
     @property
     def kept(self) -> bool:
-        """Whether both are."""
+        """Whether both bounds are kept."""
         return self.most_mib < MOST_MIB and self.growth_mb <= MOST_GROWTH_MB
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return the verdict in words."""
         stays = "stays below" if self.most_mib < MOST_MIB else "exceeds"
         grows = "at most" if self.growth_mb <= MOST_GROWTH_MB else "more than"
         return (
@@ -86,7 +85,7 @@ class Verdict:
 def verdict(samples: Sequence[Sample]) -> Verdict:
     """Compare samples, two at least, with the bounds."""
     last = samples[-1]
-    # With fewer pictures than that, over all that there are samples of.
+    # Over all samples if there are fewer pictures.
     first = next((s for s in reversed(samples) if last.pictures - s.pictures >= GROWTH_OVER), samples[0])
     return Verdict(
         most_mib=max(max(sample.working_mib, sample.idle_mib) for sample in samples),
@@ -96,7 +95,7 @@ def verdict(samples: Sequence[Sample]) -> Verdict:
 
 
 async def measure(arguments: argparse.Namespace, folder: Path) -> list[Sample]:
-    """Serve the pictures, and print and return what memory that takes."""
+    """Serve the pictures; print and return the memory samples."""
     environment = {"MODE": arguments.mode, "DEVICE": "cpu"}
     if arguments.mode != "embedded":
         environment |= stand_ins.install(arguments.stand_ins, folder)

@@ -1,4 +1,4 @@
-"""What the networks of a running server have done, from its own /metrics."""
+"""The work of a running server's networks, from its /metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ class NetworkWork:
     """Time and batches, by network.
 
     Attributes:
-        seconds: Time that each network computed; waiting for its turn is no part of it.
-        crops: How many crops (of the detector: pictures) each was given.
-        batches: How many batches each was given, by their size.
+        seconds: Inference time of each network, without queue wait.
+        crops: Number of crops of each network; of the detector: pictures.
+        batches: Number of batches of each network by size.
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -25,11 +25,11 @@ class NetworkWork:
     batches: Mapping[str, Mapping[int, float]] = field(default_factory=dict[str, Mapping[int, float]])
 
     def plus(self, other: "NetworkWork") -> "NetworkWork":
-        """Return the work of both."""
+        """Return the sum of both."""
         return self._combined(other, 1)
 
     def since(self, before: "NetworkWork") -> "NetworkWork":
-        """Return what has been done since an earlier reading."""
+        """Return the work since an earlier reading."""
         return self._combined(before, -1)
 
     def _combined(self, other: "NetworkWork", sign: int) -> "NetworkWork":
@@ -44,12 +44,12 @@ class NetworkWork:
 
     @property
     def total_seconds(self) -> float:
-        """Time in all networks together."""
+        """Inference time of all networks together."""
         return sum(self.seconds.values())
 
     @property
     def mean_batches(self) -> dict[str, float]:
-        """Mean size of the batches of each network that had any."""
+        """Mean batch size of each network that had batches."""
         counts = {network: sum(sizes.values()) for network, sizes in self.batches.items()}
         return {
             network: round(self.crops[network] / count, 2)
@@ -59,7 +59,7 @@ class NetworkWork:
 
     @property
     def batch_counts(self) -> dict[str, dict[str, int]]:
-        """How many batches of each size there were, sizes that did not happen left out."""
+        """Number of batches of each size, without sizes that did not occur."""
         return {
             network: {str(size): round(count) for size, count in sorted(sizes.items()) if count}
             for network, sizes in sorted(self.batches.items())
@@ -71,7 +71,7 @@ def _sums(a: Mapping[Key, float], b: Mapping[Key, float], sign: int) -> dict[Key
 
 
 def network_work(exposition: str) -> NetworkWork:
-    """Read what the networks did from metrics in Prometheus' text format."""
+    """Parse the networks' work from metrics in Prometheus' text format."""
     seconds: dict[str, float] = {}
     crops: dict[str, float] = {}
     up_to: dict[str, dict[float, float]] = {}
@@ -91,7 +91,7 @@ def network_work(exposition: str) -> NetworkWork:
 
 
 def _by_size(up_to: Mapping[float, float]) -> dict[int, float]:
-    """Batches by size. The buckets' bounds are all sizes that there are, so nothing is above the last of them."""
+    """Return batches by size. The buckets' bounds are all possible sizes, so none is above the last."""
     sizes: dict[int, float] = {}
     before = 0.0
     for bound in sorted(up_to):
@@ -102,16 +102,16 @@ def _by_size(up_to: Mapping[float, float]) -> dict[int, float]:
 
 
 async def read_network_work(session: aiohttp.ClientSession, address: str) -> NetworkWork:
-    """Ask a server what its networks have done since it started."""
+    """Return the work of a server's networks since it started."""
     async with session.get(f"{address}/metrics") as answer:
         return network_work(await answer.text())
 
 
 def outside_ms(latencies: Sequence[float], work: NetworkWork) -> float:
-    """Return how long a picture of a single caller is not in the networks, in milliseconds.
+    """Return the mean latency of a single caller's pictures outside the networks, in milliseconds.
 
     Args:
-        latencies: Time of each request from sending to answer, seconds; no two at once.
-        work: What the networks did for them.
+        latencies: Latency of each request, seconds; none concurrent.
+        work: The networks' work for these requests.
     """
     return 1000 * (sum(latencies) - work.total_seconds) / len(latencies)

@@ -1,10 +1,10 @@
-"""The plain peer: Flask around rtmlib with its defaults, as anyone would write it in an afternoon.
+"""The peer: a minimal backend with Flask and rtmlib's defaults.
 
     uv run --group bench python -m benchmarks.peer --port 9100
 
-MODE, DEVICE and MODEL_CACHE_DIR are those of the service. It fetches each picture of a request, runs rtmlib on it, and
-answers in Label Studio's form. In `embedded` mode rtmlib has no whole-body network to run: there it finds body and feet
-only (`BodyWithFeet`), less than the service does.
+MODE, DEVICE and MODEL_CACHE_DIR are the service's. The peer fetches each picture of a request, runs rtmlib on it, and
+responds in Label Studio's format. In `embedded` mode rtmlib has no whole-body network: it finds body and feet only
+(`BodyWithFeet`), less than the service.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SCORE = 0.3
 
 
 def regions(keypoints: Any, scores: Any, width: int, height: int) -> list[dict[str, Any]]:
-    """Write the keypoints of everybody as Label Studio's regions."""
+    """Return all people's keypoints as Label Studio's regions."""
     return [
         {
             "id": f"p{person}-{index}",

@@ -1,17 +1,15 @@
-"""Accuracy beside speed: what each engine and precision makes of the people on photographs, and how long it takes.
+"""Measures accuracy and speed of each engine and precision on photographs.
 
     make precision PHOTOS=folder [CLIP=file]
 
-The whole pipeline of the embedded networks looks at the pictures, with all networks in one engine and precision, with
-those that PRECISION=auto and PRECISION=fast take on this machine, and with each network in turn replaced by itself in
-another engine or precision. What it finds is compared with what it finds in ONNX Runtime in f32 (`deviation.py`), once
-for the pictures as they are, and once with the same ones mirrored and at half their size, to have more people. For a
-single network, shifts and OKS are of the keypoints that it has a part in. Times are of all the networks that a picture
-needs, on the crops that the pictures as they are lead to, in turns, the fastest of some rounds.
+The pipeline of the embedded networks runs on the pictures: with all networks in one engine and precision, with the
+choices of PRECISION=auto and PRECISION=fast on this machine, and with one network at a time in another engine or
+precision. The results are compared with ONNX Runtime in f32 (`deviation.py`): on the original pictures, and also with
+mirrored and half-size copies, for more people. For a single network, shifts and OKS cover the keypoints that it
+affects. Times cover all networks of a picture, on the crops of the original pictures, in turns, the fastest round.
 
-Written into the folder are `precision.md`, `precision.json`, and the worst person under `auto` and `fast` as the
-reference has them (left) and as they come out (right). What a network is found to bear belongs into
-`runners/choice.py`.
+Writes `precision.md`, `precision.json`, and the worst person under `auto` and `fast`: reference (left) and result
+(right). Enter the measured fidelity of a network in `runners/choice.py`.
 """
 
 import argparse
@@ -67,14 +65,14 @@ FOUND_WITH: Mapping[NetworkName, NDArray[np.bool_]] = {
     "face": _keypoints(Part.FACE),
     "face_mesh": _keypoints(Part.FACE),
 }
-"""The keypoints that a network finds, or in the detector's case, that are found in its boxes. Hands and faces are
-looked for where the body's keypoints are, and move a little with them."""
+"""The keypoints that a network affects; the detector affects all in its boxes. Hand and face crops depend on the
+body's keypoints, and move a little with them."""
 
 Crops = NDArray[np.uint8]
 
 
 class Pipeline:
-    """The embedded networks, each in any engine and precision; what it saw once it does not compute again."""
+    """The embedded networks, each in any engine and precision, with a cache of results."""
 
     def __init__(self, config: RunnerConfig) -> None:
         self._config = config
@@ -90,7 +88,7 @@ class Pipeline:
     def people(
         self, ways: Ways, looked_at: Sequence[Picture], given: dict[NetworkName, list[Crops]] | None = None
     ) -> People:
-        """Return the people of each picture; what the networks were given is added to `given`."""
+        """Return the people of each picture; add the networks' inputs to `given`."""
 
         def asked(name: NetworkName) -> Network[Any]:
             async def run(crops: Crops) -> Sequence[Any]:
@@ -108,7 +106,7 @@ class Pipeline:
 
 
 def shown(photos: Path, video: Path | None) -> dict[str, list[Picture]]:
-    """Return the pictures as they are, and the same ones mirrored and at half their size."""
+    """Return the original pictures, and mirrored and half-size copies."""
     plain = [picture for _, picture in pictures(photos, video)]
     if not plain:
         raise SystemExit(
@@ -123,7 +121,7 @@ def shown(photos: Path, video: Path | None) -> dict[str, list[Picture]]:
 
 
 def ways_of(network: PlannedNetwork, device: str) -> list[PlannedNetwork]:
-    """Return all ways in which a network can run on this machine, the reference first."""
+    """Return a network's engines and precisions on this machine, the reference first."""
     return [
         replace(network, engine=engine, precision=precision)
         for engine in engines_for(device)
@@ -163,7 +161,7 @@ def lanes(plan: NetworkPlan) -> list[Lane]:
 def milliseconds(
     networks: Sequence[tuple[PlannedNetwork, LoadedNetwork]], batches: Sequence[Crops]
 ) -> dict[PlannedNetwork, float]:
-    """Return the time of the fastest run of each network over all batches; they take turns."""
+    """Return the fastest time of each network over all batches; networks take turns."""
     seconds = {way: float("inf") for way, _ in networks}
     for _ in range(ROUNDS):
         for way, network in networks:
@@ -211,7 +209,7 @@ def measure(
 def draw_worst(
     looked_at: Sequence[Picture], expected: People, found: People, worst: tuple[int, int, int], file: Path
 ) -> None:
-    """Draw a person as the reference has them, and beside it as they came out."""
+    """Draw a person of the reference beside the result."""
     picture, one, other = worst
     person = expected[picture][one]
     cut = cut_out("", looked_at[picture], person)

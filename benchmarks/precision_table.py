@@ -1,4 +1,4 @@
-"""The tables of `precision.py`: what is measured of each engine and precision, and how it is written down."""
+"""The tables of `precision.py`: accuracy and speed by engine and precision."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,9 +21,9 @@ COLUMNS = (
 )
 
 Ways = Mapping[NetworkName, PlannedNetwork]
-"""How each network runs."""
+"""Engine and precision of each network."""
 Times = dict[NetworkName, dict[PlannedNetwork, float]]
-"""Milliseconds that each network takes for a picture, run in each way."""
+"""Milliseconds a picture of each network, by engine and precision."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Lane:
     """One row of the table.
 
     Attributes:
-        networks: What is computed in another way than the reference.
+        networks: The networks that differ from the reference.
         computed_by: Engine and precision, or the setting that chose them.
-        ways: How each network runs.
-        only: The one network that this is about, whose time is given; None for all.
+        ways: Engine and precision of each network.
+        only: The only network whose time is given; None for all.
     """
 
     networks: str
@@ -45,13 +45,13 @@ class Lane:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a lane.
+    """The measurements of a lane.
 
     Attributes:
         lane: The lane.
-        milliseconds: What its networks take for a picture.
-        as_they_are: How the people on the pictures as they are differ from the reference's.
-        all_pictures: The same with the pictures mirrored and at half their size.
+        milliseconds: Inference time of a picture.
+        as_they_are: Deviation from the reference on the original pictures.
+        all_pictures: Deviation including mirrored and half-size copies.
     """
 
     lane: Lane
@@ -96,7 +96,7 @@ def markdown_times(took: Times) -> str:
 
 
 def markdown(measured: Sequence[Measured], took: Times) -> str:
-    """Write the tables, and what `auto` and `fast` stand for."""
+    """Write the tables, and the choices of `auto` and `fast`."""
     head = f"| {COLUMNS} |\n|{' --- |' * len(COLUMNS.split('|'))}"
     as_they_are = [markdown_row(one, one.as_they_are) for one in measured]
     all_pictures = [markdown_row(one, one.all_pictures) for one in measured]

@@ -13,7 +13,7 @@ def rtmlib_solution() -> Any:
     """Return rtmlib's solution for MODE and DEVICE, on the same files as the service.
 
     Raises:
-        RuntimeError: It would compute on another device: ONNX Runtime goes over to the CPU with a line in the log.
+        RuntimeError: It would run on another device: ONNX Runtime falls back to the CPU and only logs it.
     """
     config = runner_config(load_settings())
     networks = fetch(config).networks

@@ -1,10 +1,10 @@
-"""The service under load beside the same pipeline in one process.
+"""Compares the service under load with the same pipeline in one process.
 
     uv run python -m benchmarks.serving --photos FOLDER [--requests 1000] [--callers 16]
 
-Both get the same pictures, the same number of threads and the same concurrency; they take turns, since a machine may
-be faster in one minute than in the next. Printed are pictures per second, their ratio, failures, the latency of
-/predict, that of /health meanwhile, and the mean batch of each network.
+Both get the same pictures, threads and concurrency. They take turns, because a machine's speed varies by the minute.
+Prints pictures per second, their ratio, failures, the latency of /predict, that of /health under load, and the mean
+batch of each network.
 """
 
 import argparse
@@ -39,7 +39,7 @@ TURNS = 4
 
 
 async def watch_health(session: aiohttp.ClientSession, address: str, latencies: list[float]) -> None:
-    """Ask for /health twenty times a second until cancelled."""
+    """Request /health twenty times a second until cancelled."""
     while True:
         started = time.perf_counter()
         async with session.get(f"{address}/health") as answer:

@@ -1,8 +1,8 @@
-"""Makes a stand-in detector look like a published one, so that it is prepared, cut and batched as those are.
+"""Gives a stand-in detector the outputs of a published one, so that it can be prepared, cut and batched.
 
-A published detector has candidates for every cell and chooses among them at the end. A stand-in has an end that finds
-the same people whatever its layers say. The candidates are put beside that end: who runs the file as it is does not
-compute them.
+A published detector computes candidates for every cell and selects among them at the end. A stand-in returns the same
+people whatever its layers compute. The candidates are added beside that end, so the file as it is does not compute
+them.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ _SURE = 0.9
 
 
 def add_candidates(model: Any) -> Any:
-    """Give a stand-in detector candidates and a suppression, as mmdeploy exports them.
+    """Add candidates and a suppression to a stand-in detector, as mmdeploy exports them.
 
     Args:
-        model: It is changed.
+        model: The stand-in; is modified.
 
     Returns:
-        The model. Its candidates are the people that it was made with, and cells without anybody.
+        The model. Its candidates are its fixed people, and cells without a person.
     """
     graph = model.graph
     (dets,) = (
@@ -55,7 +55,7 @@ def add_candidates(model: Any) -> Any:
         levels.append(node("Reshape", [last, shape], f"level {number}"))
     likely = node("Sigmoid", [node("Concat", levels, "levels", axis=1)], "likely")
     scores = node("Mul", [likely, weight("sure", sure)], "scores")
-    # What the boxes would be computed from has to be computed, though it moves nobody.
+    # The layers before the boxes must run, although they do not change the boxes.
     alive = weight("boxes", boxes)
     for number, convolution in enumerate(rest):
         axes = weight(f"axes {number}", np.array([1, 2, 3], np.int64))
@@ -79,12 +79,12 @@ def add_candidates(model: Any) -> Any:
 
 
 def _size(value: Any) -> list[int]:
-    """Height and width of an inferred tensor."""
+    """Return height and width of an inferred tensor."""
     return [axis.dim_value for axis in value.type.tensor_type.shape.dim[2:]]
 
 
 def _last_convolutions(graph: Any) -> tuple[list[Any], list[Any]]:
-    """The last convolutions: those for classes, of which there is one, and the others. Their weights become fixed."""
+    """Return the last convolutions: those for the one class, and the others. Their weights become fixed."""
     taken = {tensor for node in graph.node if node.op_type != "ReduceMean" for tensor in node.input}
     last = [node for node in graph.node if node.op_type == "Conv" and node.output[0] not in taken]
     makers = {output: node for node in graph.node for output in node.output}

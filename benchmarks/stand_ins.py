@@ -1,7 +1,7 @@
-"""Networks with the layers, shapes and costs of the zoo's and without their weights, under the zoo's names.
+"""Stand-ins: networks with the names, layers, shapes and costs of the zoo's, without their weights.
 
-The official weights cannot be fetched everywhere, and speed does not depend on them. A stand-in detector finds the
-same people in every picture; how many can be changed here.
+The official weights cannot be fetched everywhere, and speed does not depend on them. A stand-in detector returns the
+same people for every picture; their number can be set.
 """
 
 import hashlib
@@ -27,15 +27,15 @@ NAMES = {
 
 
 def install(stand_ins: Path, folder: Path, people: int | None = None) -> dict[str, str]:
-    """Put the stand-ins into a model cache.
+    """Fill a model cache with the stand-ins.
 
     Args:
         stand_ins: Folder of the files named above.
         folder: The model cache to fill.
-        people: How many people the detectors find; None for what they were made with.
+        people: Number of people that the detectors return; None for the file's number.
 
     Returns:
-        Settings with which the service takes them.
+        Settings of the service for these files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pins: dict[str, str] = {}
@@ -53,7 +53,7 @@ def install(stand_ins: Path, folder: Path, people: int | None = None) -> dict[st
 
 
 def _with_people(model: Any, people: int) -> Any:
-    """Let a stand-in detector find that many people, side by side."""
+    """Change a stand-in detector to return a number of people, side by side."""
     graph = model.graph
     height, width = (axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim[2:])
     for weights in graph.initializer:

@@ -1,1 +1,1 @@
-"""The networks: model files, runtime sessions, detector and pose runners. Knows nothing of Label Studio."""
+"""The networks: model files, engines, detector and pose runners. Independent of Label Studio."""

@@ -1,8 +1,8 @@
-"""Which engine and precision each network runs in: a rule that gives the same answer on equal machines.
+"""Chooses engine and precision of each network by a rule; equal machines choose the same.
 
-A precision below f32 is used only for weights that were measured in it, with photographs, by `benchmarks/precision.py`.
-Users' machines have no such photographs, and drawn people would not do: their contours are clear, and a lower
-precision first changes keypoints that were uncertain.
+A precision below f32 is used only for weights that `benchmarks/precision.py` measured in it on photographs. Users'
+machines have no photographs to measure with. Drawn people would not do: their contours are clear, and lower precision
+first changes uncertain keypoints.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from runners.models.manifest import (
 )
 
 LEAST_MEAN_OKS, LEAST_OKS = 0.998, 0.98
-"""Bounds of PRECISION=auto on the object keypoint similarity to f32: on the mean, and of the worst person."""
+"""Lower bounds of PRECISION=auto on the object keypoint similarity to f32: mean, and worst person."""
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Object keypoint similarity to f32, over people on photographs: on the mean, and of the worst person."""
+    """Object keypoint similarity to f32 over people on photographs: mean, and worst person."""
 
     mean: float
     worst: float
@@ -44,14 +44,14 @@ MEASURED: Mapping[str, Mapping[Precision, Fidelity]] = MappingProxyType(
 )
 """By the SHA-256 of the network's file.
 
-Measured on a CPU with AVX512-BF16 over 20 people on photographs, for all but the detector also mirrored and at half
-size. The detector's boxes in `mixed` move by 0.02 % of their diagonal in the median. Of the mirrored people one falls
-to 0.934 with them; with boxes in f32 that are moved by 0.03 % at random the same one falls to 0.892: the pose network
-is that sensitive, whatever the detector's precision.
+Measured on a CPU with AVX512-BF16 over 20 people on photographs; except for the detector also mirrored and at half
+size. In `mixed` the detector's boxes move by 0.02 % of their diagonal in the median. One mirrored person falls to
+0.934 with them, and to 0.892 with f32 boxes that are moved by 0.03 % at random: the pose network is that sensitive,
+whatever the detector's precision.
 """
 
 _AUTOMATIC: tuple[EngineName, ...] = ("onnxruntime", "openvino")
-"""OpenCV was the slowest of three on most networks that were measured, and TensorRT compiles for minutes."""
+"""OpenCV was the slowest of three on most measured networks, and TensorRT compiles for minutes."""
 
 _FASTEST_FIRST: tuple[Precision, ...] = ("bf16", "mixed", "f16", "tf32")
 
@@ -61,17 +61,17 @@ def choose(
 ) -> tuple[EngineName, Precision]:
     """Return the engine and the precision of a network.
 
-    It is the fastest precision that PRECISION allows and an engine of BACKEND_TYPE computes in here; else f32, for
-    which ONNX Runtime is as fast as OpenVINO and takes less memory.
+    The precision is the fastest that PRECISION allows and an engine of BACKEND_TYPE supports here, else f32. In f32
+    ONNX Runtime is as fast as OpenVINO and takes less memory.
 
     Args:
-        name: What the network looks for.
+        name: The network's name.
         file: The network.
         digest: SHA-256 of its file.
-        config: The device, and which engines and precisions are allowed.
+        config: The device and the allowed engines and precisions.
 
     Raises:
-        ProviderUnavailableError: The engine is not installed, or cannot run on the device.
+        ProviderUnavailableError: The engine is not installed, or does not support the device.
     """
     if config.engine != "auto":
         engines: list[EngineName] = [config.engine]
@@ -102,10 +102,10 @@ def _is_allowed(
 
 
 def is_tolerated(name: NetworkName, digest: str, precision: Precision) -> bool:
-    """Tell whether a network keeps within the bounds of PRECISION=auto in a precision.
+    """Tell whether a network in a precision is within the bounds of PRECISION=auto.
 
-    A person detector that was not measured is taken to keep its boxes in `mixed` as YOLOX-tiny does: a lower precision
-    moves a box a little. A keypoint, the likeliest of several bins, can jump.
+    An unmeasured person detector is assumed to keep its boxes in `mixed` as YOLOX-tiny does: lower precision moves a
+    box a little. A keypoint, the likeliest of several bins, can jump.
     """
     measured = MEASURED.get(digest, {}).get(precision)
     if measured is None:
@@ -114,10 +114,10 @@ def is_tolerated(name: NetworkName, digest: str, precision: Precision) -> bool:
 
 
 def cost(digest: str, precision: Precision) -> str:
-    """Return in words what a precision costs a network, as far as it was measured."""
+    """Return the measured cost of a precision for a network, in words."""
     if precision == "f32":
-        return "f32, nothing lost"
+        return "f32, no loss"
     measured = MEASURED.get(digest, {}).get(precision)
     if measured is None:
-        return f"{precision}, its cost was not measured with these weights"
-    return f"{precision}, similarity to f32 (OKS) {measured.mean:.4f} on the mean and {measured.worst:.3f} at worst"
+        return f"{precision}, not measured with these weights"
+    return f"{precision}, similarity to f32 (OKS) mean {measured.mean:.4f}, worst {measured.worst:.3f}"

@@ -1,6 +1,6 @@
-"""What the runners are told: which networks run, and on what.
+"""Configuration of the runners: networks, device, engine and precision.
 
-The settings import it too, so it imports nothing heavy.
+The settings import this module, so it imports nothing heavy.
 """
 
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ Mode = Literal["embedded", "lightweight", "balanced", "performance"]
 """A set of networks; `runners.models.manifest.MODES` lists them."""
 
 NetworkName = Literal["person", "body", "hand", "face", "face_mesh"]
-"""What a network looks for. The body network of some modes finds all 133 keypoints; then there are no others."""
+"""A network's target. In some modes the body network finds all 133 keypoints, and there is no hand or face network."""
 
 DetectorKind = Literal["yolox", "yolox_raw", "yolox_decoded", "rtmdet"]
-"""`yolox` and `rtmdet`: as MMDeploy exports them, with their suppression inside. `yolox_raw`: as YOLOX's authors do,
-without; `yolox_decoded`: the same, with boxes in pixels."""
+"""`yolox` and `rtmdet`: MMDeploy's exports, with non-maximum suppression inside. `yolox_raw`: YOLOX's own export,
+without suppression; `yolox_decoded`: the same, with boxes in pixels."""
 
 EngineName = Literal["onnxruntime", "tensorrt", "openvino", "opencv"]
-"""What runs a network's file; `runners.engines.ENGINES` describes each."""
+"""The inference engine; `runners.engines.ENGINES` describes each."""
 
 EngineSetting = Literal["auto", EngineName]
-"""`auto`: for each network the engine that `runners.choice` names."""
+"""`auto`: `runners.choice` selects the engine of each network."""
 
 PartPrecision = Literal["f32", "tf32", "f16", "bf16"]
-"""Arithmetic of one file of a network."""
+"""Precision of one file of a network."""
 
 Precision = Literal[PartPrecision, "mixed"]
-"""Arithmetic of a network. `mixed`: bf16, with the last convolutions in f32."""
+"""Precision of a network. `mixed`: bf16, with the last convolutions in f32."""
 
 PrecisionSetting = Literal["auto", "exact", "fast"]
-"""`exact`: f32. `auto`: for each network the fastest that keeps its keypoints. `fast`: the fastest there is."""
+"""`exact`: f32. `auto`: the fastest that keeps each network's keypoints. `fast`: the fastest available."""
 
 
 @dataclass(frozen=True)
 class RunnerConfig:
-    """Which networks run, and on what.
+    """Configuration of the runners.
 
     Attributes:
         mode: The set of networks.
@@ -43,10 +43,10 @@ class RunnerConfig:
         threads: Threads for one network.
         cache_dir: Folder of the model store; None for the platform's cache folder.
         digests: File of pinned digests; None to take those of the manifest.
-        engine: What runs the networks.
-        precision: Their arithmetic. The defaults here are the reference that all others are compared with.
-        detector_model: The user's own person detector instead of the mode's, as DETECTOR_MODEL names it.
-        pose_model: The user's own pose network instead of the mode's, as POSE_MODEL names it.
+        engine: The inference engine. The defaults of engine and precision are the reference for all comparisons.
+        precision: The precision policy.
+        detector_model: DETECTOR_MODEL, a custom person detector that replaces the mode's.
+        pose_model: POSE_MODEL, a custom pose network that replaces the mode's.
     """
 
     mode: Mode

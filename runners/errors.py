@@ -1,4 +1,4 @@
-"""Errors of the networks and their files. Each message says what is wrong and what to do."""
+"""Errors of networks and their files. Each message says what is wrong, then what to do."""
 
 
 class ModelUnavailableError(Exception):
@@ -6,7 +6,7 @@ class ModelUnavailableError(Exception):
 
 
 class ModelDownloadError(ModelUnavailableError):
-    """The source could not be fetched: no network, not on the index, too slow, no member of that name."""
+    """The download failed: no connection, not on the index, timed out, or the archive lacks the file."""
 
 
 class ModelDigestError(ModelUnavailableError):
@@ -14,7 +14,7 @@ class ModelDigestError(ModelUnavailableError):
 
 
 class ModelStoreError(ModelUnavailableError):
-    """The store's folder cannot be used: not writable, full, or locked by another process for too long."""
+    """The store's folder is unusable: not writable, full, or locked by another process for too long."""
 
 
 class OwnNetworkError(ModelUnavailableError):

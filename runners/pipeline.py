@@ -1,7 +1,7 @@
-"""From planned networks to a detector and a pose estimator.
+"""Builds a detector and a pose estimator from planned networks.
 
-Where the networks run is left open: `assemble` gets them by name. In the service a name is a method of a runner
-process, in the command line a call in this process.
+`assemble` gets networks by name, wherever they run: in the service in a runner process, in the command line in this
+process.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ from wholebody.estimation import Network, PartsEstimator, PoseEstimator, WholeBo
 from wholebody.schema import KEYPOINT_COUNT
 
 LoadedNetwork = Callable[[NDArray[np.uint8]], Sequence[Any]]
-"""Crops n×h×w×3 uint8, BGR, to one result for each."""
+"""Takes crops, n×h×w×3 uint8, BGR, and returns one result for each."""
 
 
 def load(
     network: PlannedNetwork, config: RunnerConfig, device: str | None = None, lanes: int = 1
 ) -> LoadedNetwork:
-    """Load a network; its graph is prepared first if it is not yet.
+    """Load a network; prepare its graph first if necessary.
 
     Args:
-        network: What to load, in which engine and precision. Its file is in the model store.
+        network: The network, with engine and precision. Its file is in the model store.
         config: Device and threads.
-        device: Which of several devices that `config.device` means; None if it means one.
-        lanes: How many callers run it at once, each with its share of the threads.
+        device: One of the devices of `config.device`; None if there is only one.
+        lanes: Number of concurrent callers, each with its share of the threads.
 
     Raises:
-        ModelStoreError: The prepared graph can be written nowhere.
-        ProviderUnavailableError: The device or the engine is not available.
+        ModelStoreError: No folder for the prepared graph is writable.
+        ProviderUnavailableError: The device or the engine is unavailable.
     """
     found = network_files(network)
     one_by_one = largest_batch(network.name, config.device) == 1
@@ -56,7 +56,7 @@ def load(
 def _computed_in(network: PlannedNetwork, prepared: bool) -> tuple[PartPrecision, ...]:
     if network.precision != "mixed":
         return (network.precision,)
-    return ("bf16", "f32") if prepared else ("f32",)  # what could not be cut
+    return ("bf16", "f32") if prepared else ("f32",)  # a published graph is not cut
 
 
 def _network(network: PlannedNetwork, graph: LoadedGraph, *, prepared: bool) -> LoadedNetwork:
@@ -76,11 +76,11 @@ def _network(network: PlannedNetwork, graph: LoadedGraph, *, prepared: bool) -> 
 def assemble(
     files: Mapping[NetworkName, ModelFile], network: Callable[[NetworkName], Network[Any]]
 ) -> tuple[PersonDetector, PoseEstimator]:
-    """Put networks together.
+    """Return a detector and a pose estimator built from networks.
 
     Args:
-        files: What each network is.
-        network: Gives the network of a name.
+        files: The file of each network.
+        network: Returns a network by name.
     """
     detector = LetterboxDetector(network("person"), files["person"].input_size)
     body = files["body"]
@@ -99,13 +99,13 @@ def assemble(
 
 
 def assemble_in_process(plan: NetworkPlan) -> tuple[PersonDetector, PoseEstimator]:
-    """Load networks into this process and put them together.
+    """Return a detector and a pose estimator whose networks run in this process.
 
-    One thread runs them in turn, each with `config.threads` threads of its own.
+    The networks run one at a time, with `config.threads` threads each.
 
     Raises:
-        ModelStoreError: A prepared graph can be written nowhere.
-        ProviderUnavailableError: The device is not available.
+        ModelStoreError: No folder for a prepared graph is writable.
+        ProviderUnavailableError: The device or the engine is unavailable.
     """
     loaded = {name: load(one, plan.config) for name, one in plan.networks.items()}
     turns = ThreadPoolExecutor(max_workers=1, thread_name_prefix="networks")

@@ -1,4 +1,4 @@
-"""Which network runs how: resolved once in a process, and passed on."""
+"""The plan of the networks: file, engine and precision of each; resolved once per process."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from wholebody.schema import KEYPOINT_COUNT
 
 @dataclass(frozen=True)
 class PlannedNetwork:
-    """A network, and how it runs.
+    """A network with its engine and precision.
 
     Attributes:
-        name: What it looks for.
-        file: What it is.
+        name: The network's name.
+        file: Its entry in the manifest, or the user's own.
         path: Its file in the model store.
         digest: The file's SHA-256, 64 hexadecimal digits.
-        engine: What runs it.
-        precision: Its arithmetic.
+        engine: The inference engine.
+        precision: The precision.
     """
 
     name: NetworkName
@@ -37,7 +37,7 @@ class PlannedNetwork:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """All networks of a configuration; picklable, so that it can be passed to another process.
+    """All networks of a configuration; picklable, for child processes.
 
     Attributes:
         config: The configuration.
@@ -49,19 +49,19 @@ class NetworkPlan:
 
     @property
     def files(self) -> dict[NetworkName, ModelFile]:
-        """What each network is."""
+        """The file of each network."""
         return {name: network.file for name, network in self.networks.items()}
 
     @property
     def version(self) -> str:
-        """The model version of predictions: it changes exactly when the same picture can give other keypoints.
+        """The model version of predictions: it changes exactly when a picture's keypoints can change.
 
-        It contains PRECISION as it was set, not the precisions chosen on this machine: machines that serve together
-        share predictions, and `auto` bounds how much they differ.
+        It depends on PRECISION as set, not on the precisions chosen on this machine: machines of one deployment share
+        predictions, and `auto` bounds their differences.
         """
         networks = self.networks.values()
         own = [one for one in networks if isinstance(one.file.source, OwnFile)]
-        # Some files leave the size of their input open.
+        # Some files leave their input size open.
         sizes = [f"{one.name} {one.file.input_size}" for one in own]
         digests = [one.digest for one in networks]
         parts = " ".join([str(PIPELINE_VERSION), self.config.precision, *digests, *sizes])
@@ -70,22 +70,22 @@ class NetworkPlan:
 
 
 def resolve(config: RunnerConfig) -> NetworkPlan:
-    """Resolve which network runs how; nothing is fetched, and no network's file is read.
+    """Return the plan of a configuration, without fetching or reading networks.
 
     Raises:
-        ModelStoreError: A network was not fetched yet, and only its file tells what it is.
-        OwnNetworkError: An own network cannot be used.
-        ProviderUnavailableError: The engine is not installed, or cannot run on the device.
+        ModelStoreError: A network was not fetched yet, and the plan needs its file.
+        OwnNetworkError: A custom network is unusable.
+        ProviderUnavailableError: The engine is not installed, or does not support the device.
     """
     return _resolved(config, _store(config))
 
 
 def fetch(config: RunnerConfig) -> NetworkPlan:
-    """Fetch the networks that are missing or damaged, and resolve which runs how.
+    """Fetch missing or damaged networks, and return the plan of a configuration.
 
     Raises:
         ModelUnavailableError: A file is missing and cannot be fetched.
-        ProviderUnavailableError: The engine is not installed, or cannot run on the device.
+        ProviderUnavailableError: The engine is not installed, or does not support the device.
     """
     store = _store(config)
     for own in own_networks(config.detector_model, config.pose_model):
@@ -109,9 +109,9 @@ def _resolved(config: RunnerConfig, store: ModelStore) -> NetworkPlan:
 
 
 def _files(config: RunnerConfig, store: ModelStore) -> dict[NetworkName, ModelFile]:
-    """The networks of the mode, replaced by the user's own.
+    """Return the files of the mode, replaced by custom ones.
 
-    A pose network without hands and faces needs those of the embedded set.
+    A pose network without hands and faces is completed by the embedded set.
     """
     own = own_networks(config.detector_model, config.pose_model)
     files: dict[NetworkName, ModelFile] = {**MODES[config.mode]}

@@ -1,13 +1,11 @@
-"""When calls that wait for a network become a batch: as soon as one of its lanes is free.
+"""Batches waiting calls as soon as a lane of their network is free.
 
-BentoML's dispatcher holds calls back while it expects others to come, for as long as calls waited lately: after a busy
-minute a caller who comes alone waits for many seconds, picture after picture, for others who do not come. And while a
-batch is in the network, it looks a thousand times a second whether it has come out, which takes the CPU from the
-network. Neither is needed: while as many batches are in the network as it has lanes, the calls that come form the next,
-which begins when one of them comes out.
+BentoML's dispatcher delays calls in the hope of more, by its estimate of recent waits: after a busy minute a lone
+caller waits many seconds for each picture. It also polls running batches a thousand times a second, which takes CPU
+from inference. Neither is needed: calls that arrive while all lanes are busy form the next batch, which starts when a
+lane is free.
 
-There is no setting for it, so the dispatcher is replaced by one that is derived from it. BentoML is pinned to the
-version this was written for.
+There is no setting for it, so a subclass replaces the dispatcher of the pinned BentoML version.
 """
 
 import asyncio
@@ -26,10 +24,10 @@ _Dispatcher: Any = CorkDispatcher
 
 
 class _Places(NonBlockSema):
-    """How many batches may be in the network, which says when one has come out.
+    """A semaphore of concurrent batches that can be awaited.
 
     Args:
-        count: How many.
+        count: Number of concurrent batches.
     """
 
     def __init__(self, count: int) -> None:
@@ -37,24 +35,24 @@ class _Places(NonBlockSema):
         self._freed = asyncio.Event()
 
     async def take(self) -> None:
-        """Wait for a place and take it."""
+        """Wait for the semaphore and acquire it."""
         while not self.acquire():
             self._freed.clear()
             await self._freed.wait()
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the semaphore and wake the waiting batch."""
         super().release()
         self._freed.set()
 
 
 class PromptDispatcher(_Dispatcher):
-    """BentoML's dispatcher, which begins a batch when there is a call and the network is free, and at no other time.
+    """BentoML's dispatcher, which starts a batch as soon as a call is waiting and a lane is free.
 
     Args:
-        args: As BentoML gives them.
-        batches_at_once: How many batches the network computes at once.
-        kwargs: As BentoML gives them.
+        args: BentoML's arguments.
+        batches_at_once: Number of concurrent batches of the network.
+        kwargs: BentoML's arguments.
     """
 
     in_use = False
@@ -64,30 +62,28 @@ class PromptDispatcher(_Dispatcher):
         self._places = _Places(batches_at_once)
         super().__init__(*args, shared_sema=self._places, **kwargs)
         if self.max_batch_size == FEWEST_CALLS:
-            self.max_batch_size = (
-                1  # or one call would wait in a lane for another that the other lane could take
-            )
+            self.max_batch_size = 1  # else a call would wait in one lane while the other is free
 
     async def controller(self) -> None:
-        """Begin batches, for as long as the worker lives."""
+        """Start batches until the worker ends."""
         while True:
             async with self._wake_event:
                 await self._wake_event.wait_for(self._queue.__len__)
             await self._places.take()
             try:
                 calls = tuple(self._get_inputs())
-            except Exception:  # of one call that cannot be counted; the others must not wait for ever
-                logger.exception("A batch could not be put together")
+            except Exception:  # an invalid call must not block the others
+                logger.exception("Batching failed")
                 self._places.release()
                 continue
             self._loop.create_task(self.outbound_call(calls))
 
 
 def dispatch_at_once(batches_at_once: int) -> None:
-    """Let the dispatchers of the services of this process begin batches as soon as the network is free.
+    """Replace BentoML's dispatcher in this process by `PromptDispatcher`.
 
     Args:
-        batches_at_once: How many batches each network computes at once.
+        batches_at_once: Number of concurrent batches of each network.
     """
     replaced: Any = bentoml_app
     replaced.CorkDispatcher = partial(PromptDispatcher, batches_at_once=batches_at_once)

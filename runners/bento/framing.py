@@ -1,7 +1,7 @@
 """Rejects requests with ambiguous framing, which a proxy may split differently (request smuggling).
 
-h11 is tolerant and hides such requests: it folds lines, and reads the lengths `2, 2` as one. RFC 9112 allows a server
-to reject them (sections 2.2, 5.2, 6.1, 6.3); it must then close the connection.
+h11 accepts such requests: it folds lines, and reads the lengths `2, 2` as one. RFC 9112 allows a server to reject them
+(sections 2.2, 5.2, 6.1, 6.3); it must then close the connection.
 """
 
 import re
@@ -31,7 +31,7 @@ class StrictReceiveBuffer(ReceiveBuffer):
         if self._data.startswith(b"\r\n"):
             self._extract(2)
             return []
-        # Only the part that was not searched yet.
+        # Search new data only.
         start = self._multiple_lines_search
         end = self._data.find(_END, start)
         if _BARE_LF.search(self._data, start, len(self._data) if end < 0 else end):

@@ -1,4 +1,4 @@
-"""The one place that replaces or reads private parts of BentoML; `runners/bento/__init__.py` lists all of them."""
+"""Installs the replacements of BentoML's private parts in a worker; `runners/bento/__init__.py` lists them."""
 
 import logging
 from types import TracebackType
@@ -18,11 +18,11 @@ _READS_THE_BODY = IOMixin.from_http_request.__code__
 
 
 def install(*, batches_at_once: int, refuse: Refuse) -> None:
-    """Replace what there is no setting for, if this process is a worker. Call it before BentoML makes its application.
+    """Install all replacements if this process is a worker. Call it before BentoML creates its application.
 
     Args:
-        batches_at_once: How many batches each network of a runner computes at once.
-        refuse: Answers what is not an HTTP request.
+        batches_at_once: Number of concurrent batches of each network of a runner.
+        refuse: Returns the response to invalid HTTP.
     """
     if not _is_worker():
         return
@@ -34,10 +34,10 @@ def install(*, batches_at_once: int, refuse: Refuse) -> None:
 
 
 def check_in_use() -> None:
-    """Check that BentoML uses what was installed; call it when a worker starts, after its application was made.
+    """Check that BentoML uses the replacements. Call it when a worker starts, after its application was created.
 
     Raises:
-        RuntimeError: It does not. Nothing else would show it but waiting, and connections without a time limit.
+        RuntimeError: It does not. The only other symptoms are slow answers and connections without timeouts.
     """
     if not _is_worker():
         return
@@ -57,18 +57,18 @@ def _is_worker() -> bool:
 
 
 def _silence_spans() -> None:
-    # BentoML records spans of requests even when nobody gets them, knows its own sampling only, and takes the request
-    # before on a connection for the parent of one with a large body. The service makes its own.
+    # BentoML records spans without an exporter, ignores our sampling, and takes the previous request on a connection as
+    # the parent of one with a large body. The service records its own spans.
     container: Any = BentoMLContainer
     container.tracer_provider.set(NoOpTracerProvider())
     container.tracing_excluded_urls.set(".*")
 
 
 def is_a_fault_here(record: logging.LogRecord) -> bool:
-    """Tell whether an exception that BentoML logs came after the body was read.
+    """Tell whether an exception that BentoML logs was raised after the body was read.
 
-    Before that it is the caller's mistake (no JSON, a wrong type, a connection that broke off): the caller is told,
-    and the gateway logs a line. BentoML would add a traceback of forty lines that nobody can act on.
+    Before that it is the client's error (invalid JSON, a wrong type, an interrupted connection). The client gets an
+    error response and the gateway logs a line; BentoML would add a useless traceback of forty lines.
     """
     step: TracebackType | None = record.exc_info[2] if record.exc_info else None
     while step is not None:

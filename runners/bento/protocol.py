@@ -1,6 +1,6 @@
-"""What happens on a connection before there is a request: limits on time, and answers to what is not HTTP.
+"""Strict HTTP connections: a timeout for request heads, and error responses to invalid HTTP.
 
-Uvicorn waits for ever for the rest of a request's head, and answers what it cannot read in a shape of its own.
+Uvicorn has no timeout for a request's head, and its response to invalid HTTP is not in the service's format.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from runners.bento.framing import FramingError, StrictReceiveBuffer
 
 HEAD_LIMIT_S = 10.0
-"""For the first line and the headers of a request, and for what is left of a body that was refused."""
+"""Timeout for a request's first line and headers, and for the rest of a rejected body."""
 
 Refuse = Callable[[int, str | None], Response]
-"""Returns the response to what is not an HTTP request: from the status that h11 proposes and, if known, the fault."""
+"""Returns the response to invalid HTTP, given the status that h11 proposes and the fault if known."""
 
 
 class StrictProtocol(H11Protocol):
-    """One connection.
+    """One HTTP connection.
 
     Args:
-        arguments: As Uvicorn gives them.
-        refuse: Answers what is not an HTTP request.
-        options: As Uvicorn gives them.
+        arguments: Uvicorn's arguments.
+        refuse: Returns the response to invalid HTTP.
+        options: Uvicorn's options.
     """
 
     _head_deadline: asyncio.TimerHandle | None = None
@@ -39,33 +39,33 @@ class StrictProtocol(H11Protocol):
     def __init__(self, *arguments: Any, refuse: Refuse, **options: Any) -> None:
         super().__init__(*arguments, **options)
         connection: Any = self.conn
-        connection._receive_buffer = StrictReceiveBuffer()  # h11 has no stricter way to read
+        connection._receive_buffer = StrictReceiveBuffer()  # h11 has no strict option
         self._response_to = refuse
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin."""
+        """Start the timeout of the first head."""
         super().connection_made(transport)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Cancel the timeout."""
         self._forget_head()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Parse received data and update the timeout."""
         super().data_received(data)
         self._watch_head()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, if there is one."""
+        """Start the timeout for the rest of a rejected body."""
         super().on_response_complete()
-        # Between requests the keep-alive limit counts; the rest of a refused body has this one.
+        # Between requests the keep-alive timeout applies.
         if self.conn.their_state is h11.SEND_BODY:
             self._watch_head()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not a request; called where the error is caught."""
+        """Respond to invalid HTTP; called while h11's error is handled."""
         error = sys.exc_info()[1]
         hint = (
             error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST
@@ -73,11 +73,11 @@ class StrictProtocol(H11Protocol):
         self._refuse(hint, str(error) if isinstance(error, FramingError) else None)
 
     def _should_upgrade(self) -> bool:
-        """Take a request to become a WebSocket as the request that it also is; the surface would not see the other."""
+        """Treat a WebSocket upgrade as a plain request: the gateway would not see a WebSocket."""
         return False
 
     def _watch_head(self) -> None:
-        # None before the first request, whatever its type says.
+        # None before the first request, despite its type.
         if self.cycle and not self.cycle.response_complete:
             self._forget_head()
         elif self._head_deadline is None:
@@ -93,7 +93,7 @@ class StrictProtocol(H11Protocol):
             return
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
-        else:  # nothing came, or the answer was given already
+        else:  # no data, or the response was already sent
             self.transport.close()
 
     def _refuse(self, status: int, detail: str | None = None) -> None:
@@ -113,9 +113,9 @@ _Config: Any = uvicorn.Config
 
 
 class StrictConfig(_Config):
-    """Uvicorn's options for the server that BentoML starts without a way to give any.
+    """Uvicorn's options, which BentoML gives no way to set.
 
-    The service has callers that are not to be trusted. A runner has the service, and keeps the fastest protocol.
+    The service has untrusted clients. A runner's only client is the service, so it keeps the fastest protocol.
     """
 
     in_use = False
@@ -128,6 +128,6 @@ class StrictConfig(_Config):
 
 
 def use_strict_protocol(refuse: Refuse) -> None:
-    """Have the servers that are started in this process use these protocols."""
+    """Use `StrictConfig` for all servers started in this process."""
     replaced: Any = uvicorn
     replaced.Config = partial(StrictConfig, refuse=refuse)

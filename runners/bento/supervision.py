@@ -1,17 +1,16 @@
-"""What keeps the worker processes running, inside BentoML's supervisor.
+"""The supervisor of the worker processes, derived from BentoML's.
 
-`bentoml serve` is a supervisor (circus) with a worker process for each service. Left to itself, it
+`bentoml serve` is a supervisor (circus) with a worker process for each service. By default it
 
-- looks only every 10 s for workers that ended, and in a container ends all of them with the first,
-- never notices a worker that hangs,
-- at SIGTERM ends the runners together with the service that needs them, so that requests in hand fail; and forgets a
-  SIGTERM that comes while it is starting a worker,
-- leaves the port open until the last worker is gone, so that new callers wait for nobody,
-- takes commands, to start any program among others, from whoever connects to a TCP port of this machine; and where
-  BentoML takes the system for WSL, or BENTOML_NO_UDS is set, so do its runners, as pickles.
+- checks for ended workers only every 10 s, and in a container stops all workers when one ends,
+- never detects a hanging worker,
+- on SIGTERM stops the runners together with the service, so that running requests fail; and ignores a SIGTERM while it
+  is starting a worker,
+- keeps the port open until the last worker has ended, so that new clients wait in vain,
+- accepts commands, such as starting any program, from any client of a TCP port on this machine. If BentoML detects WSL
+  or BENTOML_NO_UDS is set, its runners accept pickles the same way.
 
-There is no setting for any of that, so the supervisor's class is replaced by one that is derived from it. BentoML is
-pinned to the version this was written for.
+There is no setting for any of that, so a subclass replaces the supervisor of the pinned BentoML version.
 """
 
 import asyncio
@@ -36,45 +35,45 @@ logger = logging.getLogger(__name__)
 
 PROBE_INTERVAL_S = 2.0
 LOADING_INTERVAL_S = 0.5
-"""The same while a worker loads its networks, so that one that hangs right afterwards is known to have lived."""
+"""Probe interval while a worker loads its networks, so that a hang right afterwards is detected."""
 PROBE_LIMIT_S = 4.0
-"""A worker answers a probe from memory, whatever its networks do; this is for a machine that is far too busy."""
+"""Probe timeout. A worker answers from memory during inference, so this allows for an overloaded machine."""
 PROBES_MISSED = 2
-"""Two in a row, so that a machine that was asleep for a while does not count as a worker that hangs."""
+"""Failed probes in a row that mean a hang; one may be due to a suspended machine."""
 LOADING_LIMIT_S = 600.0
-"""A worker that has not answered once by then will not: networks are compiled before any worker starts."""
+"""Timeout for the first successful probe; networks are compiled before any worker starts."""
 YOUNG_S = 10.0
-"""A worker that ends sooner after its start would probably do so again at once: the next round of 10 s sees to it."""
+"""A worker that ends sooner after its start is replaced by circus' next check (every 10 s), not at once."""
 REFUSE_AFTER_S = 0.5
-"""After SIGTERM, the service's worker has stopped listening by then; uvicorn looks every 0.1 s."""
+"""Time after SIGTERM by which the service's worker has stopped listening; uvicorn checks every 0.1 s."""
 
 _ENTRY, _ENTRY_SOCKET = "service", "_bento_api_server"  # as BentoML names them
 _RUNNER_PREFIX = "service_"
 
 
 def supervise(name_variable: str) -> None:
-    """Make the server that BentoML is about to start in this process watch its workers, and listen on one port only.
+    """Replace BentoML's supervisor in this process by `WatchfulArbiter`, and let the server listen on one port only.
 
     Args:
-        name_variable: Environment variable in which a worker finds its name: `entry`, or the runner's.
+        name_variable: Environment variable for a worker's name: `entry`, or the runner's.
     """
     supervisor: Any = bentoml_circus
     supervisor.Arbiter = partial(WatchfulArbiter, name_variable=name_variable)
     serving: Any = bentoml_serving
-    serving.IS_WSL = False  # today's has Unix sockets
+    serving.IS_WSL = False  # current WSL supports Unix sockets
     os.environ.pop("BENTOML_NO_UDS", None)
 
 
-_Arbiter: Any = bentoml_circus.Arbiter  # its types are not what it does: `stop` returns something to wait for
+_Arbiter: Any = bentoml_circus.Arbiter  # its types are wrong: `stop` returns an awaitable
 
 
 class WatchfulArbiter(_Arbiter):
-    """BentoML's supervisor, which also sees to workers that hang, and stops its workers in order.
+    """BentoML's supervisor, which also replaces hanging workers and stops workers in order.
 
     Args:
-        args: As BentoML gives them.
+        args: BentoML's arguments.
         name_variable: See `supervise`.
-        kwargs: As BentoML gives them.
+        kwargs: BentoML's arguments.
 
     Raises:
         RuntimeError: BentoML names its workers and sockets differently.
@@ -86,7 +85,7 @@ class WatchfulArbiter(_Arbiter):
     _stopping: bool
 
     def __init__(self, *args: Any, name_variable: str, **kwargs: Any) -> None:
-        # Its mode is 0700. The supervisor's own plugins need the sockets, or there would be none.
+        # Its mode is 0700. The supervisor's own plugins need these sockets.
         self._folder = tempfile.TemporaryDirectory(prefix="rtmlib-server-", ignore_cleanup_errors=True)
         endpoints = {
             "endpoint": f"ipc://{self._folder.name}/commands",
@@ -99,13 +98,13 @@ class WatchfulArbiter(_Arbiter):
             watcher.env[name_variable] = _name_of(watcher)
         self._ending: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
-        self.missed: dict[int, int] = {}  # by process; who has never answered is still loading its networks
+        self.missed: dict[int, int] = {}  # by process id; a missing one is still loading its networks
 
     def initialize(self) -> None:
-        """Start watching, as soon as there is something to watch."""
+        """Start watching the workers."""
         super().initialize()
         for watcher in self.watchers:
-            watcher.respawn = True  # in containers as well: a new worker is back sooner than a new container
+            watcher.respawn = True  # also in containers: a new worker starts faster than a new container
         loop: asyncio.AbstractEventLoop = self.loop.asyncio_loop
         loop.add_signal_handler(signal.SIGCHLD, lambda: self.loop.spawn_callback(self._replace_ended))
         self._probing = loop.create_task(self._probe_runners())
@@ -124,7 +123,7 @@ class WatchfulArbiter(_Arbiter):
         )
         with contextlib.suppress(
             ConflictError
-        ):  # something is being started or stopped: the next round sees to it
+        ):  # a worker is being started or stopped; circus' next check replaces it
             await self.manage_watchers()
 
     async def _probe_runners(self) -> None:
@@ -136,25 +135,25 @@ class WatchfulArbiter(_Arbiter):
             self.forget_ended(runners)
 
     def forget_ended(self, runners: list[Any]) -> None:
-        """Forget processes that are gone: another may get the number, and is given time to load its networks."""
+        """Forget ended processes: a new one may get the same id, and needs time to load its networks."""
         running = {pid for runner in runners for pid in runner.get_active_pids()}
         self.missed = {pid: missed for pid, missed in self.missed.items() if pid in running}
 
     async def probe(self, runner: Any) -> None:
-        """Ask the workers of a runner whether they live, and end one that has not answered for too long."""
+        """Probe the workers of a runner, and kill one that hangs."""
         for pid in runner.get_active_pids():
             if await _answers(self.sockets[runner.name.removeprefix(_RUNNER_PREFIX)]):
                 self.missed[pid] = 0
             elif pid in self.missed or runner.processes[pid].age() > LOADING_LIMIT_S:
                 self.missed[pid] = self.missed.get(pid, 0) + 1
                 if self.missed[pid] >= PROBES_MISSED:
-                    logger.error("The worker process %s of %s hangs: it is ended", pid, runner.name)
+                    logger.error("The worker process %s of %s hangs and is killed", pid, runner.name)
                     del self.missed[pid]
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> Any:
-        """Let the service answer what it has in hand, then end the runners; asked again, go on with it."""
+        """Stop the service after its running requests, then the runners; repeated calls return the same task."""
         if self._ending is None:
             self._ending = self.loop.asyncio_loop.create_task(self._stop_in_order())
         return self._ending
@@ -163,8 +162,8 @@ class WatchfulArbiter(_Arbiter):
         self._stopping = True
         entry_ended: Any = self.get_watcher(_ENTRY)._stop(close_output_streams=True)
         await asyncio.sleep(REFUSE_AFTER_S)
-        with contextlib.suppress(OSError):  # already closed, or a system that cannot
-            # Every worker has inherited the socket, and would keep new callers waiting.
+        with contextlib.suppress(OSError):  # already closed, or unsupported
+            # Every worker has inherited the socket, which would keep new clients waiting.
             self.sockets[_ENTRY_SOCKET].shutdown(socket.SHUT_RDWR)
         await entry_ended
         while True:
@@ -180,10 +179,10 @@ class WatchfulArbiter(_Arbiter):
 
 
 def check_names(watchers: list[str], sockets: Container[str]) -> None:
-    """Check that workers and sockets have the names that probes and the order of stopping rely on.
+    """Check the names of workers and sockets, on which probes and the stop order rely.
 
     Raises:
-        RuntimeError: They have not. Nothing else would show it before a worker hangs, or before SIGTERM.
+        RuntimeError: They differ. It would otherwise show only at a hang or SIGTERM.
     """
     runners = [name for name in watchers if name != _ENTRY]
     of_runners = [name.removeprefix(_RUNNER_PREFIX) for name in runners if name.startswith(_RUNNER_PREFIX)]
@@ -207,7 +206,7 @@ def _name_of(watcher: Any) -> str:
 
 
 async def _answers(listening: socket.socket) -> bool:
-    """Whether the worker behind a socket is alive and says so."""
+    """Tell whether the worker behind a socket answers a liveness probe."""
     try:
         async with asyncio.timeout(PROBE_LIMIT_S):
             if listening.family == socket.AF_UNIX:

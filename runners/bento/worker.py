@@ -1,4 +1,4 @@
-"""What the supervisor tells its workers in their environment, and what they do with it."""
+"""Environment variables from the supervisor to its workers, and their use."""
 
 import ctypes
 import os
@@ -14,21 +14,21 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def worker_environment(folder: str) -> dict[str, str]:
-    """Return the environment variables that this process, the supervisor, gives its workers.
+    """Return the workers' environment variables; call it in the supervisor.
 
     Args:
-        folder: Shared by the processes of this server, and by no other server.
+        folder: Folder shared by the processes of this server only.
     """
     return {
         _SUPERVISOR: str(os.getpid()),
         _FOLDER: folder,
-        # Not BentoML's folder, which all servers of a user share, and which each empties when it starts.
+        # Not BentoML's folder, which all servers of a user share and each empties on start.
         "PROMETHEUS_MULTIPROC_DIR": folder,
     }
 
 
 def server_folder() -> Path:
-    """Return the folder that the processes of this server share; in any other process, one of its own."""
+    """Return the folder shared by this server's processes; outside a server, a temporary one."""
     folder = os.environ.get(_FOLDER)
     return Path(folder) if folder else _own_folder()
 
@@ -39,15 +39,15 @@ def _own_folder() -> Path:
 
 
 def end_with_supervisor() -> None:
-    """Have the kernel kill this worker when its supervisor ends, however it ends; on Linux only.
+    """Let the kernel kill this worker when its supervisor ends for any reason; Linux only.
 
-    Left behind, workers would keep the port and the memory. Any other signal would let them finish their requests
-    first, for up to 105 s with the port taken.
+    An orphaned worker would keep the port and its memory. Any signal but SIGKILL would let it finish its requests,
+    and keep the port for up to 105 s.
     """
     supervisor = os.environ.get(_SUPERVISOR)
     if supervisor is None or sys.platform != "linux":
         return
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != int(supervisor):  # it ended before that
+    if os.getppid() != int(supervisor):  # it has already ended
         os.kill(os.getpid(), signal.SIGKILL)

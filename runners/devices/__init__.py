@@ -1,1 +1,1 @@
-"""CPUs, GPUs and memory of this machine, and how processes share them."""
+"""CPU lanes and GPU claims: how processes share the devices of this machine."""

@@ -1,8 +1,7 @@
-"""Lanes on the CPUs: how the networks of all processes of a server share them.
+"""CPU lanes: shares of the CPUs for the networks of all processes of a server.
 
-A network that is alone gets all CPUs, and so its answer soonest. Where several have work, each gets a lane, a share of
-the CPUs: threads of one network that compute together wait for each other after each layer, and all of them wait when
-one is held up by another program; lanes do not wait for each other, so that together they do more.
+A batch that runs alone gets all CPUs, for the lowest latency. Concurrent batches get one lane each: the threads of a
+network wait for each other after each layer, but lanes do not, so that throughput is higher.
 """
 
 import contextlib
@@ -16,16 +15,16 @@ from pathlib import Path
 from runners.config import RunnerConfig
 
 MOST_LANES = 2
-"""On more CPUs a lane has several. More lanes would leave CPUs idle where there are fewer batches than lanes."""
+"""More lanes would leave CPUs idle when there are fewer batches than lanes. With more CPUs, lanes are wider."""
 
-UNTOLD_S = 0.05
-"""A process that is killed in its lane tells nobody that the lane is free: it is looked for after so many seconds."""
+POLL_INTERVAL_S = 0.05
+"""Poll interval for lanes whose owner was killed, seconds."""
 
 
 def lanes_of(config: RunnerConfig) -> int:
-    """Return how many networks compute at once on the CPUs; 1 where they compute elsewhere.
+    """Return the number of lanes; 1 for other devices and for OpenCV.
 
-    OpenCV has one number of threads for a whole process, and networks that only one thread may run.
+    OpenCV's thread count is per process, and only one thread may run its networks.
     """
     if config.device != "cpu" or config.engine == "opencv":
         return 1
@@ -33,34 +32,34 @@ def lanes_of(config: RunnerConfig) -> int:
 
 
 class CpuLanes:
-    """The lanes of all threads of all processes that name the same folder, given away first come first served.
+    """Lanes shared by all threads and processes with the same folder, first come, first served.
 
-    Locks of files, which the kernel gives back when a process ends, however it ends.
+    They are file locks, which the kernel releases when a process ends for any reason.
 
     Args:
-        folder: A folder that the processes of one server share.
-        lanes: How many there are.
+        folder: Folder shared by the processes of one server.
+        lanes: Number of lanes.
     """
 
     def __init__(self, folder: Path, lanes: int) -> None:
         self._lanes = [folder / f"lane-{number}.lock" for number in range(lanes)]
         self._first, self._second = folder / "first-in-line.lock", folder / "second-in-line.lock"
-        told = folder / "lane-is-free"
+        pipe = folder / "lane-is-free"
         with contextlib.suppress(FileExistsError):
-            os.mkfifo(told, 0o600)
-        self._told = os.open(told, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.mkfifo(pipe, 0o600)
+        self._freed = os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def __del__(self) -> None:
-        """Close what tells of free lanes."""
-        if hasattr(self, "_told"):
-            os.close(self._told)
+        """Close the pipe that announces free lanes."""
+        if hasattr(self, "_freed"):
+            os.close(self._freed)
 
     @contextmanager
     def taken(self) -> Generator[bool]:
-        """Wait for a lane and hold it; for all of them, when nobody else has or wants one.
+        """Wait for a lane and hold it; hold all lanes if no one else holds or awaits one.
 
         Yields:
-            Whether it is all of them.
+            Whether all lanes are held.
         """
         try:
             with ExitStack() as held:
@@ -69,12 +68,12 @@ class CpuLanes:
                     has_all = len(self._lanes) == 1 or (self._nobody_waits() and self._take_the_others(held))
                 yield has_all
         finally:
-            with contextlib.suppress(BlockingIOError):  # it is full of what nobody had to be told
-                os.write(self._told, b".")
+            with contextlib.suppress(BlockingIOError):  # full of unread announcements
+                os.write(self._freed, b".")
 
     @contextmanager
     def _first_in_line(self) -> Generator[None]:
-        # Who waits longest holds the first lock, who waits next the second: by that the first sees that there is one.
+        # The first waiter holds the first lock, the next one the second, so that the first sees the next.
         with ExitStack() as place:
             with _locked(self._second):
                 place.enter_context(_locked(self._first))
@@ -85,14 +84,14 @@ class CpuLanes:
 
     def _wait_for_one(self, held: ExitStack) -> None:
         while not any(_taken_if_free(lane, held) for lane in self._lanes):
-            select.select([self._told], [], [], UNTOLD_S)
+            select.select([self._freed], [], [], POLL_INTERVAL_S)
             with contextlib.suppress(BlockingIOError):
-                os.read(self._told, 4096)
+                os.read(self._freed, 4096)
 
     def _take_the_others(self, held: ExitStack) -> bool:
-        """Take the lanes that are left if all of them are free, else none."""
+        """Take the other lanes if all of them are free, else none."""
         with ExitStack() as others:
-            # One of them is the one that is held: who holds it is no other.
+            # One lane is already held by this caller.
             free = sum(_taken_if_free(lane, others) for lane in self._lanes)
             if free < len(self._lanes) - 1:
                 return False
@@ -115,7 +114,7 @@ def _taken_if_free(path: Path, held: ExitStack) -> bool:
 
 @contextmanager
 def _locked(path: Path, how: int = fcntl.LOCK_EX) -> Generator[None]:
-    # Opened anew, since what is opened once is locked for all threads alike.
+    # A new file description for each lock: threads would share the lock of a common one.
     file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, how)

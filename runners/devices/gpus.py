@@ -1,4 +1,4 @@
-"""Several GPUs: which there are, and which of them a worker process takes."""
+"""GPUs of this machine, and the claim of a worker process on one of them."""
 
 import fcntl
 import os
@@ -8,10 +8,10 @@ import pynvml
 
 
 def gpus_of(device: str) -> tuple[str, ...]:
-    """Return the devices that a setting means: `cuda` is all NVIDIA GPUs that this process may use.
+    """Return the devices of a setting: `cuda` means all visible NVIDIA GPUs.
 
     Returns:
-        `cuda:0`, `cuda:1`, … where there are several; else the device as it was given.
+        `cuda:0`, `cuda:1`, … for several GPUs, else the given device.
     """
     count = _count() if device == "cuda" else 0
     return tuple(f"cuda:{number}" for number in range(count)) if count > 1 else (device,)
@@ -20,7 +20,7 @@ def gpus_of(device: str) -> tuple[str, ...]:
 def _count() -> int:
     found = _in_this_machine()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    # CUDA numbers those that the variable names from 0, up to the first that is none.
+    # CUDA numbers the listed GPUs from 0 and stops at the first invalid entry.
     named = found if visible is None else len([one for one in visible.partition("-1")[0].split(",") if one])
     return min(found, named)
 
@@ -28,7 +28,7 @@ def _count() -> int:
 def _in_this_machine() -> int:
     try:
         pynvml.nvmlInit()
-    except (pynvml.NVMLError, OSError):  # no driver: loading a network will say so
+    except (pynvml.NVMLError, OSError):  # no driver: loading a network raises the error
         return 0
     try:
         return pynvml.nvmlDeviceGetCount()
@@ -37,18 +37,18 @@ def _in_this_machine() -> int:
 
 
 class Claim:
-    """One of several devices, for as long as this process lives: nobody else gets it.
+    """An exclusive claim on one of several devices, until this process ends.
 
-    Numbers that a supervisor gives its workers are no good for this, since a new worker need not get that of the one
-    that ended. A lock on a file is given back by the kernel, however a process ends.
+    It is a file lock, which the kernel releases when the process ends for any reason. The supervisor's worker numbers
+    do not serve: a new worker may not get the number of the one that it replaces.
 
     Args:
-        devices: Which there are.
-        folder: A folder that the processes of one server share.
-        purpose: What for: each purpose has all devices.
+        devices: The devices.
+        folder: Folder shared by the processes of one server.
+        purpose: Each purpose has its own claims on all devices.
 
     Raises:
-        RuntimeError: Others have them all.
+        RuntimeError: Other processes have claimed all devices.
     """
 
     def __init__(self, devices: tuple[str, ...], folder: Path, purpose: str) -> None:
@@ -60,6 +60,6 @@ class Claim:
                 os.close(lock)
                 continue
             self.device = device
-            self._lock = lock  # open, and so held
+            self._lock = lock  # held while it is open
             return
         raise RuntimeError(f"All of {', '.join(devices)} are in use for {purpose}")

@@ -1,6 +1,6 @@
-"""Engines: what runs a network's file. Each knows some devices and some precisions, and nothing of people.
+"""Inference engines: which devices and precisions each supports, and how to load a network.
 
-An engine is imported when it is first used: a process holds only those that it uses.
+An engine is imported on first use, so that a process holds only the engines in use.
 """
 
 import importlib
@@ -21,13 +21,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine.
+    """An inference engine.
 
     Attributes:
-        package: The package that it needs, by the name that it is imported under.
+        package: Import name of the package that it needs.
         graph: `module:class` of its `LoadedGraph`, whose constructor takes a file, a `PartPrecision` and a `Place`.
-        precisions: What it computes in on each kind of device, f32 first. On a CPU, bf16 and `mixed` need
-            instructions for bf16.
+        precisions: Supported precisions on each kind of device, f32 first. On a CPU, bf16 and `mixed` need bf16
+            instructions.
     """
 
     package: str
@@ -49,19 +49,19 @@ ENGINES: dict[EngineName, Engine] = {
     ),
     "opencv": Engine("cv2", "runners.engines.opencv_dnn:OpenCvGraph", {"cpu": ("f32",)}),
 }
-"""Those first that need no other package."""
+"""Engines that need no extra package come first."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network runs.
+    """Device, threads and cache of a loaded network.
 
     Attributes:
         device: `cpu`, `cuda`, `cuda:N`, `gpu`, `gpu:N` (OpenVINO's name for graphics processors) or `mps`.
         threads: Threads of one network, on a CPU.
-        cache: Folder for what an engine compiles (TensorRT); None where nothing can be kept.
-        lanes: On a CPU, how many callers run the network at once, each with its share of the threads.
-        one_by_one: Whether all batches are of one picture, which an engine may set itself up for.
+        cache: Folder for compiled networks (TensorRT); None for no cache.
+        lanes: On a CPU, number of concurrent callers, each with its share of the threads.
+        one_by_one: Whether the batch size is always 1, for which an engine may compile.
     """
 
     device: str
@@ -72,15 +72,15 @@ class Place:
 
 
 class LoadedGraph(Protocol):
-    """A loaded network, which as many threads may run at once as it has lanes."""
+    """A loaded network; as many threads as lanes may run it at once."""
 
     def run(self, *inputs: Array) -> list[Array]:
-        """Run the network on a batch and return its outputs; inputs and outputs are in the order of the file."""
+        """Return the outputs for a batch; inputs and outputs are in the file's order."""
         ...
 
 
 class _Chain:
-    """A network in parts, each of which takes what the one before it gives."""
+    """A network in parts; each takes the outputs of the previous one."""
 
     def __init__(self, parts: Sequence[LoadedGraph]) -> None:
         self._parts = parts
@@ -99,12 +99,12 @@ def load_graph(
 
     Args:
         files: The .onnx file, or the network's parts in order.
-        engine: What runs it.
-        computed_in: What each of the files is computed in, of `precisions(engine, place.device)`.
-        place: Where it runs.
+        engine: The inference engine.
+        computed_in: The precision of each file, one of `precisions(engine, place.device)`.
+        place: Device, threads and cache.
 
     Raises:
-        ProviderUnavailableError: The engine is not installed, or the device is not really in use.
+        ProviderUnavailableError: The engine is not installed, or does not use the device.
     """
     require_engine(engine, place.device)
     module, _, name = ENGINES[engine].graph.partition(":")
@@ -124,10 +124,10 @@ def is_installed(engine: EngineName) -> bool:
 
 
 def require_engine(engine: EngineName, device: str) -> None:
-    """Check that an engine is installed and can run on a device at all.
+    """Check that an engine is installed and supports a device.
 
     Raises:
-        ProviderUnavailableError: It is not, or cannot.
+        ProviderUnavailableError: It is not installed, or does not support the device.
     """
     if engine not in engines_for(device):
         raise ProviderUnavailableError(
@@ -143,7 +143,7 @@ def require_engine(engine: EngineName, device: str) -> None:
 
 
 def precisions(engine: EngineName, device: str) -> tuple[Precision, ...]:
-    """Return what an engine can compute in on this machine's device, f32 first.
+    """Return an engine's precisions on this machine's device, f32 first.
 
     Raises:
         ProviderUnavailableError: See `require_engine`.
@@ -161,7 +161,7 @@ def _kind(device: str) -> str:
 
 @cache
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Tell whether the CPU has instructions for bf16: Intel's and AMD's, as Linux lists them."""
+    """Tell whether Linux lists bf16 instructions of the CPU (Intel's or AMD's)."""
     try:
         lines = cpuinfo.read_text(errors="replace").splitlines()
     except OSError:  # not Linux

@@ -1,4 +1,4 @@
-"""ONNX Runtime: on CPUs, NVIDIA GPUs (CUDA, TensorRT) and Apple's processors (CoreML)."""
+"""ONNX Runtime on CPUs, NVIDIA GPUs (CUDA, TensorRT) and Apple silicon (CoreML)."""
 
 import os
 from functools import cache
@@ -22,12 +22,12 @@ _PROVIDERS = {
 }
 _TENSORRT = "TensorrtExecutionProvider"
 _ERRORS_ONLY = 3
-_AS_REQUESTED = 1  # by default memory is taken in powers of two
+_AS_REQUESTED = 1  # the default allocates powers of two
 
 
 @cache
 def _share_memory() -> None:
-    """Let all networks of this process compute in the same memory, which else each would keep for itself."""
+    """Share one memory arena among all networks of this process, instead of one each."""
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"arena_extend_strategy": _AS_REQUESTED}))
 
@@ -36,8 +36,7 @@ class OnnxRuntimeGraph:
     """A network in ONNX Runtime; see `LoadedGraph`.
 
     Raises:
-        ProviderUnavailableError: The wanted device is not really in use. ONNX Runtime itself would go on on the CPU,
-            with a line in the log.
+        ProviderUnavailableError: The device is not in use. ONNX Runtime itself would only log that, and use the CPU.
     """
 
     _engine: EngineName = "onnxruntime"
@@ -45,22 +44,22 @@ class OnnxRuntimeGraph:
     def __init__(self, file: Path, precision: PartPrecision, place: Place) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        # Those of one lane, the caller's among them: another network, in another process, may have the other lane.
+        # Threads of one lane, the caller's included: a network in another process may use the other lane.
         options.intra_op_num_threads = max(1, place.threads // place.lanes)
         options.inter_op_num_threads = 1
-        # Runner processes and their networks share the same CPUs: a thread that waits must not burn what another needs.
+        # Runner processes share the CPUs, so that waiting threads must not spin.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if place.device == "cpu":
             _share_memory()
             options.add_session_config_entry("session.use_env_allocators", "1")
-            # Plans of where what lies, one for each size of a batch, keep a block of memory each.
+            # A memory pattern per batch size would keep a block of memory each.
             options.enable_mem_pattern = False
         providers = _providers(file, self._engine, precision, place)
         wanted = providers[0][0]
         if wanted not in ort.get_available_providers():
             raise ProviderUnavailableError(_not_active(self._engine, place.device, wanted))
         try:
-            # Without its fallback, which goes over to the CPU when the device fails, at the start or in any later run.
+            # The fallback would move to the CPU when the device fails, on loading or in a later run.
             self._session = ort.InferenceSession(str(file), options, providers=providers, enable_fallback=0)
         except (ValueError, RuntimeError) as error:  # no such device, no driver; broken files raise others
             raise ProviderUnavailableError(_not_active(self._engine, place.device, wanted)) from error
@@ -76,13 +75,13 @@ class OnnxRuntimeGraph:
 
 
 class TensorRtGraph(OnnxRuntimeGraph):
-    """A network in TensorRT, which ONNX Runtime calls."""
+    """A network in TensorRT, through ONNX Runtime."""
 
     _engine = "tensorrt"
 
 
 def _providers(file: Path, engine: EngineName, precision: PartPrecision, place: Place) -> list[Any]:
-    """The wanted provider with its options, then those for the few operators that it does not know."""
+    """Return the provider and its options, then providers for the operators that it lacks."""
     device, _, number = place.device.partition(":")
     on = {"device_id": number} if number else {}
     cuda = {**on, "use_tf32": "1" if precision == "tf32" else "0"}
@@ -98,9 +97,9 @@ def _providers(file: Path, engine: EngineName, precision: PartPrecision, place: 
 
 
 def _tensorrt_options(file: Path, precision: PartPrecision, place: Place) -> dict[str, str]:
-    """Compile once for all batches there can be, and keep the result."""
+    """Return options that compile once for all batch sizes and cache the result."""
     if precision == "f32":
-        os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # or TensorRT computes f32 in TF32
+        os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # else TensorRT computes f32 in TF32
     described = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"]).get_inputs()[0]
     options = {"trt_fp16_enable": "1" if precision == "f16" else "0"}
     if isinstance(described.shape[0], str):

@@ -1,4 +1,4 @@
-"""OpenVINO: on CPUs, in f32 and bf16, and on Intel's graphics processors."""
+"""OpenVINO on CPUs, in f32 and bf16, and on Intel's graphics processors."""
 
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,7 @@ class OpenVinoGraph:
     """A network in OpenVINO; see `LoadedGraph`.
 
     Raises:
-        ProviderUnavailableError: There is no such device.
+        ProviderUnavailableError: OpenVINO does not find the device.
     """
 
     def __init__(self, file: Path, precision: PartPrecision, place: Place) -> None:
@@ -34,13 +34,13 @@ class OpenVinoGraph:
             options |= {
                 "INFERENCE_NUM_THREADS": place.threads,
                 "NUM_STREAMS": place.lanes,
-                # Several processes run networks: pinned, all of them would sit on the same cores.
+                # Several processes run networks; with pinning, all would use the same cores.
                 "ENABLE_CPU_PINNING": False,
-                # The CPUs were counted as the kernel counts them, which is what its limits count too.
+                # Thread counts are in logical CPUs, as the kernel's limits are.
                 "ENABLE_HYPER_THREADING": True,
             }
         model = _core().read_model(str(file))
-        if place.one_by_one:  # of a known size, a network is a tenth faster and takes a tenth less memory
+        if place.one_by_one:  # with a fixed shape a network is a tenth faster and takes a tenth less memory
             model.reshape({one: [1, *one.partial_shape[1:]] for one in model.inputs})
         self.network = _core().compile_model(model, device, options)
         self._requests: SimpleQueue[Any] = SimpleQueue()
@@ -53,7 +53,7 @@ class OpenVinoGraph:
         request = self._requests.get()
         try:
             request.infer([np.ascontiguousarray(one) for one in inputs], share_inputs=True)
-            # Copied: the next run writes to the same memory.
+            # The next run overwrites this memory.
             return [request.get_output_tensor(i).data.copy() for i in range(self._outputs)]
         finally:
             self._requests.put(request)
@@ -63,7 +63,7 @@ def _device(device: str) -> str:
     kind, _, number = device.partition(":")
     name = f"{kind.upper()}{f'.{number}' if number else ''}"
     available: list[str] = _core().available_devices
-    # One graphics processor alone has no number there.
+    # OpenVINO does not number a single graphics processor.
     if name not in available and not (
         name in ("GPU", "GPU.0") and any(d.startswith("GPU") for d in available)
     ):

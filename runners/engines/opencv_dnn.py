@@ -1,4 +1,4 @@
-"""OpenCV's dnn module, on CPUs."""
+"""OpenCV's dnn module on CPUs."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ class OpenCvGraph:
     """A network in OpenCV; see `LoadedGraph`."""
 
     def __init__(self, file: Path, _precision: PartPrecision, place: Place) -> None:
-        cv2.setNumThreads(place.threads)  # for the whole process: there is no setting for one network
+        cv2.setNumThreads(place.threads)  # per process: OpenCV has no setting per network
         self._network = dnn.readNetFromONNX(str(file))
         self._outputs = self._network.getUnconnectedOutLayersNames()
 

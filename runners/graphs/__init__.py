@@ -1,5 +1,5 @@
-"""Prepared networks: the published graph, changed so that little crosses into it and little comes out.
+"""Prepares networks: changes the inputs and outputs of a published graph, so that less data crosses them.
 
-What a network computes in between stays untouched. Everything here needs the package `onnx`, which a running service
-has no use for once its networks are prepared: import it where it is used.
+The layers in between stay unchanged. This package needs `onnx`, which the service does not need once its networks are
+prepared: import it where it is used.
 """

@@ -1,4 +1,4 @@
-"""Cuts a network in two, so that its parts can be computed in different precisions."""
+"""Cuts a network in two parts that can run in different precisions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from runners.graphs.editing import Graph, Model, UnexpectedGraphError
 
 
 def cut(model: Model, tensors: Sequence[str]) -> tuple[Model, Model]:
-    """Cut a network at tensors on which everything behind them depends, and on nothing else before them.
+    """Cut a network at tensors. Nodes after the cut may depend on these tensors and weights only.
 
     Returns:
-        From the input to the tensors, and from the tensors to the outputs.
+        The part from the input to the tensors, and the part from the tensors to the outputs.
 
     Raises:
-        UnexpectedGraphError: There are no such tensors, or something leads past them.
+        UnexpectedGraphError: A tensor is missing, or another path leads past the cut.
     """
     described = onnx.shape_inference.infer_shapes(model)
     shapes = {value.name: value.type.tensor_type.shape.dim for value in described.graph.value_info}
@@ -33,9 +33,7 @@ def cut(model: Model, tensors: Sequence[str]) -> tuple[Model, Model]:
     behind = [node for node in model.graph.node if not done & set(node.output)]
     needed = {name for node in behind for name in node.input}
     if past := needed & (done | {i.name for i in model.graph.input}) - set(tensors):
-        raise UnexpectedGraphError(
-            f"{', '.join(sorted(past))} leads past {', '.join(tensors)}, where it was to be cut"
-        )
+        raise UnexpectedGraphError(f"{', '.join(sorted(past))} bypasses the cut at {', '.join(tensors)}")
     weights = [weight for weight in model.graph.initializer if weight.name in needed]
     del back.graph.input[:], back.graph.node[:], back.graph.initializer[:], back.graph.value_info[:]
     back.graph.input.extend(onnx.helper.make_tensor_value_info(*one) for one in between)

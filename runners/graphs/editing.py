@@ -1,4 +1,4 @@
-"""Small changes to an ONNX graph."""
+"""Queries and small changes of an ONNX graph."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,15 @@ Model = Any  # onnx.ModelProto: generated code without type information
 Node = Any
 
 PREFIX = "prepared/"
-"""Starts the names of all that is added, so that it meets none of the file's."""
+"""Prefix of all added names, to avoid the file's own."""
 
 
 class UnexpectedGraphError(Exception):
-    """A network's graph is not of the kind that can be prepared; the message says in what."""
+    """The graph is not of a kind that can be prepared; the message is the reason."""
 
 
 class Graph:
-    """A graph to look around in and to change."""
+    """An ONNX graph with queries and changes."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -30,7 +30,7 @@ class Graph:
         self._weights = {tensor.name: tensor for tensor in self.graph.initializer}
 
     def maker(self, tensor: str, *kinds: str) -> Node:
-        """Return the node that makes a tensor, which must be of one of these kinds."""
+        """Return the node that computes a tensor; it must be of one of these kinds."""
         node = self._makers.get(tensor)
         if node is None or (kinds and node.op_type not in kinds):
             found = "an input or a weight" if node is None else node.op_type
@@ -38,7 +38,7 @@ class Graph:
         return node
 
     def constant(self, tensor: str) -> NDArray[Any] | None:
-        """Return the value of a weight or a constant, or None where it is computed."""
+        """Return the value of a weight or a constant, or None for a computed tensor."""
         if tensor in self._weights:
             return numpy_helper.to_array(self._weights[tensor])
         node = self._makers.get(tensor)
@@ -65,12 +65,12 @@ class Graph:
         return tensor.name
 
     def take_pictures(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> None:
-        """Make the input uint8, n×height×width×3, any n; subtract mean and divide by std, one for each channel."""
+        """Change the input to uint8, n×height×width×3, any n; subtract mean and divide by std per channel."""
         height, width = self.input_size()
         old = next(i for i in self.graph.input if i.name not in self._weights)
         inside = old.name
         first = [
-            # Turned while a value is one byte.
+            # Transposed as uint8, a quarter of the bytes of float32.
             helper.make_node("Transpose", [f"{PREFIX}pictures"], [f"{PREFIX}turned"], perm=[0, 3, 1, 2]),
             helper.make_node(
                 "Cast",
@@ -98,7 +98,7 @@ class Graph:
         self.graph.node.extend([*first, *rest])
 
     def answer_with(self, outputs: Sequence[tuple[str, int, Sequence[int | str | None]]]) -> None:
-        """Replace the outputs (name, type, shape), and leave out what only the old ones needed."""
+        """Replace the outputs (name, type, shape), and remove unused nodes and weights."""
         needed = {name for name, _, _ in outputs}
         kept: list[Node] = []
         for node in reversed(self.graph.node):
@@ -111,7 +111,7 @@ class Graph:
             (self.graph.node, kept),
             (self.graph.initializer, weights),
             (self.graph.output, [helper.make_tensor_value_info(*output) for output in outputs]),
-            (self.graph.value_info, []),  # shapes of the tensors in between, with a batch of 1 in them
+            (self.graph.value_info, []),  # intermediate shapes, which contain a batch of 1
         ]
         for field, values in replaced:
             copies: list[Any] = [type(value).FromString(value.SerializeToString()) for value in values]

@@ -1,4 +1,4 @@
-"""The files of prepared networks: made once from a verified file, kept, and made again when damaged."""
+"""The files of prepared networks: made once from a verified file, and again if damaged."""
 
 import hashlib
 import logging
@@ -14,15 +14,15 @@ from runners.plan import PlannedNetwork
 logger = logging.getLogger(__name__)
 
 PREPARATION_VERSION = 1
-"""Goes into the files' names: files of another version are not used."""
+"""Part of the file names; files of another version are ignored."""
 
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """What an engine loads.
+    """The files that an engine loads.
 
     Attributes:
-        prepared: Whether the graph was changed as `runners.graphs` says; otherwise it is the published one.
+        prepared: Whether the graph is prepared; else it is the published one.
         files: The file, or its parts in order.
     """
 
@@ -31,20 +31,20 @@ class NetworkFiles:
 
 
 class _Record(pydantic.BaseModel):
-    """What was made of a network: the digests of its files by name, or why nothing could be made."""
+    """The stored result of a preparation: digests by file name, or the reason why it failed."""
 
     files: dict[str, str]
     refused: str = ""
 
 
 def network_files(network: PlannedNetwork) -> NetworkFiles:
-    """Return the prepared files of a network; they are made if there are none, or if they are damaged.
+    """Return the files of a network; prepare it first if they are missing or damaged.
 
     Returns:
-        The prepared files, or the file as it is. The log says why where a network cannot be prepared.
+        The prepared files, or the published file if the network cannot be prepared; the reason is logged.
 
     Raises:
-        ModelStoreError: They can be written nowhere.
+        ModelStoreError: No folder for prepared files is writable.
     """
     found = find_network_files(network)
     if found is None:
@@ -54,7 +54,7 @@ def network_files(network: PlannedNetwork) -> NetworkFiles:
 
 
 def find_network_files(network: PlannedNetwork) -> NetworkFiles | None:
-    """Return the same where nothing has to be made for it, or None."""
+    """Return the files of a network, or None if it must be prepared first."""
     if not _is_prepared(network):
         return NetworkFiles(False, (network.path,))
     for folder in made_folders(network.path.parent):
@@ -64,7 +64,7 @@ def find_network_files(network: PlannedNetwork) -> NetworkFiles | None:
 
 
 def _is_prepared(network: PlannedNetwork) -> bool:
-    """Only these graphs are known so well that they can be changed."""
+    """Tell whether a network is of a kind that can be prepared."""
     return (
         network.name in ("person", "body")
         and network.file.detector == "yolox"
@@ -73,14 +73,14 @@ def _is_prepared(network: PlannedNetwork) -> bool:
 
 
 def _stem(network: PlannedNetwork) -> str:
-    """Starts the names of the files that are made of a network."""
+    """Return the stem of a network's prepared files."""
     cut = ".cut" if network.precision == "mixed" else ""
     return f"{network.path.stem}.{network.digest[:12]}.v{PREPARATION_VERSION}{cut}"
 
 
 def _files(network: PlannedNetwork, folder: Path, record: _Record) -> NetworkFiles:
     if record.refused:
-        logger.warning("%s is run as it was published: %s", network.path.name, record.refused)
+        logger.warning("%s runs unprepared: %s", network.path.name, record.refused)
         return NetworkFiles(False, (network.path,))
     return NetworkFiles(True, tuple(folder / part for part in record.files))
 
@@ -90,7 +90,7 @@ def _intact(folder: Path, name: str) -> _Record | None:
         record = _Record.model_validate_json((folder / f"{name}.json").read_bytes())
         for part, digest in record.files.items():
             if hashlib.sha256((folder / part).read_bytes()).hexdigest() != digest:
-                logger.warning("%s is damaged: it is made again", folder / part)
+                logger.warning("%s is damaged; preparing it again", folder / part)
                 return None
     except (OSError, pydantic.ValidationError):
         return None
@@ -98,7 +98,7 @@ def _intact(folder: Path, name: str) -> _Record | None:
 
 
 def _make(network: PlannedNetwork) -> tuple[Path, _Record]:
-    # Here and nowhere else: a service whose networks are prepared has no use for these modules.
+    # Imported here because the service does not need these modules once its networks are prepared.
     import onnx  # noqa: PLC0415
 
     from runners.graphs.cutting import cut  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Prepares a SimCC pose network: normalisation in front, the likeliest bins and their scores behind."""
+"""Prepares a SimCC pose network: adds normalisation before it, and the choice of the likeliest bins after it."""
 
 import numpy as np
 import onnx
@@ -11,15 +11,15 @@ OUTPUTS = ("simcc_x", "simcc_y")
 
 
 def prepare_simcc(model: Model) -> Model:
-    """Change a network from normalised crops and distributions to crops and keypoints.
+    """Change a network so that it takes raw crops and returns the likeliest bins.
 
     Args:
-        model: `[n, 3, h, w]` float32 to `simcc_x [n, keypoints, 2w]` and `simcc_y [n, keypoints, 2h]`. It is changed.
+        model: `[n, 3, h, w]` float32 to `simcc_x [n, keypoints, 2w]` and `simcc_y [n, keypoints, 2h]`; is modified.
 
     Returns:
-        The same from `[n, h, w, 3]` uint8, BGR, to `bins [n, keypoints, 2]` int64, the likeliest of x and of y, and
-        `likelihoods [n, keypoints, 2]` float32, theirs. Positions are not computed from the bins here: an engine that
-        works in bf16 would round them.
+        The model, from `[n, h, w, 3]` uint8, BGR, to `bins [n, keypoints, 2]` int64, the likeliest of x and y, and
+        their `likelihoods [n, keypoints, 2]` float32. It returns bins and not positions, which an engine would round
+        in bf16.
 
     Raises:
         UnexpectedGraphError: The network is of another kind.
@@ -33,7 +33,7 @@ def prepare_simcc(model: Model) -> Model:
         graph.graph.node.extend(
             [
                 helper.make_node("ArgMax", [axis], [f"{PREFIX}{axis}/bin"], axis=2, keepdims=1),
-                # Not ReduceMax, whose axes are written in another way from one version of ONNX to the next.
+                # Not ReduceMax, whose axes moved from an attribute to an input between ONNX versions.
                 helper.make_node(
                     "TopK",
                     [axis, f"{PREFIX}one"],

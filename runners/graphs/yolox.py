@@ -1,4 +1,4 @@
-"""Prepares a YOLOX detector: cut before its non-maximum suppression, any batch, only the class of people."""
+"""Prepares a YOLOX detector: cut before non-maximum suppression, any batch size, the person class only."""
 
 import numpy as np
 import onnx
@@ -8,19 +8,19 @@ from runners.graphs.editing import Graph, Model, Node, UnexpectedGraphError
 
 PERSON_CLASS = 0
 IOU, LEAST_SCORE = 0.65, 0.01
-"""mmdeploy's thresholds inside the graph, which the suppression outside of it has to repeat."""
+"""mmdeploy's thresholds in the graph, which the suppression outside of it must repeat."""
 
 
 def prepare_yolox(model: Model) -> Model:
-    """Change a detector from one picture at a time and final boxes to any number of pictures and candidates.
+    """Change a detector so that it takes any number of pictures and returns candidate boxes.
 
     Args:
-        model: As mmdeploy exports it: `[1, 3, h, w]` float32 to `dets` and `labels`, with one `NonMaxSuppression`
-            after which only choosing is done. It is changed.
+        model: mmdeploy's export: `[1, 3, h, w]` float32 to `dets` and `labels`, with one `NonMaxSuppression` that only
+            selection follows; is modified.
 
     Returns:
-        The same from `[n, h, w, 3]` uint8, BGR, to `boxes [n, candidates, 4]` (x1, y1, x2, y2) and
-        `scores [n, candidates]`, how likely each is a person.
+        The model, from `[n, h, w, 3]` uint8, BGR, to `boxes [n, candidates, 4]` (x1, y1, x2, y2) and person scores
+        `scores [n, candidates]`.
 
     Raises:
         UnexpectedGraphError: The network is of another kind.
@@ -35,7 +35,7 @@ def prepare_yolox(model: Model) -> Model:
     graph.graph.node.extend(
         [
             helper.make_node("Identity", [boxes], ["boxes"]),
-            # The one class that is left.
+            # One class remains.
             helper.make_node(
                 "Reshape", [scores, graph.weight("flat", np.array([0, -1], np.int64))], ["scores"]
             ),
@@ -53,7 +53,7 @@ def prepare_yolox(model: Model) -> Model:
 
 
 def head_features(model: Model) -> tuple[str, ...]:
-    """Return what the last convolutions of a prepared network start from: the tensors before its raw answers."""
+    """Return the input tensors of the last convolutions of a prepared network."""
     convolutions = {node.output[0]: node for node in model.graph.node if node.op_type == "Conv"}
     makers = {output: node for node in model.graph.node for output in node.output}
     weights = {weight.name for weight in model.graph.initializer}
@@ -73,7 +73,7 @@ def head_features(model: Model) -> tuple[str, ...]:
 
 
 def _candidates(graph: Graph, suppression: Node) -> tuple[str, str]:
-    """The boxes [1, n, 4] and scores [1, n, classes] before they are sorted for the suppression."""
+    """Return the boxes [1, n, 4] and scores [1, n, classes] before the sorting for the suppression."""
     thresholds = [graph.constant(tensor) for tensor in suppression.input[3:5]]
     found = [None if one is None else float(one.reshape(-1)[0]) for one in thresholds]
     if len(found) != 2 or not np.allclose([one or 0 for one in found], [IOU, LEAST_SCORE]):
@@ -88,7 +88,7 @@ def _candidates(graph: Graph, suppression: Node) -> tuple[str, str]:
 
 
 def _keep_people(graph: Graph, scores: str) -> None:
-    """Cut the other classes out of the last convolutions: sigmoid(classes) × objectness, all levels together."""
+    """Remove the other classes from the last convolutions: sigmoid(classes) × objectness over all levels."""
     product = graph.maker(scores, "Mul")
     levels = graph.maker(graph.maker(product.input[0], "Sigmoid").input[0], "Concat")
     for tensor in levels.input:
@@ -106,7 +106,7 @@ def _keep_people(graph: Graph, scores: str) -> None:
 
 
 def _free_the_batch(graph: Graph) -> None:
-    """Where a shape starts with a batch of 1, take the batch that comes."""
+    """Replace a batch of 1 in reshapes by the input's batch."""
     for node in graph.graph.node:
         if node.op_type != "Reshape":
             continue

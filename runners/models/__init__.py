@@ -1,1 +1,1 @@
-"""Model files: which there are, where they come from, their digests, and the store that keeps them."""
+"""Model files: the manifest, sources, digests, and the model store."""

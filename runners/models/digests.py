@@ -1,6 +1,6 @@
-"""Which digest each network must have, and who says so.
+"""The SHA-256 digest that each network's file must have, and its origin.
 
-A file of digests is a JSON object, from the network's file name to the SHA-256 of the file.
+A digest file is a JSON object: file name of the network to SHA-256.
 """
 
 import json
@@ -19,10 +19,10 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def read_digests(path: Path) -> dict[str, str]:
-    """Read a file of digests.
+    """Read a digest file.
 
     Raises:
-        ModelStoreError: It is missing, cannot be read, or holds something else.
+        ModelStoreError: The file is missing, unreadable, or not a digest file.
     """
     try:
         digests = _DIGESTS.validate_json(path.read_bytes(), strict=True)
@@ -41,12 +41,12 @@ def read_digests(path: Path) -> dict[str, str]:
 
 
 def write_digests(path: Path, digests: Mapping[str, str], *, unfinished: Path) -> None:
-    """Write a file of digests: a reader sees the old one or the new one, never a part.
+    """Write a digest file atomically.
 
     Args:
         path: The file.
-        digests: What it says afterwards.
-        unfinished: Where it is written first, in the same file system.
+        digests: Its new content.
+        unfinished: Temporary path in the same file system.
     """
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump(digests, file, indent=2, sort_keys=True)
@@ -57,16 +57,16 @@ def write_digests(path: Path, digests: Mapping[str, str], *, unfinished: Path) -
 
 
 class KnownDigests:
-    """Digests that the user has pinned, else the manifest's, else those recorded on first use.
+    """The user's pinned digests, else the manifest's, else those recorded on first use.
 
-    Where there are pinned ones, nothing is recorded: a network that neither they nor the manifest name has no digest.
+    With pinned digests nothing is recorded: a network in neither pins nor manifest has no digest.
 
     Args:
-        record: The file of recorded digests; made when it is needed.
-        pins: The file of pinned digests, or None.
+        record: File of recorded digests, created on first use.
+        pins: File of pinned digests, or None.
 
     Raises:
-        ModelStoreError: The file of pinned digests cannot be used.
+        ModelStoreError: The pinned digests cannot be read.
     """
 
     def __init__(self, record: Path, pins: Path | None) -> None:
@@ -75,13 +75,13 @@ class KnownDigests:
         self._pins = None if pins is None else read_digests(pins)
 
     def of(self, model: ModelFile) -> str | None:
-        """The digest that the network's file must have; None where nobody has said."""
+        """Return the digest that the network's file must have, or None if unknown."""
         if pinned := (self._pins or {}).get(model.filename) or model.sha256:
             return pinned
         return self._recorded().get(model.filename) if self._pins is None else None
 
     def origin(self, model: ModelFile) -> str:
-        """Who says so, for messages."""
+        """Return the origin of the digest, for messages."""
         if self._pins is not None and (model.filename in self._pins or model.sha256 is None):
             return f"pinned in {self._pins_path}"
         if model.sha256 is None:
@@ -94,11 +94,11 @@ class KnownDigests:
         return "known"
 
     def may_record(self) -> bool:
-        """Whether the first file that is seen of a network may be trusted."""
+        """Tell whether a network's first file may be trusted."""
         return self._pins is None
 
     def record(self, model: ModelFile, digest: str, *, unfinished: Path) -> None:
-        """Remember the digest of the first file that was seen; see `write_digests`."""
+        """Record the digest of a network's first file; see `write_digests`."""
         write_digests(self._record, self._recorded() | {model.filename: digest}, unfinished=unfinished)
 
     def _recorded(self) -> dict[str, str]:

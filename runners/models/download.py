@@ -1,4 +1,4 @@
-"""Fetches a file over HTTP. What a broken connection left is kept, and the next attempt goes on from there."""
+"""Downloads a file over HTTP and resumes interrupted downloads."""
 
 import concurrent.futures
 import ipaddress
@@ -28,18 +28,17 @@ _LENGTH = re.compile(r"\d{1,18}")
 
 
 class _BrokenOffError(ModelDownloadError):
-    """The connection ended early."""
+    """The connection was interrupted."""
 
 
 class _GivenUpError(Exception):
-    """Nobody waits for this download any more."""
+    """The caller has abandoned this download."""
 
 
 class PartialFile:
-    """A file on its way here, and beside it the ETag of what it is a part of.
+    """A partly downloaded file, with the ETag of the whole file beside it.
 
-    Without an ETag nothing tells whether the rest on the server still belongs to this part, so the download starts
-    again from the beginning.
+    Without an ETag the file on the server may have changed, so the download restarts from the beginning.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +48,7 @@ class PartialFile:
         self._given_up = False
 
     def resumable(self) -> tuple[int, str] | None:
-        """Bytes that are here and the ETag that belongs to them; None when there is nothing to go on from."""
+        """Return the size in bytes and the ETag, or None if the download must restart."""
         try:
             size, etag = self.path.stat().st_size, self._etag_path.read_text("ascii")
         except (FileNotFoundError, UnicodeDecodeError):
@@ -57,7 +56,7 @@ class PartialFile:
         return (size, etag) if size and _STRONG_ETAG.fullmatch(etag) else None
 
     def start(self, etag: str | None) -> None:
-        """Begin anew."""
+        """Empty the file and store the new ETag."""
         with self._writing:
             self._check_wanted()
             self._etag_path.unlink(missing_ok=True)
@@ -66,21 +65,21 @@ class PartialFile:
                 self._etag_path.write_text(etag, "ascii")
 
     def append(self, chunk: bytes) -> None:
-        """Add what has arrived."""
+        """Append received bytes."""
         with self._writing:
             self._check_wanted()
             with self.path.open("ab") as file:
                 file.write(chunk)
 
     def give_up(self) -> None:
-        """Let no more be written. What could not be resumed is deleted."""
+        """Refuse further writes. Delete the file if it cannot be resumed."""
         with self._writing:
             self._given_up = True
         if self.resumable() is None:
             self.discard()
 
     def discard(self) -> None:
-        """Delete it."""
+        """Delete the file and its ETag."""
         self._etag_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
@@ -90,19 +89,18 @@ class PartialFile:
 
 
 def download(url: str, partial: PartialFile, *, max_size: int, limit_s: float, received: Received) -> None:
-    """Fetch what lies at an address.
+    """Download a file.
 
     Args:
-        url: Redirects from it are followed, from https to https only, and never to link-local addresses.
-        partial: Holds the whole file afterwards. If the download fails it keeps what has come, for the next time,
-            when that can be of use.
-        max_size: Bytes; more are refused.
-        limit_s: Seconds after which the download is given up.
-        received: Is told how far the download is.
+        url: Redirects are followed, from https to https only, and never to link-local addresses.
+        partial: Holds the whole file afterwards. After a failure it keeps the received part if it can be resumed.
+        max_size: Size limit, bytes.
+        limit_s: Timeout of the download, seconds.
+        received: Progress callback.
 
     Raises:
-        ModelDownloadError: It could not be fetched, or not in time; with the reason.
-        OSError: It could not be written.
+        ModelDownloadError: The download failed or timed out; with the reason.
+        OSError: The file could not be written.
     """
     outcome: concurrent.futures.Future[None] = concurrent.futures.Future()
 
@@ -114,7 +112,7 @@ def download(url: str, partial: PartialFile, *, max_size: int, limit_s: float, r
         else:
             outcome.set_result(None)
 
-    # A thread, because nothing else puts an end to a name look-up that hangs, or to headers that come one by one.
+    # Only a thread can be abandoned when name resolution hangs or headers arrive one by one.
     threading.Thread(target=run, name="download", daemon=True).start()
     try:
         if not concurrent.futures.wait([outcome], limit_s).done:
@@ -132,15 +130,15 @@ def _fetch(url: str, partial: PartialFile, max_size: int, received: Received) ->
             return _attempt(url, partial, max_size, received)
         except _BrokenOffError:
             size = partial.path.stat().st_size
-            if size <= most:  # nothing has come that was not here before
+            if size <= most:  # no progress
                 raise
             most = size
     raise ModelDownloadError(f"the connection was interrupted {ATTEMPTS} times")
 
 
 def _attempt(url: str, partial: PartialFile, max_size: int, received: Received) -> None:
-    """Ask once for all that is missing."""
-    # Content codings would make nonsense of ranges and lengths.
+    """Request the missing part once."""
+    # Content codings would invalidate ranges and lengths.
     headers = {"Accept-Encoding": "identity"}
     if resumable := partial.resumable():
         headers |= {"Range": f"bytes={resumable[0]}-", "If-Range": resumable[1]}
@@ -152,7 +150,7 @@ def _attempt(url: str, partial: PartialFile, max_size: int, received: Received) 
         except (
             requests.RequestException,
             ValueError,
-        ) as error:  # ValueError: a redirect to no address at all
+        ) as error:  # ValueError: a redirect to an invalid URL
             raise ModelDownloadError(_reason(error)) from error
         with response:
             if resumable and _is_complete(response, resumable):
@@ -170,7 +168,7 @@ def _receive(
     max_size: int,
     received: Received,
 ) -> None:
-    """Write the body of an answer behind what is here, and check that all of it came."""
+    """Append the body of a response and check that it is complete."""
     at, total = position
     try:
         if (total or 0) <= max_size:
@@ -190,7 +188,7 @@ def _receive(
 
 
 def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
-    """The answer at the end of all redirects; close it."""
+    """Return the response after all redirects; the caller closes it."""
     allowed = {"https", urlsplit(url).scheme}
     for _ in range(REDIRECTS + 1):
         response = session.get(
@@ -216,14 +214,14 @@ def _answer(session: requests.Session, url: str, headers: dict[str, str]) -> req
 def _is_link_local(host: str) -> bool:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # the request will say why
+    except (OSError, UnicodeError):  # the request will raise the reason
         return False
     addresses = [ipaddress.ip_address(str(address[0]).split("%")[0]) for *_, address in found]
     return any((getattr(address, "ipv4_mapped", None) or address).is_link_local for address in addresses)
 
 
 def _is_complete(response: requests.Response, resumable: tuple[int, str]) -> bool:
-    """Whether the answer says that nothing is missing any more."""
+    """Tell whether the response reports the partial file as complete."""
     nothing_behind = response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
     return nothing_behind and response.headers.get("Content-Range") == f"bytes */{resumable[0]}"
 
@@ -231,10 +229,10 @@ def _is_complete(response: requests.Response, resumable: tuple[int, str]) -> boo
 def _position(
     response: requests.Response, partial: PartialFile, resumable: tuple[int, str] | None
 ) -> tuple[int, int | None]:
-    """Where in the file the answer begins, and the size of the whole file if the server says it.
+    """Return the response's offset in the file, and the total size if known.
 
     Raises:
-        ModelDownloadError: The answer is no file.
+        ModelDownloadError: The response is not the file.
     """
     if resumable and response.status_code in _ANSWERS_TO_A_RANGE:
         size, etag = resumable
@@ -258,7 +256,7 @@ def _position(
 
 
 def _reason(error: BaseException) -> str:
-    """What the operating system or the encryption said, without the layers on top of it."""
+    """Return the message of the root cause, such as the operating system's or TLS's."""
     cause = error
     while cause.__context__ is not None:
         cause = cause.__context__

@@ -1,7 +1,7 @@
-"""What a network file of the user's is: found out from the file alone, or refused with the reason.
+"""Inspects a custom network file: returns its description, or the reason why it is unsupported.
 
-The file is read, its graph is looked at, and it is run once on an empty picture. This needs the package `onnx`, which
-a running service has no use for: see `runners.models.own_networks`, where it happens in a process of its own.
+The file is parsed, its graph inspected, and run once on an empty picture. This needs the package `onnx`, which the
+service does not: `runners.models.own_networks` inspects in a child process.
 """
 
 import math
@@ -28,30 +28,30 @@ Node = Any
 KNOWN_KEYPOINTS = {17: "COCO", 26: "Halpe", 133: "COCO-WholeBody"}
 _OTHER_KEYPOINTS = {21: "of a hand", 68: "of a face", 98: "of a face", 106: "of a face"}
 PEOPLE_FIRST = (1, 80, 365)
-"""Numbers of classes of which the first is known to be a person: people alone, COCO, Objects365."""
+"""Class counts whose first class is a person: people alone, COCO, Objects365."""
 USUAL_SIZE = (640, 640)
-"""Width and height that detectors are trained at, for files that leave the size open and do not name it."""
+"""Default width and height of a detector's input, for files whose graph and name give no size."""
 SMALLEST_INPUT, LARGEST_INPUT = 32, 2048
 
-_FOCUS, _COLOURS = 12, 3  # channels that the first convolution sees: YOLOX first puts 2×2 pixels into one
+_FOCUS, _COLOURS = 12, 3  # input channels of the first convolution: YOLOX packs 2×2 pixels into one
 _ERRORS_ONLY = 3
 _SIZE_IN_NAME = re.compile(r"(?<!\d)(\d{2,4})x(\d{2,4})(?!\d)")
 _SIDE_IN_NAME = re.compile(r"(?<![\da-z])(\d{3,4})(?![\da-z])")
 
 
 class UnfitNetworkError(Exception):
-    """A file is not a network that can be used here; the message says why."""
+    """The file is not a supported network; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What was found out about a file.
+    """The result of an inspection.
 
     Attributes:
         input_size: Width and height of the input, pixels.
-        keypoints: How many it finds; 0 for a detector.
-        detector: Which detector it is; of no meaning for a pose network.
-        one_by_one: Whether it takes only one crop at a time.
+        keypoints: Number of keypoints; 0 for a detector.
+        detector: Kind of detector; unused for a pose network.
+        one_by_one: Whether the batch is fixed at one crop.
     """
 
     input_size: tuple[int, int]
@@ -61,14 +61,14 @@ class Description:
 
 
 def inspect_network(file: Path, task: OwnTask) -> Description:
-    """Find out what a file is.
+    """Return the description of a network file.
 
     Args:
-        file: The .onnx file. Its name may tell the size of an input that the file leaves open.
-        task: What it is to be used for.
+        file: The .onnx file. Its name may give the input size that the graph leaves open.
+        task: The task that the network must fit.
 
     Raises:
-        UnfitNetworkError: It is not such a network.
+        UnfitNetworkError: The network does not fit the task.
     """
     graph = _read(file)
     published = _Published(graph, file)
@@ -92,7 +92,7 @@ def _read(file: Path) -> Any:
 
 
 class _Published:
-    """A graph to look around in, and to run on empty pictures."""
+    """A published graph: queries on its nodes, and runs on empty pictures."""
 
     def __init__(self, graph: Any, file: Path) -> None:
         self.nodes: Sequence[Node] = graph.node
@@ -108,7 +108,7 @@ class _Published:
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = 1
         try:
-            # Without its fallback, which would print a banner and try the same again.
+            # The fallback would print a banner and retry the same.
             self._session = ort.InferenceSession(
                 str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
@@ -135,28 +135,28 @@ class _Published:
 
     @property
     def takes_any_number(self) -> bool:
-        """Whether it says that it takes more than one picture at a time."""
+        """Whether the batch axis is declared as free."""
         return self._input.type.tensor_type.shape.dim[0].dim_value == 0
 
     @property
     def fixed_size(self) -> tuple[int, int]:
-        """Width and height of the input; 0 where it is open."""
+        """Width and height of the input; 0 where the graph leaves it open."""
         sizes = self._input.type.tensor_type.shape.dim
         return sizes[3].dim_value, sizes[2].dim_value
 
     def run(self, pictures: int, size: tuple[int, int]) -> list[Any]:
-        """What it answers to empty pictures."""
+        """Return the outputs for empty pictures."""
         batch = np.zeros((pictures, 3, size[1], size[0]), np.float32)
         return self._session.run(None, {self._input.name: batch})
 
     def channels_seen_first(self) -> int | None:
-        """Channels that the first convolution takes, or None if that is not told."""
+        """Return the input channels of the first convolution, or None if unknown."""
         first = next((node for node in self.nodes if node.op_type == "Conv"), None)
         shape = self._weight_shape(first.input[1]) if first is not None else None
         return shape[1] if shape else None
 
     def channels_of(self, convolution: Node) -> int | None:
-        """Channels that a convolution gives."""
+        """Return the output channels of a convolution, or None if unknown."""
         shape = self._weight_shape(convolution.input[1])
         return shape[0] if shape else None
 
@@ -173,7 +173,7 @@ class _Published:
         return None
 
     def reached_from(self, tensor: str) -> tuple[list[Node], list[Node]]:
-        """What a tensor of scores is computed from: the convolutions, and the activations behind them."""
+        """Return the last convolutions before a tensor of scores, and the activations after them."""
         convolutions: list[Node] = []
         activations: list[Node] = []
         seen: set[str] = set()
@@ -189,7 +189,7 @@ class _Published:
                 continue
             if node.op_type in ("Sigmoid", "Softmax"):
                 activations.append(node)
-            # The other inputs of a Reshape or a Gather are shapes and places.
+            # The other inputs of a Reshape or a Gather are shapes and indices.
             all_of_them = node.op_type in ("Mul", "Where", "Concat")
             waiting += node.input if all_of_them else node.input[:1]
         return convolutions, activations
@@ -204,7 +204,7 @@ def _detector(network: _Published) -> Description:
         raise UnfitNetworkError("it is a pose network: name it in POSE_MODEL")
     if "keypoints" in network.outputs:
         raise UnfitNetworkError(
-            "it finds people and keypoints at once (RTMO), which is not supported: networks in two steps are"
+            "it is a one-stage network (RTMO), which is not supported: use a detector and a pose network"
         )
     size = _detector_size(network)
     answers = _answers(network, 1, size)
@@ -224,7 +224,7 @@ def _detector(network: _Published) -> Description:
         _require_people_first([network.channels_of(one) for one in convolutions])
         kinds = [node.op_type for node in activations]
         sigmoids = len(kinds) if "Softmax" not in kinds else 0
-    # YOLOX multiplies how likely something is there with what it is; RTMDet knows only the latter.
+    # YOLOX multiplies objectness by the class score; RTMDet has only the class score.
     match channels, sigmoids, bool(suppressions):
         case (12, 2, _):
             return Description(size, detector="yolox")
@@ -237,7 +237,7 @@ def _detector(network: _Published) -> Description:
 def _detector_without_suppression(
     network: _Published, answer: NDArray[Any], size: tuple[int, int], channels: int | None
 ) -> Description:
-    """YOLOX as its authors export it: n×(boxes of all cells)×(4 + 1 + classes)."""
+    """Describe YOLOX as its authors export it: n×(boxes of all cells)×(4 + 1 + classes)."""
     cells = sum(math.prod(side // stride for side in size) for stride in STRIDES)
     if answer.ndim == 4:
         raise UnfitNetworkError("its outputs are maps instead of boxes")
@@ -247,18 +247,18 @@ def _detector_without_suppression(
             "MMDeploy (`dets` and `labels`) would give"
         )
     _require_people_first([answer.shape[2] - 5])
-    # Only the decoding of boxes has an exponential function.
+    # Only box decoding uses the exponential function.
     decoded = any(node.op_type == "Exp" for node in network.nodes)
     return Description(size, detector="yolox_decoded" if decoded else "yolox_raw")
 
 
 def _require_people_first(classes: Sequence[int | None]) -> None:
-    """Check the number of classes, the largest of what the last layers give (others give one number per box)."""
+    """Check the class count: the largest channel count of the last layers."""
     most = max((one or 0 for one in classes), default=0)
     if most and most not in PEOPLE_FIRST:
         known = ", ".join(str(one) for one in PEOPLE_FIRST)
         raise UnfitNetworkError(
-            f"it detects {most} classes, a set in which the person class is unknown (known are sets of {known})"
+            f"it detects {most} classes, whose person class is unknown (supported are {known} classes)"
         )
 
 
@@ -278,7 +278,7 @@ def _pose(network: _Published) -> Description:
     sizes = network.output_sizes
     if {"dets", "keypoints"} <= set(network.outputs):
         raise UnfitNetworkError(
-            "it finds people and keypoints at once (RTMO), which is not supported: networks in two steps are"
+            "it is a one-stage network (RTMO), which is not supported: use a detector and a pose network"
         )
     if "dets" in network.outputs:
         raise UnfitNetworkError("it is a detector: name it in DETECTOR_MODEL")
@@ -286,12 +286,12 @@ def _pose(network: _Published) -> Description:
     if not all(size) and len(sizes) == 2 and all(len(one) == 3 and one[2] for one in sizes):
         size = int(sizes[0][2] / BINS_PER_PIXEL), int(sizes[1][2] / BINS_PER_PIXEL)
     if not all(size):
-        raise UnfitNetworkError("the size of its input is not fixed")
+        raise UnfitNetworkError("its input size is not fixed: export it with a fixed size")
     size = _checked(size)
     answers = _answers(network, 1, size)
     if any(one.ndim == 4 for one in answers):
         raise UnfitNetworkError(
-            f"its outputs are heatmaps ({_shapes(network, answers)}); only SimCC networks (RTMPose, DWPose, RTMW) fit"
+            f"its outputs are heatmaps ({_shapes(network, answers)}); only SimCC is supported (RTMPose, DWPose, RTMW)"
         )
     if len(answers) == 3:
         raise UnfitNetworkError("it has three outputs, as networks for 3D keypoints do")
@@ -310,12 +310,12 @@ def _pose(network: _Published) -> Description:
     if keypoints not in KNOWN_KEYPOINTS:
         known = ", ".join(f"{number} ({name})" for number, name in KNOWN_KEYPOINTS.items())
         whose = f", {_OTHER_KEYPOINTS[keypoints]}" if keypoints in _OTHER_KEYPOINTS else ""
-        raise UnfitNetworkError(f"it finds {keypoints} keypoints{whose}; networks for {known} fit")
+        raise UnfitNetworkError(f"it finds {keypoints} keypoints{whose}; supported are {known}")
     return Description(size, keypoints, one_by_one=not _takes_two(network, size))
 
 
 def _takes_two(network: _Published, size: tuple[int, int]) -> bool:
-    """Whether it really takes more than one crop: some files promise it, and have a 1 somewhere inside."""
+    """Tell whether batches of two work: some graphs declare a free batch axis but fix it to 1 inside."""
     if not network.takes_any_number:
         return False
     try:
@@ -343,7 +343,7 @@ def _are_boxes_and_labels(dets: NDArray[Any], labels: NDArray[Any]) -> bool:
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     if not all(SMALLEST_INPUT <= side <= LARGEST_INPUT for side in size):
         raise UnfitNetworkError(
-            f"its input is {size[0]}×{size[1]}; from {SMALLEST_INPUT} to {LARGEST_INPUT} pixels a side can be used"
+            f"its input is {size[0]}×{size[1]}; supported are {SMALLEST_INPUT} to {LARGEST_INPUT} pixels a side"
         )
     return size
 

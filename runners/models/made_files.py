@@ -1,6 +1,6 @@
-"""Where files lie that were made here and can be made again.
+"""Folders for derived files, such as prepared networks.
 
-Beside the networks, or where their folder is read-only, in a folder of this user's own among the temporary files.
+They are beside the networks, or in the user's temporary folder if the model store is read-only.
 """
 
 import os
@@ -13,7 +13,7 @@ from runners.errors import ModelStoreError
 
 
 def made_folders(store: Path) -> tuple[Path, ...]:
-    """Return the folders that such files may lie in, the better one first. Neither need exist.
+    """Return the folders for derived files in order of preference; they may not exist.
 
     Args:
         store: The folder of the model store.
@@ -21,18 +21,15 @@ def made_folders(store: Path) -> tuple[Path, ...]:
     own = (
         Path(tempfile.gettempdir()) / f"rtmlib-ml-backend-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     )
-    # What others can write to is not loaded.
+    # Files that other users can write are not loaded.
     return (store / "prepared", *((own,) if not own.exists() or _is_private(own) else ()))
 
 
 def write_whole(folders: Sequence[Path], contents: Mapping[str, bytes]) -> Path:
-    """Write files into the first folder that can be written to, in order; each appears complete or not at all.
-
-    Returns:
-        The folder.
+    """Write files atomically into the first writable folder, and return that folder.
 
     Raises:
-        ModelStoreError: None can be written to.
+        ModelStoreError: No folder is writable.
     """
     failure: OSError | None = None
     for folder in folders:

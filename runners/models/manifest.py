@@ -1,8 +1,7 @@
-"""Which networks there are: where each comes from, what it must be byte for byte, and what it expects.
+"""The manifest of networks: source, digest and input of each.
 
-A digest is that of the file as it is used: for a converted network that of the resulting .onnx, so the whole way
-from the wheel through the conversion is pinned. Where nobody has published a digest that we could check, there is
-none here: the model store then trusts the first file it gets and refuses another one later.
+A digest is that of the .onnx file, so a conversion is pinned too. Networks without a published digest have none here:
+the model store trusts the first file and refuses a different one later.
 """
 
 from collections.abc import Mapping
@@ -18,8 +17,7 @@ from runners.config import DetectorKind, Mode, NetworkName
 class Wheel:
     """A wheel on the package index, pinned by digest.
 
-    The tags are those of the wheel, not of this machine: only data is taken out of it, and that is the same on
-    every platform and Python version.
+    The tags are the wheel's, not this machine's: its data files are the same on every platform and Python version.
     """
 
     package: str
@@ -32,7 +30,7 @@ class Wheel:
     platform: str = "manylinux_2_28_x86_64"
 
     def __str__(self) -> str:
-        """Name and version, as the package index knows them."""
+        """Return name and version on the package index."""
         return f"{self.package} {self.version}"
 
 
@@ -40,7 +38,7 @@ class Wheel:
 class WheelMember:
     """A file inside a wheel.
 
-    `tflite_outputs` is set for a TFLite network, which is converted to ONNX: the outputs to keep, in order.
+    `tflite_outputs` is set for a TFLite network that is converted to ONNX: the outputs to keep, in order.
     """
 
     wheel: Wheel
@@ -48,7 +46,7 @@ class WheelMember:
     tflite_outputs: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
-        """Where the file comes from, for messages."""
+        """Return the source, for messages."""
         conversion = ", converted to ONNX" if self.tflite_outputs else ""
         return f"wheel {self.wheel}{conversion}"
 
@@ -58,24 +56,24 @@ class ZipMember:
     """A file inside a zip archive on the web."""
 
     urls: tuple[str, ...]
-    """The archive's addresses: its home, then mirrors."""
+    """Addresses of the archive: its home, then mirrors."""
     member: str
-    """The file's name, in whatever folder of the archive."""
+    """The file's name, in any folder of the archive."""
 
     def __str__(self) -> str:
-        """Where the file comes from, for messages."""
+        """Return the source, for messages."""
         return f"{self.member} in {' or '.join(self.urls)}"
 
 
 @dataclass(frozen=True, slots=True)
 class OwnFile:
-    """A file of the user's: an .onnx, or a zip archive with an `end2end.onnx` in it."""
+    """A custom file: an .onnx file, or a zip archive that holds an `end2end.onnx`."""
 
     place: str | Path
-    """An address on the web, or a path."""
+    """A URL or a path."""
 
     def __str__(self) -> str:
-        """Where the file comes from, for messages: of an address no more than anybody may know."""
+        """Return the source, for messages; without a URL's credentials and query."""
         if isinstance(self.place, Path):
             return str(self.place)
         parts = urlsplit(self.place)
@@ -84,29 +82,29 @@ class OwnFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One network as it lies in the model store."""
+    """A network in the model store."""
 
     name: str
-    """The name of the weights, without ending; rtmlib keeps the same file under the same name."""
+    """Name of the weights, without file extension; rtmlib uses the same name."""
     task: str
     source: WheelMember | ZipMember | OwnFile
     size: int
-    """Bytes of the .onnx file; an estimate where the digest is not known."""
+    """Bytes of the .onnx file; an estimate if the digest is unknown."""
     sha256: str | None
-    """Digest of the .onnx file, 64 hexadecimal digits; None where none is known."""
+    """Digest of the .onnx file, 64 hexadecimal digits; None if unknown."""
     licence: str
     """SPDX identifier of the weights' licence."""
     origin: str
-    """Home of the people who trained it."""
+    """Home page of its authors."""
     paper: str
     input_size: tuple[int, int]
     """Width and height of the input, pixels."""
     keypoints: int
-    """How many keypoints the network finds; 0 for a detector of persons."""
+    """Number of keypoints; 0 for a person detector."""
     detector: DetectorKind = "yolox"
-    """Which detector it is; of no meaning for other networks."""
+    """Kind of detector; unused for other networks."""
     one_by_one: bool = False
-    """Whether a pose network takes only one crop at a time."""
+    """Whether a pose network's batch is fixed at one crop."""
 
     @property
     def filename(self) -> str:
@@ -220,18 +218,18 @@ EMBEDDED: Mapping[NetworkName, ModelFile] = MappingProxyType(
         "face_mesh": FACE_LANDMARK,
     }
 )
-"""Real, official weights that come from the package index alone."""
+"""Official weights from the package index alone."""
 
 
 OPENMMLAB_MEMBER = "end2end.onnx"
 
 
 def _openmmlab(path: str) -> ZipMember:
-    """An archive in OpenMMLab's format: the exported network, with the files of its SDK beside it."""
+    """Return an archive in OpenMMLab's format: the exported network and its SDK files."""
     return ZipMember(
         urls=(
             f"https://download.openmmlab.com/mmpose/v1/projects/{path}",
-            # Kept by rtmlib's author, who is one of RTMPose's.
+            # By rtmlib's author, who is an author of RTMPose.
             f"https://huggingface.co/Tau-J/RTMPose/resolve/main/{path}",
         ),
         member=OPENMMLAB_MEMBER,
@@ -253,7 +251,7 @@ def _rtmw(name: str, *, size: int, input_size: tuple[int, int]) -> ModelFile:
     )
 
 
-# Byte for byte the file of the embedded set, from its home.
+# The same file as in the embedded set, from its home.
 YOLOX_TINY_FROM_HOME = replace(
     YOLOX_TINY, source=_openmmlab("rtmposev1/onnx_sdk/yolox_tiny_8xb8-300e_humanart-6f3252f9.zip")
 )
@@ -262,7 +260,7 @@ YOLOX_M = ModelFile(
     task="person detection",
     source=_openmmlab("rtmposev1/onnx_sdk/yolox_m_8xb8-300e_humanart-c2c7a14a.zip"),
     size=101_400_344,
-    # Not ours: other projects that use this network publish it, independently of each other and all alike.
+    # Published by other projects that use this network, independently and all equal.
     sha256="3dea6513388889f0fff4b77bf7a26013600321b9eb9ceb0e9a400a82572f5f23",
     licence="Apache-2.0",
     origin=MMPOSE,
@@ -271,7 +269,7 @@ YOLOX_M = ModelFile(
     keypoints=0,
 )
 RTMW_M = _rtmw(
-    # "dw-l-m": RTMW-m, taught by RTMW-l.
+    # "dw-l-m": RTMW-m, distilled from RTMW-l.
     "rtmw-dw-l-m_simcc-cocktail14_270e-256x192_20231122",
     size=129_000_000,
     input_size=(192, 256),
@@ -290,7 +288,7 @@ RTMW_L_384 = _rtmw(
 MODES: Mapping[Mode, Mapping[NetworkName, ModelFile]] = MappingProxyType(
     {
         "embedded": EMBEDDED,
-        # As in rtmlib.Wholebody: a person detector, and a network that finds all 133 keypoints of a person.
+        # As in rtmlib.Wholebody: a person detector, and a network for all 133 keypoints of a person.
         "lightweight": {"person": YOLOX_TINY_FROM_HOME, "body": RTMW_M},
         "balanced": {"person": YOLOX_M, "body": RTMW_L},
         "performance": {"person": YOLOX_M, "body": RTMW_L_384},

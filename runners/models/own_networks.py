@@ -1,9 +1,8 @@
-"""Networks of the user's own: from what DETECTOR_MODEL and POSE_MODEL say to described files in the model store.
+"""Custom networks: from DETECTOR_MODEL and POSE_MODEL to described files in the model store.
 
-An own file is copied into the store under a name that carries its digest or that of its address. So it cannot change
-under a running service, and everything further on treats it like the other networks. What it is
-(`runners.models.inspection`) is found out once, in a process of its own: that takes memory, and a hostile file may
-crash the runtime.
+A custom file is copied into the store under a name with the digest of the file or its address. So it cannot change
+under a running service, and later stages treat it like the other networks. It is inspected once
+(`runners.models.inspection`) in a child process: inspection takes memory, and a hostile file may crash the runtime.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ OwnTask = Literal["person", "body"]
 SETTINGS: dict[OwnTask, str] = {"person": "DETECTOR_MODEL", "body": "POSE_MODEL"}
 
 INSPECTION_VERSION = 1
-"""Goes into the names of the records: those of another version are not used."""
+"""Part of the record names; records of another version are ignored."""
 INSPECTION_LIMIT_S = 120
 
 _PINNED = re.compile(r"(.*)#sha256=([^#]*)", re.DOTALL)
@@ -44,12 +43,12 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """A network that a setting names.
+    """A custom network named by a setting.
 
     Attributes:
-        task: What it is for.
-        source: Where the file is.
-        sha256: Digest that the .onnx file must have, also where it comes in an archive; None to trust the first one.
+        task: The task of the network.
+        source: The file.
+        sha256: Expected digest of the .onnx file, also inside an archive; None to trust the first file.
     """
 
     task: OwnTask
@@ -57,12 +56,12 @@ class OwnNetwork:
     sha256: str | None
 
     def __str__(self) -> str:
-        """The setting, for messages."""
+        """Return the setting, for messages."""
         return f"{SETTINGS[self.task]}={self.source}"
 
 
 class _Record(pydantic.BaseModel):
-    """What was found out about a file."""
+    """The stored result of an inspection."""
 
     input_size: tuple[int, int]
     keypoints: int
@@ -71,7 +70,7 @@ class _Record(pydantic.BaseModel):
 
 
 def own_networks(detector_model: str | None, pose_model: str | None) -> list[OwnNetwork]:
-    """Return the user's own networks, as DETECTOR_MODEL and POSE_MODEL name them.
+    """Return the custom networks of DETECTOR_MODEL and POSE_MODEL.
 
     Raises:
         OwnNetworkError: A setting is neither a path nor an address.
@@ -81,10 +80,10 @@ def own_networks(detector_model: str | None, pose_model: str | None) -> list[Own
 
 
 def own_network(task: OwnTask, setting: str) -> OwnNetwork:
-    """Read a setting: a path or an http(s) address, either with `#sha256=<64 hexadecimal digits>` behind it.
+    """Parse a setting: a path or an http(s) address, optionally with `#sha256=<64 hexadecimal digits>`.
 
     Raises:
-        OwnNetworkError: It is neither.
+        OwnNetworkError: It is neither, or the digest is invalid.
     """
     pinned = _PINNED.fullmatch(setting.strip())
     place = (pinned[1] if pinned else setting).strip()
@@ -93,7 +92,7 @@ def own_network(task: OwnTask, setting: str) -> OwnNetwork:
     if sha256 is not None and not _SHA256.fullmatch(sha256):
         raise OwnNetworkError(f"{name}: `#sha256=` must be followed by 64 hexadecimal digits.")
     if not _ADDRESS.match(place):
-        # Processes need not start in the same folder.
+        # Processes may start in different folders.
         return OwnNetwork(task, OwnFile(Path(place).expanduser().absolute()), sha256)
     try:
         parts = urlsplit(place)
@@ -106,10 +105,10 @@ def own_network(task: OwnTask, setting: str) -> OwnNetwork:
 
 
 def own_file(own: OwnNetwork) -> ModelFile:
-    """Return the file as the store knows it, not yet described.
+    """Return the store's entry of a custom network, not yet described.
 
     Raises:
-        OwnNetworkError: It is a path at which there is no file to read, or one with another digest.
+        OwnNetworkError: The path has no readable file, or its digest differs from the setting.
     """
     place = own.source.place
     if isinstance(place, Path):
@@ -140,11 +139,11 @@ def own_file(own: OwnNetwork) -> ModelFile:
 
 
 def fetch_own(store: ModelStore, own: OwnNetwork) -> ModelFile:
-    """Have an own network in the store, and find out what it is; return its description.
+    """Fetch a custom network into the store, inspect it, and return its description.
 
     Raises:
-        ModelUnavailableError: It cannot be had.
-        OwnNetworkError: It is not what it is to be used for.
+        ModelUnavailableError: It cannot be fetched.
+        OwnNetworkError: It does not fit its task.
     """
     file = own_file(own)
     path = store.ensure(file)
@@ -154,7 +153,7 @@ def fetch_own(store: ModelStore, own: OwnNetwork) -> ModelFile:
         try:
             found = _inspected(own, path)
         except OwnNetworkError:
-            if isinstance(own.source.place, Path):  # a copy is soon made again; a download is not
+            if isinstance(own.source.place, Path):  # a copy is cheap to repeat, a download is not
                 path.unlink(missing_ok=True)
             raise
     record = _Record.model_validate(asdict(found))
@@ -166,10 +165,10 @@ def fetch_own(store: ModelStore, own: OwnNetwork) -> ModelFile:
 
 
 def described(store: ModelStore, own: OwnNetwork) -> ModelFile:
-    """Return the description of an own network that was fetched.
+    """Return the description of a fetched custom network.
 
     Raises:
-        ModelStoreError: It was not fetched yet, or nobody has looked at it.
+        ModelStoreError: It was not fetched or inspected yet.
         OwnNetworkError: See `own_file`.
     """
     file = own_file(own)
@@ -187,11 +186,11 @@ def described(store: ModelStore, own: OwnNetwork) -> ModelFile:
             detector=record.detector,
             one_by_one=record.one_by_one,
         )
-    raise ModelStoreError(f"{own} was not examined yet. Run `rtmlib-backend models pull` first.")
+    raise ModelStoreError(f"{own} was not inspected yet. Run `rtmlib-backend models pull` first.")
 
 
 def in_words(file: ModelFile) -> str:
-    """Return what an own network was found to be."""
+    """Return the description of a custom network in words."""
     width, height = file.input_size
     if file.keypoints:
         return f"{file.keypoints} keypoints, input {width}×{height}"
@@ -208,7 +207,7 @@ _TAKEN_OVER = ("name", "task", "source", "sha256", "licence", "origin", "paper")
 
 
 def _record_name(own: OwnNetwork, file: ModelFile, digest: str) -> str:
-    # The file's name counts: it may tell the size of the input.
+    # The file's name may give the input size.
     key = _digest(f"{own.task} {file.name} {digest}")[:16]
     return f"own-{key}.v{INSPECTION_VERSION}.json"
 
@@ -222,7 +221,7 @@ def _size(path: Path) -> int:
 
 
 def _looked_at(own: OwnNetwork, path: Path) -> tuple[str, bool]:
-    """The SHA-256 of a file, and whether it is an archive."""
+    """Return the SHA-256 of a file, and whether it is an archive."""
     try:
         found = path.stat()
         if not path.is_file():
@@ -246,7 +245,7 @@ def _inspected(own: OwnNetwork, path: Path) -> "Description":
     try:
         found = run_apart(_inspect, path, own.task, limit_s=INSPECTION_LIMIT_S)
     except TimeoutError:
-        found = f"its examination takes longer than {INSPECTION_LIMIT_S} s"
+        found = f"its inspection timed out after {INSPECTION_LIMIT_S} s"
     except CrashedError:
         found = "it crashes ONNX Runtime"
     if isinstance(found, str):
@@ -255,7 +254,7 @@ def _inspected(own: OwnNetwork, path: Path) -> "Description":
 
 
 def _inspect(path: Path, task: OwnTask) -> "Description | str":
-    # Here and nowhere else: a service whose networks are described has no use for this module.
+    # Imported here because the service does not need this module.
     from runners.models.inspection import UnfitNetworkError, inspect_network  # noqa: PLC0415
 
     try:
@@ -264,5 +263,5 @@ def _inspect(path: Path, task: OwnTask) -> "Description | str":
         return str(error)
     except MemoryError:
         return "it needs more memory than is available"
-    except Exception as error:  # a file may be broken in ways that nobody has thought of
-        return f"it cannot be examined ({type(error).__name__}: {error})"
+    except Exception as error:  # a hostile file may raise anything
+        return f"its inspection failed ({type(error).__name__}: {error})"

@@ -1,4 +1,4 @@
-"""How far a download is: a bar on a terminal, plain log lines everywhere else."""
+"""Download progress: a bar on a terminal, log lines elsewhere."""
 
 import logging
 import time
@@ -18,14 +18,14 @@ from rich.progress import (
 logger = logging.getLogger(__name__)
 
 Received = Callable[[int, int | None], None]
-"""Takes how many bytes of a download have been received, and how many there are if that is known."""
+"""Progress callback: bytes received, and total bytes or None if unknown."""
 
 LOG_INTERVAL_S = 30.0
 
 
 @contextmanager
 def download_progress(title: str, size: int) -> Generator[Received]:
-    """Show one download of about `size` bytes; call what is yielded with how far it is."""
+    """Show one download of about `size` bytes; yield its progress callback."""
     console = Console(stderr=True)
     if not console.is_terminal:
         logger.info("Fetching %s (%.1f MB)", title, size / 1e6)
@@ -45,7 +45,7 @@ def download_progress(title: str, size: int) -> Generator[Received]:
 
 
 def _logged(title: str) -> Received:
-    """Say now and then how far a long download is."""
+    """Log the progress of a long download every `LOG_INTERVAL_S`."""
     said = time.monotonic()
 
     def received(done: int, total: int | None) -> None:

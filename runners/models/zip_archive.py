@@ -1,4 +1,4 @@
-"""Takes one file out of a zip archive that nobody vouches for."""
+"""Extracts one file from an untrusted zip archive."""
 
 import io
 import os
@@ -12,11 +12,11 @@ from runners.errors import ModelDownloadError
 MAGIC = b"PK\x03\x04"
 
 MAX_READ = 1 << 20
-"""Bytes. An archive says itself how long its list of contents is, and that is read in one go."""
+"""Bytes per read. The archive itself states the length of its directory, which zipfile reads at once."""
 
 
 class _Archive(io.FileIO):
-    """A file that is read in small pieces, and only where it is."""
+    """A file that limits each read to `MAX_READ` and to its own size."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         try:
@@ -33,29 +33,29 @@ class _Archive(io.FileIO):
 
 
 def is_archive(file: Path) -> bool:
-    """Tell whether a file begins as a zip archive does, whatever its name.
+    """Tell whether a file starts with the signature of a zip archive.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with file.open("rb") as content:
         return content.read(len(MAGIC)) == MAGIC
 
 
 def extract_file(archive: Path, name: str, target: Path, *, max_size: int) -> None:
-    """Write the one file of this name, in whatever folder of the archive it lies, to `target`.
+    """Extract the one file of this name, from any folder of the archive, to `target`.
 
-    Nothing else is written, so names and links inside the archive lead nowhere. The content is compared with the
-    archive's own checksum.
+    Nothing else is written, so names and links in the archive are harmless. The archive's checksum is verified.
 
     Args:
         archive: The zip file.
         name: The file's name without folders.
-        target: Where it goes.
-        max_size: Bytes; a larger file is refused before anything is unpacked.
+        target: The path to write.
+        max_size: Bytes; a larger file is refused before it is unpacked.
 
     Raises:
-        ModelDownloadError: No zip archive, damaged, encrypted, not exactly one such file in it, or too large.
+        ModelDownloadError: The archive is invalid, damaged or encrypted, does not hold exactly one such file, or the
+            file is too large.
     """
     try:
         with _Archive(archive) as file, zipfile.ZipFile(file) as opened:
@@ -69,10 +69,10 @@ def extract_file(archive: Path, name: str, target: Path, *, max_size: int) -> No
                     f"{name} unpacks to {found[0].file_size / 1e6:.1f} MB, more than the limit of "
                     f"{max_size / 1e6:.1f} MB"
                 )
-            # Reads at most the size that was announced, and compares the checksum at the end.
+            # Reads at most the announced size and verifies the checksum at the end.
             with opened.open(found[0]) as content, target.open("wb") as unpacked:
                 shutil.copyfileobj(content, unpacked)
-    # What zipfile raises for damage depends on where it lies; RuntimeError stands for encrypted and unknown methods.
+    # zipfile raises these for damage; RuntimeError also for encryption and unknown methods.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise ModelDownloadError(
             f"the download is not a valid zip archive ({error or type(error).__name__})"

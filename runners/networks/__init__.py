@@ -1,1 +1,1 @@
-"""What the inputs and outputs of each kind of network mean."""
+"""Pre- and post-processing of each kind of network."""

@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that overlap, which show the same."""
+"""Non-maximum suppression: groups of overlapping boxes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,13 @@ from wholebody.geometry import Points, overlaps
 def overlapping_groups(
     boxes: Points, scores: NDArray[np.float32], overlap: float, most: int | None = None
 ) -> list[NDArray[np.intp]]:
-    """Group boxes that overlap, as ONNX's NonMaxSuppression does: the first of each group is the one that it keeps.
+    """Group overlapping boxes as ONNX's NonMaxSuppression does; it keeps the first of each group.
 
     Args:
         boxes: x1, y1, x2, y2, shape (n, 4).
         scores: Shape (n,).
-        overlap: Boxes whose intersection over union with the best of a group is larger belong to the group.
-        most: Most groups that are returned; None for all.
+        overlap: Intersection over union with the best box of a group above which a box belongs to the group.
+        most: Maximum number of groups; None for all.
 
     Returns:
         Indices of each group, best box first, best group first.

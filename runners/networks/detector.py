@@ -1,4 +1,4 @@
-"""Person detectors, YOLOX and RTMDet, and their non-maximum suppression where that is not inside the graph."""
+"""Person detectors (YOLOX, RTMDet), with non-maximum suppression if the graph has none."""
 
 from collections.abc import Callable
 
@@ -13,26 +13,26 @@ from wholebody.detection import Detections
 
 PERSON_CLASS = 0
 PERSON_SCORE = 0.3
-"""rtmlib's least score for the boxes of such a network."""
+"""rtmlib's score threshold for these detectors."""
 OVERLAP = 0.65
-"""Boxes that overlap more than this, as intersection over union, are one person: mmdeploy's value in the graphs."""
+"""Intersection over union above which two boxes are one person: mmdeploy's value in the graphs."""
 RAW_OVERLAP = 0.45
-"""The same of YOLOX's authors, and of rtmlib for their exports."""
+"""The value of YOLOX's authors, and of rtmlib for their exports."""
 STRIDES = (8, 16, 32)
 """Pixels of the input per cell, on each level of YOLOX."""
 MAX_PEOPLE = 100
 """mmdeploy's limit in the graphs."""
 
-# Of B, G, R, unlike those of the pose networks.
+# In the order B, G, R, unlike those of the pose networks.
 _RTMDET_LEVELS = normalised_levels((103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
 
 
 Detector = Callable[[NDArray[np.uint8]], list[Detections]]
-"""Finds the people in letterboxed pictures, n×h×w×3 uint8, BGR; boxes in pixels of each, best first."""
+"""Detects people in letterboxed pictures, n×h×w×3 uint8, BGR; boxes in pixels of each picture, best first."""
 
 
 class PreparedDetector:
-    """A YOLOX that was cut before its suppression (`runners.graphs.yolox`): any number of pictures at a time."""
+    """A YOLOX prepared by `runners.graphs.yolox`, for any number of pictures."""
 
     def __init__(self, graph: LoadedGraph) -> None:
         self._graph = graph
@@ -44,10 +44,10 @@ class PreparedDetector:
 
 
 def published_detector(kind: DetectorKind, graph: LoadedGraph) -> Detector:
-    """Return a detector whose graph is as it was published."""
+    """Return a detector with a published graph."""
 
     def people(picture: NDArray[np.uint8]) -> Detections:
-        # One by one: exports fix their batch at 1.
+        # Published exports fix their batch at 1.
         batch = picture[np.newaxis]
         match kind:
             case "yolox":
@@ -63,7 +63,7 @@ def published_detector(kind: DetectorKind, graph: LoadedGraph) -> Detector:
 
 
 def _as_floats(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Levels as YOLOX takes them: no normalisation, no swap of channels."""
+    """Return YOLOX's input: no normalisation, no swap of channels."""
     return pictures.transpose(0, 3, 1, 2).astype(np.float32)
 
 
@@ -79,11 +79,11 @@ def _with_suppression_inside(dets: NDArray[np.float32], labels: NDArray[np.int64
 
 
 def _without_suppression(rows: NDArray[np.float32], size: tuple[int, int] | None) -> Detections:
-    """Find people among the cells of a YOLOX: centre and size of a box, objectness, classes.
+    """Return the people in the raw output of a YOLOX.
 
     Args:
-        rows: Shape (cells, 5 + classes).
-        size: Width and height of the input, where boxes are in units of their cell; None where they are in pixels.
+        rows: Shape (cells, 5 + classes): centre and size of a box, objectness, classes.
+        size: Width and height of the input if boxes are in units of their cell; None if they are in pixels.
     """
     centres, extents = rows[:, :2], rows[:, 2:4]
     if size is not None:
@@ -94,7 +94,7 @@ def _without_suppression(rows: NDArray[np.float32], size: tuple[int, int] | None
 
 
 def _cells(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Column and row of each cell, and its side in pixels, in YOLOX's order."""
+    """Return column and row of each cell, and its side in pixels, in YOLOX's order."""
     corners: list[NDArray[np.float32]] = []
     sides: list[NDArray[np.float32]] = []
     for stride in STRIDES:
@@ -108,8 +108,8 @@ def _cells(size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float
 def suppressed(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float = OVERLAP
 ) -> Detections:
-    """Keep of boxes that overlap the surest one, as ONNX's NonMaxSuppression does; surest first."""
-    # A box below the threshold can suppress none above it: leaving it out first changes nothing.
+    """Return the best of each group of overlapping boxes, as ONNX's NonMaxSuppression does; best first."""
+    # A box below the threshold cannot suppress one above it, so filtering first changes nothing.
     likely = np.flatnonzero(scores > PERSON_SCORE)
     groups = overlapping_groups(boxes[likely], scores[likely], overlap, MAX_PEOPLE)
     kept = likely[[group[0] for group in groups]] if groups else likely[:0]

@@ -1,4 +1,4 @@
-"""MediaPipe's networks for hands and faces. They take square crops in RGB; here crops are uint8, BGR, n×h×h×3."""
+"""MediaPipe's networks for hands and faces. They take square RGB crops; callers pass uint8, BGR, n×h×h×3."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 
 
 def _rgb(crops: Crops, low: float, high: float) -> Floats:
-    """RGB values from `low` (black) to `high` (white)."""
+    """Return RGB values from `low` (black) to `high` (white)."""
     return crops[..., ::-1].astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
 
 
@@ -28,7 +28,7 @@ class HandLandmarker:
         self._graph = graph
 
     def __call__(self, crops: Crops) -> list[HandLandmarks]:
-        """Find the landmarks of the hand in each crop."""
+        """Return the landmarks of the hand in each crop."""
         points, scores, right = self._graph.run(_rgb(crops, 0, 1))
         in_crop = points.reshape(-1, 21, 3)[..., :2] / np.float32(crops.shape[1])
         return [
@@ -44,7 +44,7 @@ class FaceMesher:
         self._graph = graph
 
     def __call__(self, crops: Crops) -> list[FaceMesh]:
-        """Lay a mesh over the face in each crop."""
+        """Return the mesh of the face in each crop."""
         points, logits = self._graph.run(_rgb(crops, 0, 1))
         in_crop = points.reshape(-1, 468, 3)[..., :2] / np.float32(crops.shape[1])
         scores = _sigmoid(logits.reshape(-1))
@@ -53,11 +53,11 @@ class FaceMesher:
 
 FACE_POINTS = 6
 OVERLAP = 0.3
-"""Boxes that overlap more than this are one face."""
+"""Intersection over union above which two boxes are one face."""
 
 
 def _anchors(size: int, layers: tuple[tuple[int, int], ...]) -> Floats:
-    """Centres of the anchors of an SSD in units of the input, (n, 2); layers are (stride, anchors per cell)."""
+    """Return the anchor centres of an SSD in units of the input, (n, 2); layers are (stride, anchors per cell)."""
     centres: list[Floats] = []
     for stride, per_cell in layers:
         cells = size // stride
@@ -76,7 +76,7 @@ class FaceDetector:
         self._anchors = _anchors(128, ((8, 2), (16, 6)))
 
     def __call__(self, crops: Crops) -> list[FaceDetections]:
-        """Find the faces in each crop."""
+        """Return the faces in each crop."""
         boxes, logits = self._graph.run(_rgb(crops, -1, 1))
         return [
             self._faces(box / np.float32(crops.shape[1]), _sigmoid(logit[:, 0]))

@@ -1,4 +1,4 @@
-"""Pictures as networks were trained to see them: each channel less its mean, divided by its standard deviation."""
+"""Normalisation of pictures: each channel minus its mean, divided by its standard deviation."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def normalised_levels(mean: Sequence[float], std: Sequence[float]) -> NDArray[np.float32]:
     """Return the normalised values of the 256 levels of each channel, shape (256, channels).
 
-    Computed like rtmlib in double precision and then rounded, so that the input is equal bit by bit.
+    They are computed in double precision and then rounded, as in rtmlib, so that inputs are equal bit by bit.
     """
     return ((np.arange(256)[:, np.newaxis] - np.array(mean)) / np.array(std)).astype(np.float32)
 

@@ -1,1 +1,1 @@
-"""The BentoML services around the networks, their worker processes and their batches."""
+"""The runners: BentoML services, worker processes and batching."""

@@ -1,36 +1,35 @@
-"""How large the batches of the networks are."""
+"""Batch sizes of the networks."""
 
 MAX_CROPS = 16
-"""Largest batch of a network on a GPU, a power of two: more gains little speed and costs memory."""
+"""Largest batch on a GPU, a power of two: larger ones gain little speed and cost memory."""
 MAX_CROPS_ON_CPU = 4
-"""The same on a CPU, where batches save calls and little arithmetic."""
+"""Largest batch on a CPU, where batches save calls but little arithmetic."""
 MAX_PICTURES_ON_CPU = 1
-"""Largest batch of the detector on a CPU: whole pictures take ten times a crop's memory, and two gain nothing."""
+"""Largest batch of the detector on a CPU: a picture takes ten times a crop's memory, and two gain nothing."""
 FEWEST_CALLS = 2
-"""BentoML lets no less be said for the most calls that it puts together; it stands for one call at a time."""
+"""BentoML's smallest `max_batch_size`; `PromptDispatcher` takes it as 1."""
 
 
 def largest_batch(network: str, device: str) -> int:
-    """Return the size of a network's full batches on a device."""
+    """Return a network's largest batch size on a device."""
     if device != "cpu":
         return MAX_CROPS
     return MAX_PICTURES_ON_CPU if network == "person" else MAX_CROPS_ON_CPU
 
 
 def calls_at_once(network: str, device: str) -> int:
-    """Return how many calls, each with the crops of one picture, go through a network together.
+    """Return the largest number of calls that a network computes together; a call has one picture's crops.
 
-    On a CPU as many as make a full batch of pictures with one person: all of them wait for the last one, and the lanes
-    that are free then have more to do.
+    On a CPU, a full batch of pictures with one person each: all calls wait for the last one, and fewer calls leave more
+    work to free lanes.
     """
     return 2 * MAX_CROPS if device != "cpu" else max(FEWEST_CALLS, largest_batch(network, device))
 
 
 def batch_sizes(largest: int) -> list[int]:
-    """Return the sizes that batches have, largest first: a few only, since engines set up buffers for each.
+    """Return the allowed batch sizes, largest first: few, because engines allocate buffers for each.
 
-    With every size up to the largest, a server's memory would go on growing for as long as there is one that did not
-    happen before.
+    With all sizes allowed, a server's memory would grow with each new size.
 
     Args:
         largest: A power of two.

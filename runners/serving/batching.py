@@ -1,4 +1,4 @@
-"""Many callers' crops through one network, in batches; nobody's failure is anybody else's."""
+"""Runs a network on the crops of several calls in batches; each call fails alone."""
 
 import logging
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ Crops = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Failed:
-    """What a call gets in place of its results. A value, since an exception would fail everybody in the batch."""
+    """The failure of one call. A value, because an exception would fail the whole batch."""
 
     reason: str
 
 
 Answer = Sequence[Any] | Failed
-"""One result for each crop of a call, or why there are none."""
+"""One result for each crop of a call, or the failure."""
 
 
 def run_calls(network: LoadedNetwork, calls: Sequence[Crops], largest: int = MAX_CROPS) -> list[Answer]:
@@ -33,16 +33,16 @@ def run_calls(network: LoadedNetwork, calls: Sequence[Crops], largest: int = MAX
 
     Args:
         network: The network.
-        calls: For each call its crops, n×h×w×3 uint8, BGR.
-        largest: Most crops in a batch, a power of two.
+        calls: The crops of each call, n×h×w×3 uint8, BGR.
+        largest: Largest batch, a power of two.
 
     Returns:
-        An answer for each call. A call that the network cannot digest fails alone.
+        An answer for each call. A call whose crops make inference fail does so alone.
     """
     try:
         together = np.concatenate(calls) if len(calls) > 1 else calls[0]
         results = _run_batched(network, together, largest)
-    except Exception as error:  # whatever a runtime raises: apart, it is the culprit's alone
+    except Exception as error:  # whatever a runtime raises; run separately, only one call fails
         if len(calls) > 1:
             return [answer for call in calls for answer in run_calls(network, [call], largest)]
         logger.exception("The network failed on crops of shape %s", calls[0].shape)

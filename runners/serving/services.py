@@ -1,7 +1,6 @@
-"""The runners: BentoML services around the networks, with adaptive batching.
+"""The runners: BentoML services that batch calls to the networks.
 
-A call carries one picture's crops. BentoML puts the calls of many requests together, and `run_calls` makes batches of
-the network of them.
+A call has one picture's crops. BentoML collects the calls of many requests; `run_calls` runs them in batches.
 """
 
 import asyncio
@@ -34,24 +33,24 @@ from wholebody.estimation import InferenceError, Network, PoseEstimator
 logger = logging.getLogger(__name__)
 
 RESTART_PAUSE_S = 0.2
-"""Before a runner that is gone is asked again. Its socket stays: who connects is heard when its new worker is there."""
+"""Pause before a retry after a runner's worker ended. Its socket stays open: the new worker answers the retry."""
 
 _SERVICE: dict[str, Any] = {
-    # By default the connection to a runner is renewed every 100 requests, under the feet of those in flight.
+    # By default every 100 requests the connection to a runner is renewed, which breaks requests in flight.
     "runner_connection": {"max_requests": 10**9, "max_age": 1e9},
-    # The entry service logs requests; calls to runners are its own business.
+    # Only the entry service logs requests.
     "logging": {"access": {"enabled": False}},
 }
 
 
 Answers = Annotated[list[Any], ContentType("application/json")]
-"""What a runner's method returns. With its media type, or BentoML would find it out from a schema at each call."""
+"""The return type of a runner's method. Without the media type BentoML would derive it from a schema at each call."""
 
 _batchable = partial(
     bentoml.api,
     batchable=True,
-    # BentoML sheds calls whose estimated waiting time is longer than this, and estimates badly. Admission is
-    # controlled at the door, so this must never be reached.
+    # BentoML rejects calls whose estimated wait exceeds this, and estimates badly. The entry service controls
+    # admission, so this must never be reached.
     max_latency_ms=600_000,
 )
 
@@ -59,20 +58,20 @@ _batchable = partial(
 def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s: float) -> tuple[Any, Any]:
     """Return the BentoML services of the detector runner and the pose runner.
 
-    Before any worker starts, missing files are fetched, and networks prepared, once; each worker then loads its
-    networks. What cannot be had ends the server here: a worker without it would be restarted for ever.
+    Missing files are fetched and networks prepared once, before any worker starts and loads them. If that fails the
+    server exits, because a worker without its networks would be restarted for ever.
 
     Args:
-        config: Which networks there are, and how they run.
-        call_limit_s: How long callers wait for an answer.
-        batch_limit_s: How long a batch may be in a network before its worker counts as dead.
+        config: Configuration of the runners.
+        call_limit_s: Timeout of the callers, seconds.
+        batch_limit_s: Timeout of a batch, seconds, after which its worker is replaced.
     """
     lanes = lanes_of(config)
-    # On CPUs one worker, with a thread for each lane; else one on each device.
+    # On CPUs one worker with a thread for each lane; else one worker for each device.
     kind: dict[str, Any] = _SERVICE | {
         "workers": len(gpus_of(config.device)),
         "threads": lanes,
-        # Longer than what callers wait, or BentoML answers a moment before they give up.
+        # Longer than the callers' timeout, which must expire first.
         "traffic": {"timeout": call_limit_s + 10},
     }
     picture_calls = partial(_batchable, max_batch_size=calls_at_once("person", config.device))
@@ -87,7 +86,7 @@ def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s:
 
     @bentoml.service(name="detector_runner", **kind)
     class DetectorRunner:
-        """Finds the people in letterboxed pictures."""
+        """Detects people in letterboxed pictures."""
 
         prepared = bentoml.on_deployment(prepare)
 
@@ -143,13 +142,13 @@ def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s:
 def assemble_runners(
     files: Mapping[NetworkName, ModelFile], detector: Any, pose: Any, *, call_limit_s: float
 ) -> tuple[PersonDetector, PoseEstimator]:
-    """Put networks together, each behind its runner.
+    """Return a detector and a pose estimator whose networks run in the runners.
 
     Args:
-        files: What each network is.
-        detector: The detector runner as the entry service sees it (`bentoml.depends`).
-        pose: The pose runner, likewise.
-        call_limit_s: Longest that a network's answer is waited for, asking again included.
+        files: The file of each network.
+        detector: The detector runner's client in the entry service (`bentoml.depends`).
+        pose: The pose runner's client.
+        call_limit_s: Timeout of a call, retry included, seconds.
     """
 
     def network(name: NetworkName) -> Network[Any]:
@@ -161,7 +160,7 @@ def assemble_runners(
 def _remote(runner: Any, name: NetworkName, limit_s: float) -> Network[Any]:
     async def ask(crops: Crops) -> Answer:
         (answer,) = await getattr(runner.to_async, name)(calls=[crops])
-        return pickle.loads(answer)  # noqa: S301 - from our own runner, over a socket that only we can open
+        return pickle.loads(answer)  # noqa: S301 - from the runner, over a private socket
 
     async def run(crops: Crops) -> Sequence[Any]:
         try:
@@ -169,8 +168,8 @@ def _remote(runner: Any, name: NetworkName, limit_s: float) -> Network[Any]:
                 try:
                     answer = await ask(crops)
                 except aiohttp.ClientConnectionError:
-                    # The worker ended, and is being started again. Inference changes nothing: it can be asked twice.
-                    logger.warning("The runner of the %s network is gone; asking once more", name)
+                    # The worker ended and is being replaced. Inference has no side effects: a retry is safe.
+                    logger.warning("The runner of the %s network has ended; retrying once", name)
                     await asyncio.sleep(RESTART_PAUSE_S)
                     answer = await ask(crops)
         except (aiohttp.ClientError, TimeoutError, bentoml.exceptions.BentoMLException) as error:

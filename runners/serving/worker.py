@@ -1,4 +1,4 @@
-"""What a worker process of a runner does: it loads networks, and runs them in batches on the calls that it gets."""
+"""The worker process of a runner: loads networks and runs them on batches of calls."""
 
 import ctypes
 import os
@@ -24,19 +24,19 @@ from runners.serving.batch_sizes import MAX_CROPS, batch_sizes, largest_batch
 from runners.serving.batching import Crops, run_calls
 
 GIVE_BACK_INTERVAL_S = 60
-"""How often memory that is free is given back to the system: it takes some milliseconds."""
+"""Interval for returning free memory to the system, which takes some milliseconds."""
 
 NICENESS = 5
-"""The service itself comes first where CPUs are scarce: it needs little, and probes and annotators wait for it."""
+"""Gives the service priority over inference: it needs little CPU, and probes and annotators wait for it."""
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A network, loaded for both that can happen to it.
+    """A network, loaded for all CPUs and for lanes.
 
     Attributes:
-        alone: Uses all CPUs.
-        in_lane: Uses those of a lane, and runs in all lanes at once.
+        alone: Runs on all CPUs.
+        in_lane: Runs on the CPUs of one lane, in all lanes at once.
     """
 
     alone: LoadedNetwork
@@ -44,16 +44,16 @@ class _Loaded:
 
 
 class Worker:
-    """Networks in a worker process.
+    """The networks of a worker process.
 
     Args:
-        config: Which networks there are, and how they run.
-        names: Those of this worker; what the mode does not have is left out.
-        batch_limit_s: A network that takes longer for a batch hangs, and its process is replaced.
+        config: Configuration of the runners.
+        names: The networks of this worker; those that the mode lacks are skipped.
+        batch_limit_s: Timeout of a batch, seconds, after which the worker reports that it hangs.
 
     Raises:
-        ModelUnavailableError: A file is not there and cannot be fetched.
-        ProviderUnavailableError: The device or the engine is not available.
+        ModelUnavailableError: A file is missing and cannot be fetched.
+        ProviderUnavailableError: The device or the engine is unavailable.
     """
 
     def __init__(self, config: RunnerConfig, names: Sequence[NetworkName], batch_limit_s: float) -> None:
@@ -70,12 +70,12 @@ class Worker:
             ["network"],
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
         )
-        os.nice(NICENESS)  # and the threads of the networks inherit it
+        os.nice(NICENESS)  # inherited by the networks' threads
         networks = fetch(config).networks
         self._device = config.device
         self._lanes = lanes_of(config)
         self._cpus = CpuLanes(server_folder(), self._lanes) if config.device == "cpu" else None
-        self._under_way: dict[object, float] = {}  # when each batch in the networks began
+        self._under_way: dict[object, float] = {}  # start time of each running batch
         self._networks: dict[NetworkName, LoadedNetwork] = {}
         gpus = gpus_of(config.device)
         self._claim = Claim(gpus, server_folder(), purpose=names[0]) if len(gpus) > 1 else None
@@ -89,14 +89,14 @@ class Worker:
             self._networks[name] = self._watched(
                 loaded, batch_size.labels(network=name), seconds.labels(network=name)
             )
-        give_back_memory()  # loading takes about twice of what the networks keep
+        give_back_memory()  # loading takes about twice the memory that the networks keep
         self._gave_back = time.monotonic()
 
     def run(self, name: NetworkName, calls: Sequence[Crops]) -> list[bytes]:
         """Run a network on the crops of several calls; see `run_calls`.
 
         Returns:
-            An answer for each call, pickled, or BentoML would make dictionaries of the dataclasses in it.
+            A pickled answer for each call; BentoML would convert its dataclasses to dictionaries.
         """
         answers = run_calls(self._networks[name], calls, largest_batch(name, self._device))
         if time.monotonic() - self._gave_back > GIVE_BACK_INTERVAL_S:
@@ -105,7 +105,7 @@ class Worker:
         return [pickle.dumps(answer) for answer in answers]
 
     def is_alive(self) -> bool:
-        """Whether no batch has been in a network for so long that it will never come out; asked by the supervisor."""
+        """Tell the supervisor's probe whether every running batch is within its timeout."""
         return all(time.monotonic() - began < self._batch_limit_s for began in list(self._under_way.values()))
 
     def _load(self, network: PlannedNetwork, config: RunnerConfig) -> _Loaded:
@@ -113,7 +113,7 @@ class Worker:
         return _Loaded(alone, alone if self._lanes == 1 else load(network, config, lanes=self._lanes))
 
     def _set_up(self, network: _Loaded, crops: Crops) -> None:
-        """Run a network once in each way, which sets up its buffers."""
+        """Run a network once alone and once in lanes, which allocates its buffers."""
         with self._place():
             network.alone(crops)
             if network.in_lane is not network.alone:
@@ -121,7 +121,7 @@ class Worker:
                     list(lanes.map(network.in_lane, [crops] * self._lanes))
 
     def _place(self) -> AbstractContextManager[bool]:
-        """Wait for CPUs; tells whether all of them are had."""
+        """Wait for CPUs; yields whether all of them are held."""
         return self._cpus.taken() if self._cpus else nullcontext(True)
 
     def _watched(self, network: _Loaded, batch_size: Any, seconds: Any) -> LoadedNetwork:
@@ -140,7 +140,7 @@ class Worker:
 
 
 def give_back_memory() -> None:
-    """Give free memory back to the system, where the C library can: glibc keeps what lies between what is in use."""
+    """Return free memory to the system if the C library can: glibc keeps the gaps between allocations."""
     trim = _malloc_trim()
     if trim is not None:
         trim(0)

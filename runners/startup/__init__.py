@@ -1,1 +1,1 @@
-"""Work before any worker starts: networks are fetched, prepared and tried, and their engines chosen."""
+"""Start-up before any worker: prepares the networks and tests the device."""

@@ -1,7 +1,6 @@
-"""Runs a function in a process of its own: what crashes, hangs or keeps memory there leaves this one as it was.
+"""Runs a function in a child process, isolated from crashes, hangs and memory growth.
 
-`multiprocessing` is not used: it leaves a helper process behind (its resource tracker), which outlives a server that is
-stopped.
+`multiprocessing` is not used: its resource tracker, a process, outlives a stopped server.
 """
 
 import os
@@ -19,25 +18,25 @@ _CODE = str(Path(__file__).resolve().parents[2])
 
 
 class CrashedError(Exception):
-    """The process ended without an answer."""
+    """The child process ended without a result."""
 
 
 def run_apart(function: Callable[..., Result], *arguments: Any, limit_s: float) -> Result:
-    """Run a function in a process of its own, and return what it returns.
+    """Run a function in a child process and return its result.
 
     Args:
-        function: Of a module of this project; it, its arguments and what it returns or raises must be picklable.
-        arguments: What it gets.
-        limit_s: How long it may take, start included; then the process is killed.
+        function: A function of this project. It, its arguments, result and errors must be picklable.
+        arguments: Its arguments.
+        limit_s: Timeout in seconds, start included; then the process is killed.
 
     Raises:
-        TimeoutError: It takes longer.
-        CrashedError: The process ended without an answer.
-        Exception: What the function raised.
+        TimeoutError: The timeout has expired.
+        CrashedError: The child process ended without a result.
+        Exception: The function's own error.
     """
-    # The answer has a file of its own: standard output is the libraries' to write on.
+    # Not standard output, where libraries print.
     with tempfile.TemporaryFile() as answers:
-        child = subprocess.Popen(  # noqa: S603 - this interpreter, on a function of ours
+        child = subprocess.Popen(  # noqa: S603 - this interpreter and this module
             [
                 sys.executable,
                 "-c",
@@ -46,13 +45,13 @@ def run_apart(function: Callable[..., Result], *arguments: Any, limit_s: float) 
             ],
             stdin=subprocess.PIPE,
             pass_fds=[answers.fileno()],
-            # BentoML takes the folder of a Bento's code out of the path once the service is loaded.
+            # BentoML removes a Bento's code folder from the path once the service is loaded.
             env=os.environ | {"PYTHONPATH": os.pathsep.join([_CODE, *filter(None, sys.path)])},
         )
         try:
             child.communicate(pickle.dumps((function, arguments)), timeout=limit_s)
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"It does not answer within {limit_s:g} s") from None
+            raise TimeoutError(f"No result within {limit_s:g} s") from None
         finally:
             child.kill()
             child.wait()
@@ -60,18 +59,18 @@ def run_apart(function: Callable[..., Result], *arguments: Any, limit_s: float) 
         said = answers.read()
     if not said:
         raise CrashedError(f"The process ended with {child.returncode}")
-    result = pickle.loads(said)  # noqa: S301 - written by the process that was started above
+    result = pickle.loads(said)  # noqa: S301 - written by the child process
     if isinstance(result, BaseException):
         raise result
     return result
 
 
 def answer() -> None:
-    """Do what `run_apart` asks for: work comes on standard input, the answer goes to the open file that is named."""
-    function, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+    """Run the function from standard input, and write its result to the given file descriptor."""
+    function, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent process
     try:
         result = function(*arguments)
-    except Exception as error:  # whatever it is, it is for who asked
+    except Exception as error:  # the parent raises it
         result = error
     said = pickle.dumps(result)
     with os.fdopen(int(sys.argv[1]), "wb") as answers:

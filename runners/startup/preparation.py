@@ -1,6 +1,6 @@
-"""What is done once before any worker starts: networks are prepared, and the device is tried.
+"""Prepares the networks and tests the device, once before any worker starts.
 
-It happens in a process of its own, which gives back the memory that it takes, on a GPU as well.
+A child process does it, and releases its memory when it ends, also on a GPU.
 """
 
 import logging
@@ -18,17 +18,17 @@ from runners.startup.apart import CrashedError, run_apart
 logger = logging.getLogger(__name__)
 
 ANSWER_LIMIT_S = 120
-"""A GPU's libraries take some seconds to load, and much longer from a cold disk."""
+"""A GPU's libraries load in seconds, but much slower from a cold disk."""
 COMPILING_LIMIT_S = 1200
 """TensorRT compiles each network for minutes, once."""
 
 
 def prepare_networks(plan: NetworkPlan) -> None:
-    """Have the networks ready for the workers, which then only load them.
+    """Prepare the networks, so that workers only load them.
 
     Raises:
-        ModelStoreError: Prepared networks can be written nowhere.
-        ProviderUnavailableError: The device or the engine cannot be used.
+        ModelStoreError: No folder for prepared networks is writable.
+        ProviderUnavailableError: The device or the engine is unavailable.
     """
     networks = plan.networks.values()
     if plan.config.device != "cpu" or not all(find_network_files(one) for one in networks):
@@ -42,25 +42,27 @@ def prepare_networks(plan: NetworkPlan) -> None:
 
 def _in_a_process(plan: NetworkPlan) -> None:
     limit_s = COMPILING_LIMIT_S if plan.config.engine == "tensorrt" else ANSWER_LIMIT_S
-    asked = f"DEVICE={plan.config.device} with BACKEND_TYPE={plan.config.engine}"
+    setting = f"DEVICE={plan.config.device} with BACKEND_TYPE={plan.config.engine}"
     try:
         run_apart(_prepare, plan, limit_s=limit_s)
     except TimeoutError as error:
-        raise ProviderUnavailableError(f"{asked} does not answer within {limit_s} s.") from error
+        raise ProviderUnavailableError(
+            f"{setting} did not respond within {limit_s} s. Check the driver, or set another DEVICE or BACKEND_TYPE."
+        ) from error
     except CrashedError as error:
         raise ProviderUnavailableError(
-            f"{asked} made the process that tried it crash; the lines above may say why."
+            f"{setting} crashed on start. See the lines above, or set another DEVICE or BACKEND_TYPE."
         ) from error
 
 
 def _prepare(plan: NetworkPlan) -> None:
-    warnings.simplefilter("ignore")  # the error that follows says the same, and what to do
+    warnings.simplefilter("ignore")  # the error that follows says the same and names the remedy
     for network in plan.networks.values():
         _try(network, plan)
 
 
 def _try(network: PlannedNetwork, plan: NetworkPlan) -> None:
-    """Load a network, and run it once: some devices load what they cannot run."""
+    """Load a network and run it once: some devices load networks that they cannot run."""
     loaded = load(network, plan.config)
     width, height = network.file.input_size
     try:
@@ -68,5 +70,5 @@ def _try(network: PlannedNetwork, plan: NetworkPlan) -> None:
     except Exception as error:  # whatever a runtime raises
         raise ProviderUnavailableError(
             f"The {network.name} network does not run in {network.engine} {network.precision} "
-            f"({str(error).strip().splitlines()[0]}): set BACKEND_TYPE=auto."
+            f"({str(error).strip().splitlines()[0]}). Set BACKEND_TYPE=auto."
         ) from error

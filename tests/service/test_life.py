@@ -102,7 +102,7 @@ def test_a_runner_that_hangs_is_replaced_and_the_requests_it_had_are_answered(
     assert [slot for slot in slots if slot == [] or not slot["result"]] == [], (
         "what the runner had is asked again"
     )
-    assert "hangs: it is ended" in mortal.log()
+    assert "hangs and is killed" in mortal.log()
     (slot,) = mortal.predict(new_figure())
     assert slot["result"]
 

@@ -11,11 +11,11 @@ OVER = "[$__rate_interval]"
 WIDTH, HEIGHT, COLUMNS = 8, 8, 24
 
 Query = tuple[str, str]
-"""PromQL, with @ for the labels that choose the pods, and how its lines are called."""
+"""PromQL, with @ for the labels that select the pods, and the legend."""
 
 
 def quantiles(metric: str, by: str = "") -> list[Query]:
-    """The median and the 95th percentile of a histogram."""
+    """Return the median and the 95th percentile of a histogram."""
     grouped, name = (f"le, {by}", f"{{{{{by}}}}} ") if by else ("le", "")
     return [
         (f"histogram_quantile({q}, sum by ({grouped}) (rate({metric}_bucket{{@}}{OVER})))", f"{name}{shown}")
@@ -24,7 +24,7 @@ def quantiles(metric: str, by: str = "") -> list[Query]:
 
 
 def mean(metric: str, by: str) -> list[Query]:
-    """The mean of a histogram."""
+    """Return the mean of a histogram."""
     sums, counts = (f"sum by ({by}) (rate({metric}_{what}{{@}}{OVER}))" for what in ("sum", "count"))
     return [(f"{sums} / {counts}", f"{{{{{by}}}}}")]
 
@@ -34,13 +34,13 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Requests",
             "reqps",
-            "Answers to /predict by status.",
+            "Responses to /predict by status.",
             [(f'sum by (status) (rate(rtmlib_requests_total{{route="/predict", @}}{OVER}))', "{{status}}")],
         ),
         (
             "Latency",
             "s",
-            "From a request to /predict to its answer; a request may have hundreds of tasks.",
+            "Duration of requests to /predict; a request may have hundreds of tasks.",
             [
                 (
                     f"histogram_quantile({q}, sum by (le) "
@@ -53,7 +53,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Errors of other routes",
             "reqps",
-            "What is answered with 4xx or 5xx, /predict aside.",
+            "Responses with 4xx or 5xx, except /predict.",
             [
                 (
                     "sum by (route, status) "
@@ -65,7 +65,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Tasks",
             "ops",
-            "Tasks done, by outcome.",
+            "Finished tasks by outcome.",
             [(f"sum by (outcome) (rate(rtmlib_tasks_total{{@}}{OVER}))", "{{outcome}}")],
         ),
         (
@@ -75,9 +75,9 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             [('sum by (reason) (increase(rtmlib_tasks_total{outcome="failed", @}[5m])) > 0', "{{reason}}")],
         ),
         (
-            "Sent away",
+            "Refused requests",
             "reqps",
-            "Requests refused because too much work was waiting.",
+            "Requests refused because of overload (503).",
             [
                 (
                     f'sum(rate(rtmlib_requests_total{{route="/predict", status="503", @}}{OVER}))',
@@ -90,7 +90,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Time of a task by stage",
             "s",
-            "Mean time of each stage; they follow each other.",
+            "Mean duration of each stage; stages are sequential.",
             mean("rtmlib_stage_seconds", "stage"),
         ),
         (
@@ -100,9 +100,9 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             quantiles("rtmlib_stage_seconds", "stage")[1:],
         ),
         (
-            "Time of a batch in a network",
+            "Inference time of a batch",
             "s",
-            "95th percentile; without waiting for the runner.",
+            "95th percentile by network, without queue wait.",
             quantiles("rtmlib_network_seconds", "network")[1:],
         ),
     ],
@@ -110,19 +110,19 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Tasks in hand and waiting",
             "short",
-            "16 are worked on at once in each pod.",
+            "Each pod computes up to 16 tasks concurrently.",
             [("sum(rtmlib_tasks_in_hand{@})", "in hand"), ("sum(rtmlib_tasks_waiting{@})", "waiting")],
         ),
         (
             "Batch size",
             "short",
-            "Mean number of crops in a batch: above 1, requests share their batches.",
+            "Mean crops per batch; above 1, requests share batches.",
             mean("rtmlib_network_batch_size", "network"),
         ),
         (
             "Event loop lag",
             "s",
-            "How late the event loop is; above 1 s Label Studio shows 'Disconnected'.",
+            "Event loop lag of the entry process; above 1 s Label Studio shows 'Disconnected'.",
             [
                 *quantiles("rtmlib_event_loop_lag_seconds")[1:],
                 (
@@ -134,14 +134,14 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Memory",
             "bytes",
-            "Resident memory by process, and what a pod may take.",
+            "Resident memory by process, and the pod's memory limit.",
             [
                 ("max by (process) (rtmlib_resident_memory_bytes{@})", "{{process}}"),
                 ("min(rtmlib_memory_limit_bytes{@})", "limit"),
             ],
         ),
         (
-            "Processes started again",
+            "Process restarts",
             "short",
             "In the last 10 minutes.",
             [
@@ -154,7 +154,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Pods by model version",
             "short",
-            "More than one version is a rollout, or a fault.",
+            "More than one version means a rollout or a fault.",
             [
                 (
                     "count by (model_version, mode, device, engine, precision) (rtmlib_model_info{@} == 1)",
@@ -163,11 +163,11 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
             ],
         ),
     ],
-    "What is seen": [
+    "Predictions": [
         (
             "People per picture",
             "short",
-            "Of pictures that were computed, not taken from the cache.",
+            "Computed pictures only, without cache hits.",
             [
                 (
                     f"sum(rate(rtmlib_picture_people_sum{{@}}{OVER}))"
@@ -180,13 +180,13 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Confidence by part",
             "percentunit",
-            "Mean score of the keypoints; parts that are not found count as 0.",
+            "Mean score of the keypoints; missing parts count as 0.",
             mean("rtmlib_keypoint_confidence", "part"),
         ),
         (
-            "Parts that are not found",
+            "Missing parts",
             "percentunit",
-            "Share of the people of whom a part was not found.",
+            "Share of people whose part was not found.",
             [
                 (
                     f'sum by (part) (rate(rtmlib_keypoint_confidence_bucket{{le="0.0", @}}{OVER}))'
@@ -198,9 +198,9 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
     ],
     "Cache": [
         (
-            "Look-ups",
+            "Lookups",
             "ops",
-            "Predictions from memory, from Redis, from a computation under way; and computed.",
+            "Hits in memory, in Redis and in running computations; and computed predictions.",
             [
                 (f"sum by (tier) (rate(rtmlib_cache_hits_total{{@}}{OVER}))", "{{tier}}"),
                 (f"sum(rate(rtmlib_cache_misses_total{{@}}{OVER}))", "computed"),
@@ -210,7 +210,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Failures and evictions",
             "ops",
-            "Failures of the shared cache by kind; entries given up.",
+            "Failures of the shared cache by kind; evicted entries.",
             [
                 (f"sum by (kind) (rate(rtmlib_cache_errors_total{{@}}{OVER}))", "{{kind}}"),
                 (f"sum(rate(rtmlib_cache_evictions_total{{@}}{OVER}))", "evicted"),
@@ -221,7 +221,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Distance moved",
             "percentunit",
-            "Mean, in diagonals of the person's box, in the last day.",
+            "Mean in diagonals of the person's box, in the last day.",
             [
                 (
                     "sum by (part) (increase(rtmlib_correction_distance_sum{@}[1d]))"
@@ -233,7 +233,7 @@ ROWS: dict[str, list[tuple[str, str, str, list[Query]]]] = {
         (
             "Left alone",
             "percentunit",
-            "Share of the predicted keypoints that nobody moved, in the last day.",
+            "Share of predicted keypoints that annotators did not move, in the last day.",
             [
                 (
                     'sum by (part) (increase(rtmlib_correction_distance_bucket{le="0.0005", @}[1d]))'

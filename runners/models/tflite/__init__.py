@@ -1,9 +1,9 @@
-"""Converts MediaPipe's float TFLite networks into ONNX: the batch axis is free, the bytes always the same.
+"""Converts MediaPipe's float TFLite networks to ONNX, reproducibly and with a free batch axis.
 
-Nothing else imports this package at module level: it needs `onnx` and `tflite`, a running service does not.
-The input stays as TFLite has it, float32 `[batch, height, width, 3]`; inside, the graph is channels-first as
-ONNX wants it, and four-dimensional outputs are turned back. Weights stay float16 where the file stores them
-so: that is half the size, and ONNX Runtime makes them float32 once, when it loads the graph.
+Nothing else imports this package at module level: it needs `onnx` and `tflite`, the service does not. The input stays
+TFLite's, float32 `[batch, height, width, 3]`. Inside, the graph is channels-first as ONNX requires, and
+four-dimensional outputs are transposed back. float16 weights stay float16: half the size, and ONNX Runtime converts
+them to float32 once, on loading.
 """
 
 from runners.models.tflite.operators import OnnxGraph
@@ -17,13 +17,13 @@ def tflite_to_onnx(content: bytes, outputs: tuple[str, ...]) -> bytes:
 
     Args:
         content: A TFLite file with one graph, one picture as input and a batch of 1.
-        outputs: Names of the outputs to keep, in this order; what only the others need is left out.
+        outputs: Names of the outputs to keep, in order; nodes that only other outputs need are removed.
 
     Returns:
-        A checked ONNX model, opset 17, the same bytes for the same arguments.
+        A checked ONNX model, opset 17; equal arguments give equal bytes.
 
     Raises:
-        ConversionError: Not a TFLite file, an operator or option that is not supported, or no such output.
+        ConversionError: The file is not TFLite, lacks an output, or has an unsupported operator or option.
     """
     graph = OnnxGraph(read_network(content))
     graph.add_operators()

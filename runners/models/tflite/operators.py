@@ -1,7 +1,7 @@
 """The ONNX form of each TFLite operator that the MediaPipe networks use.
 
-A four-dimensional activation is NHWC in TFLite and NCHW here; all others keep their axes. Names are counted,
-so the same file always gives the same graph.
+A four-dimensional activation is NHWC in TFLite and NCHW here; all others keep their axes. Names are numbered, so
+equal files give equal graphs.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ class OnnxGraph:
         """Translate all operators of the network, in their order."""
         for operator in self._network.operators:
             if operator.kind == "DEQUANTIZE":
-                # float16 weights: they stay what they are until somebody uses them.
+                # float16 weights stay float16 until they are used.
                 self._constants[operator.output] = self._constant(operator.inputs[0])
             elif operator.kind in TRANSLATIONS:
                 value = TRANSLATIONS[operator.kind](self, operator)
@@ -55,7 +55,7 @@ class OnnxGraph:
                 raise ConversionError(f"The TFLite operator {operator.kind} is not supported.")
 
     def to_bytes(self, outputs: tuple[str, ...]) -> bytes:
-        """The finished model with these outputs, without the parts that none of them needs."""
+        """Return the model with these outputs only, without unused nodes."""
         by_name = {self._name(tensor): tensor for tensor in self._network.outputs}
         if missing := [name for name in outputs if name not in by_name]:
             raise ConversionError(f"The network has no output {missing}; it has {sorted(by_name)}.")

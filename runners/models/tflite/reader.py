@@ -1,6 +1,6 @@
-"""What a TFLite file holds, as plain values.
+"""Reads a TFLite file into plain typed values.
 
-The generated `tflite` reader has no types: everything that is taken from it is narrowed here, and only here.
+The generated `tflite` reader has no types: its values are narrowed here only.
 Format: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/compiler/mlir/lite/schema/schema.fbs
 """
 
@@ -23,7 +23,7 @@ DTYPES = {
 
 WINDOW = ("StrideH", "StrideW", "DilationHFactor", "DilationWFactor", "Padding", "FusedActivationFunction")
 
-# operator -> (class of its options, the fields that matter)
+# operator -> (class of its options, the fields in use)
 OPTIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "ADD": (tflite.AddOptions, ("FusedActivationFunction",)),
     "CONCATENATION": (tflite.ConcatenationOptions, ("Axis", "FusedActivationFunction")),
@@ -44,7 +44,7 @@ OPERATOR_NAMES: dict[int, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A value in the graph; `constant` is set for weights and None for what is computed."""
+    """A value in the graph; `constant` is None for computed values, else the weights."""
 
     name: str
     shape: tuple[int, ...]

@@ -100,7 +100,7 @@ class TestTolerance:
         assert not is_tolerated("body", POSE, "bf16")
 
     def test_what_a_precision_costs_is_told_or_that_nobody_knows(self) -> None:
-        assert cost(POSE, "f32") == "f32, nothing lost"
+        assert cost(POSE, "f32") == "f32, no loss"
         assert "OKS" in cost(POSE, "bf16")
         assert "not measured" in cost(UNKNOWN, "bf16")
 

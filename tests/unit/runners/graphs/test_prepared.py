@@ -92,7 +92,7 @@ def test_a_network_that_cannot_be_prepared_is_used_as_it_is_and_the_log_says_why
         with caplog.at_level(logging.WARNING):
             made = network_files(network)
         assert (made.prepared, made.files) == (False, (network.path,))
-        assert "pose.onnx is run as it was published: its outputs are x, heatmap" in caplog.text
+        assert "pose.onnx runs unprepared: its outputs are x, heatmap" in caplog.text
 
 
 def test_where_the_model_store_cannot_be_written_to_a_private_folder_is_used(network: PlannedNetwork) -> None:

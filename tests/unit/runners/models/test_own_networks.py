@@ -213,7 +213,7 @@ class TestPoseNetworks:
         self, keypoints: int, whose: str, tmp_path: Path
     ) -> None:
         assert refusal(simcc(tmp_path / "pose.onnx", keypoints), "body") == (
-            f"it finds {keypoints} keypoints, {whose}; networks for 17 (COCO), 26 (Halpe), 133 (COCO-WholeBody) fit"
+            f"it finds {keypoints} keypoints, {whose}; supported are 17 (COCO), 26 (Halpe), 133 (COCO-WholeBody)"
         )
 
     def test_outputs_that_do_not_go_with_the_input_are_refused(self, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ class TestDetectors:
 
     def test_one_that_knows_no_people_is_refused(self, tmp_path: Path) -> None:
         said = refusal(raw_yolox(tmp_path / "yolox.onnx", classes=20), "person")
-        assert said.startswith("it detects 20 classes, a set in which the person class is unknown")
+        assert said.startswith("it detects 20 classes, whose person class is unknown")
 
     def test_another_kind_of_network_is_refused(self, tmp_path: Path) -> None:
         said = refusal(raw_yolox(tmp_path / "yolov8.onnx", channels=3), "person")
