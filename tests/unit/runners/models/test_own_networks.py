@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -438,13 +438,6 @@ class TestFromTheSettingToTheNetwork:
 
 
 class TestFromTheWeb:
-    @pytest.fixture
-    def server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArchiveServer]:
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        server = ArchiveServer()
-        yield server
-        server.close()
-
     @pytest.mark.parametrize("packed", [make_archive, bytes], ids=["archive", "plain"])
     def test_it_is_fetched_once_and_then_known(
         self, packed: Callable[[bytes], bytes], server: ArchiveServer, own_store: Path, tmp_path: Path

@@ -43,11 +43,6 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[package_index.PackageInde
         yield index
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "models")
-
-
 def content(store: ModelStore, model: ModelFile) -> bytes:
     return store.path(model).read_bytes()
 
