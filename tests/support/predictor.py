@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
+from aiohttp.abc import AbstractResolver
 from PIL import Image
 
 from adapters.cache.prediction_cache import PredictionCache
@@ -43,10 +44,15 @@ def person(x: float = 10, score: float = 0.9) -> Person:
     )
 
 
-def picture_source(limits: PictureLimits = SMALL) -> PictureSource:
+def picture_source(limits: PictureLimits = SMALL, resolver: AbstractResolver | None = None) -> PictureSource:
     """Knows no Label Studio."""
     return PictureSource(
-        label_studio_url=None, credentials=None, allowed_hosts=(), local_files_root=None, limits=limits
+        label_studio_url=None,
+        credentials=None,
+        allowed_hosts=(),
+        local_files_root=None,
+        limits=limits,
+        resolver=resolver,
     )
 
 
