@@ -9,10 +9,12 @@ import copy
 import json
 import threading
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.http_server import Handler
 
 Manifest = dict[str, Any]
 
@@ -56,17 +58,13 @@ class KubernetesStub:
                 self._put(copy.deepcopy(manifest))
         stub = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class ApiServer(Handler):
             protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
 
             def do_GET(self) -> None:
                 stub.answer(self)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), ApiServer)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
@@ -136,7 +134,7 @@ class KubernetesStub:
             self._events.append((self._version, plural, event))
             self._changed.notify_all()
 
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
+    def answer(self, request: Handler) -> None:
         """Answer one GET: /version, a list, one object, or a watch."""
         url = urlsplit(request.path)
         query = parse_qs(url.query)
@@ -179,7 +177,7 @@ class KubernetesStub:
             else:
                 _send(request, 404, _status("NotFound", 404))
 
-    def _watch(self, request: BaseHTTPRequestHandler, plural: str, namespace: str | None, since: int) -> None:
+    def _watch(self, request: Handler, plural: str, namespace: str | None, since: int) -> None:
         request.send_response(200)
         request.send_header("Content-Type", "application/json")
         request.send_header("Transfer-Encoding", "chunked")
@@ -212,10 +210,5 @@ def _status(reason: str, code: int) -> Manifest:
     return {"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "code": code}
 
 
-def _send(request: BaseHTTPRequestHandler, code: int, body: Manifest) -> None:
-    content = json.dumps(body).encode()
-    request.send_response(code)
-    request.send_header("Content-Type", "application/json")
-    request.send_header("Content-Length", str(len(content)))
-    request.end_headers()
-    request.wfile.write(content)
+def _send(request: Handler, code: int, body: Manifest) -> None:
+    request.answer(code, json.dumps(body).encode(), Content_Type="application/json")

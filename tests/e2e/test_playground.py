@@ -121,20 +121,17 @@ def text(page: Browser, element_id: str) -> str:
     return page.evaluate("id => document.getElementById(id).textContent", element_id)
 
 
-def wait_for_status(page: Browser, words: str) -> str:
+def wait_for_status(page: Browser, words: str, element_id: str = "status") -> str:
+    shown = "(id, words) => document.getElementById(id).textContent.includes(words)"
     try:
-        page.wait_for("words => document.getElementById('status').textContent.includes(words)", words)
+        page.wait_for(shown, element_id, words)
     except BrowserError as error:
         raise AssertionError(f"{text(page, 'status')!r}, {text(page, 'trouble-text')!r}") from error
-    return text(page, "status")
+    return text(page, element_id)
 
 
 def wait_for_trouble(page: Browser, words: str) -> str:
-    try:
-        page.wait_for("words => document.getElementById('trouble-text').textContent.includes(words)", words)
-    except BrowserError as error:
-        raise AssertionError(f"{text(page, 'status')!r}, {text(page, 'trouble-text')!r}") from error
-    return text(page, "trouble-text")
+    return wait_for_status(page, words, "trouble-text")
 
 
 def try_example(page: Browser) -> None:

@@ -2,12 +2,12 @@
 
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.http_server import Handler, serving
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
 
@@ -30,9 +30,10 @@ class Wire:
     def __init__(self, backend_port: int) -> None:
         self.exchanges: list[Exchange] = []
         self._backend_port = backend_port
+        self.url = ""
         wire = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Proxy(Handler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -41,18 +42,13 @@ class Wire:
             def do_POST(self) -> None:
                 wire.forward(self)
 
-            def log_message(self, format: str, *arguments: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.handler = Proxy
 
     def requests(self, path: str) -> list[Exchange]:
         """The exchanges on one path, in order."""
         return [exchange for exchange in self.exchanges if exchange.path == path]
 
-    def forward(self, handler: BaseHTTPRequestHandler) -> None:
+    def forward(self, handler: Handler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         headers = {name: value for name, value in handler.headers.items() if name.lower() != "connection"}
         connection = http.client.HTTPConnection("127.0.0.1", self._backend_port, timeout=110)
@@ -80,14 +76,8 @@ class Wire:
 def wire(backend_port: int) -> Iterator[Wire]:
     """Run a proxy in front of the backend at a port of this machine."""
     proxy = Wire(backend_port)
-    thread = threading.Thread(target=proxy.server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(proxy.handler) as proxy.url:
         yield proxy
-    finally:
-        proxy.server.shutdown()
-        proxy.server.server_close()
-        thread.join(10)
 
 
 def _json(body: bytes) -> Any:

@@ -92,14 +92,12 @@ def share(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(int(len(values) * part), len(values) - 1)]
 
 
-class Work:
-    """Looks every 0.1 s at what the processors do, from a thread, for as long as its `with` block runs."""
+class Watch:
+    """Runs in a thread for as long as its `with` block runs."""
 
-    def __init__(self, processes: Sequence[psutil.Process]) -> None:
-        self._processes = processes
+    def __init__(self) -> None:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
-        self._looks: list[tuple[float, float]] = []  # when, and the seconds of processors up to then
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -108,6 +106,18 @@ class Work:
     def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class Work(Watch):
+    """Looks every 0.1 s at what the processors do."""
+
+    def __init__(self, processes: Sequence[psutil.Process]) -> None:
+        super().__init__()
+        self._processes = processes
+        self._looks: list[tuple[float, float]] = []  # when, and the seconds of processors up to then
 
     def _run(self) -> None:
         while not self._end.wait(0.1):
@@ -126,8 +136,8 @@ class Work:
         return sum(first[0] <= moment < last[0] for moment in outcome.good), last[1] - first[1]
 
 
-class Probes:
-    """Asks for a path every 50 ms, from a thread, for as long as its `with` block runs.
+class Probes(Watch):
+    """Asks for a path every 50 ms.
 
     Args:
         port: The server's.
@@ -139,18 +149,9 @@ class Probes:
     """
 
     def __init__(self, port: int, path: str, body: bytes | None = None) -> None:
+        super().__init__()
         self._port, self._path, self._body = port, path, body
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
         self.seconds: list[float] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)

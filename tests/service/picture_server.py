@@ -5,8 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import cast
+
+from tests.support import http_server
+from tests.support.http_server import Handler
 
 SLOW_S = 30
 """How long `/slow` is silent, unless the server is closed: longer than anybody should wait."""
@@ -24,7 +25,7 @@ class PictureServer:
         asked: The paths that were asked for, in their order.
     """
 
-    url: str
+    url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
     delays: dict[str, float] = field(default_factory=dict)
@@ -36,44 +37,25 @@ class PictureServer:
         return self.url + path
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    pictures: PictureServer
-    closing: threading.Event
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        server = cast(_Server, self.server)
-        pictures = server.pictures
-        pictures.asked.append(self.path)
-        if self.path == "/slow":
-            server.closing.wait(SLOW_S)
-            return
-        server.closing.wait(pictures.delays.get(self.path, 0))
-        content = pictures.files.get(self.path)
-        self.send_response(pictures.statuses.get(self.path, 200 if content is not None else 404))
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("Content-Length", str(len(content or b"")))
-        with contextlib.suppress(ConnectionError):  # some callers do not wait
-            self.end_headers()
-            self.wfile.write(content or b"")
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @contextmanager
 def serving() -> Iterator[PictureServer]:
     """Serve on a free port of 127.0.0.1."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.pictures = PictureServer(f"http://127.0.0.1:{server.server_port}")
-        server.closing = threading.Event()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    pictures, closing = PictureServer(), threading.Event()
+
+    class Pictures(Handler):
+        def do_GET(self) -> None:
+            pictures.asked.append(self.path)
+            if self.path == "/slow":
+                closing.wait(SLOW_S)
+                return
+            closing.wait(pictures.delays.get(self.path, 0))
+            content = pictures.files.get(self.path)
+            status = pictures.statuses.get(self.path, 200 if content is not None else 404)
+            with contextlib.suppress(ConnectionError):  # some callers do not wait
+                self.answer(status, content or b"", Content_Type="application/octet-stream")
+
+    with http_server.serving(Pictures) as pictures.url:
         try:
-            yield server.pictures
+            yield pictures
         finally:
-            server.closing.set()
-            server.shutdown()
-            thread.join(5)
+            closing.set()

@@ -2,10 +2,8 @@
 
 import base64
 import http.client
-import http.server
 import json
 import socket
-import threading
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import pytest
 
 from tests.service.conftest import StartServer
 from tests.service.server import Server
+from tests.support.http_server import Handler, serving
 
 SIGNATURE = "s1gnature0of0a0presigned0address"
 SECRETS = {
@@ -62,7 +61,7 @@ class Elsewhere:
     refresh: tuple[int, dict[str, str]] = (200, {"access": ACCESS_TOKEN})
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class _Handler(Handler):
     elsewhere: ClassVar[Elsewhere]
 
     def do_POST(self) -> None:
@@ -91,33 +90,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(404, SIGNATURE.encode())
 
-    def answer(self, status: int, content: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[Elsewhere]:
-    class Handler(_Handler):
-        pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        Handler.elsewhere = Elsewhere(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield Handler.elsewhere
-        finally:
-            server.shutdown()
-            thread.join(5)
+    with serving(_Handler) as url:
+        _Handler.elsewhere = Elsewhere(url)
+        yield _Handler.elsewhere
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,18 @@
 """A small OTLP/HTTP receiver: takes spans as a collector does, and shows them."""
 
 import gzip
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from tests.support.http_server import Handler, serving
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Span:
 class TraceReceiver:
     """Attributes: url: where to send spans; spans: what came; requests: how often."""
 
-    url: str
+    url: str = ""
     spans: list[Span] = field(default_factory=list)
     requests: int = 0
 
@@ -47,32 +47,6 @@ class TraceReceiver:
             if names <= {span.name for span in found} or time.monotonic() > deadline:
                 return found
             time.sleep(0.1)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    receiver: TraceReceiver
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        receiver = cast(_Server, self.server).receiver
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        assert self.path == "/v1/traces", self.path
-        assert self.headers["Content-Type"] == "application/x-protobuf"
-        receiver.spans += _spans(ExportTraceServiceRequest.FromString(body))
-        receiver.requests += 1
-        answer = ExportTraceServiceResponse().SerializeToString()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 def _spans(request: Any) -> Iterator[Span]:
@@ -101,12 +75,19 @@ def _values(attributes: Any) -> dict[str, Any]:
 @contextmanager
 def receiving() -> Iterator[TraceReceiver]:
     """Receive on a free port of 127.0.0.1."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.receiver = TraceReceiver(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.receiver
-        finally:
-            server.shutdown()
-            thread.join(5)
+    receiver = TraceReceiver()
+
+    class Collector(Handler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            assert self.path == "/v1/traces", self.path
+            assert self.headers["Content-Type"] == "application/x-protobuf"
+            receiver.spans += _spans(ExportTraceServiceRequest.FromString(body))
+            receiver.requests += 1
+            answer = ExportTraceServiceResponse().SerializeToString()
+            self.answer(200, answer, Content_Type="application/x-protobuf")
+
+    with serving(Collector) as receiver.url:
+        yield receiver

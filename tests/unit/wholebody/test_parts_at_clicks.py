@@ -15,13 +15,12 @@ from adapters.isolation.processes import IsolatedProcesses
 from adapters.pictures.decoding.decode import measure_ordinary
 from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.errors import PictureError
-from adapters.pictures.fetching.source import PictureSource
-from adapters.pictures.limits import PictureLimits
 from adapters.prediction.people_in_pictures import FetchedPicture, FindPart, PeopleInPictures
 from runners.config import RunnerConfig
 from runners.models.store import ModelStore
 from runners.pipeline import assemble_in_process
 from runners.plan import fetch
+from tests.support.predictor import picture_source
 from wholebody.estimation import (
     FaceDetections,
     FaceMesh,
@@ -212,15 +211,8 @@ def fetched(picture: Picture) -> FetchedPicture:
 
 class TestInAFetchedPicture:
     async def found_by(self, find_part: FindPart | None, file: FetchedPicture) -> Any:
-        source = PictureSource(
-            label_studio_url=None,
-            credentials=None,
-            allowed_hosts=(),
-            local_files_root=None,
-            limits=PictureLimits(),
-        )
         async with (
-            source as pictures,
+            picture_source() as pictures,
             IsolatedProcesses() as processes,
             PictureDecoder(MAX_PIXELS, processes) as decoder,
         ):

@@ -1,8 +1,6 @@
 """What the predictor asks of the cache: which requests are about the same people, and which are not."""
 
 import asyncio
-import base64
-import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,46 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from prometheus_client import REGISTRY
 
 from adapters.cache.memory import MemoryStore
 from adapters.cache.prediction_cache import PredictionCache
-from adapters.concurrency.admission import Admission
-from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.label_config.template import Selection, label_config_template
-from adapters.label_studio.regions.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest
 from adapters.observability.status import Status
-from adapters.pictures.decoding.decoder import PictureDecoder
-from adapters.pictures.fetching.source import PictureLimits, PictureSource
 from adapters.prediction.outcome import Failure
-from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
+from adapters.prediction.predictor import Predictor
+from tests.support.predictor import person, picture
+from tests.support.predictor import predicting as with_real_parts
 from wholebody.person import Person
 
 CONFIG = label_config_template([Selection.BODY])
 
 
-def picture(colour: tuple[int, int, int] = (255, 0, 0)) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (40, 20), colour).save(file, "PNG")
-    return file.getvalue()
-
-
-def address(data: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(data).decode()
-
-
-RED, BLUE = address(picture()), address(picture((0, 0, 255)))
-
-
-def person(x: float, score: float = 0.9) -> Person:
-    return Person(
-        box=np.array([x, 2, x + 10, 18], np.float32),
-        box_score=0.8,
-        keypoints=np.full((133, 2), [x + 5, 10], np.float32),
-        scores=np.full(133, score, np.float32),
-    )
+RED, BLUE = picture(), picture(colour=(0, 0, 255))
 
 
 @dataclass
@@ -82,29 +57,8 @@ class Parts:
 
 @asynccontextmanager
 async def predicting() -> AsyncIterator[Parts]:
-    status, networks = Status(mode="test", device="cpu", model_version="v1"), Networks()
-    source = PictureSource(
-        label_studio_url=None,
-        credentials=None,
-        allowed_hosts=(),
-        local_files_root=None,
-        limits=PictureLimits(max_bytes=100_000, max_pixels=10_000),
-    )
-    async with (
-        source as pictures,
-        IsolatedProcesses() as processes,
-        PictureDecoder(10_000, processes) as decoder,
-        asyncio.timeout(20),
-    ):
-        predictor = Predictor(
-            pictures=pictures,
-            find_people=networks,
-            decoder=decoder,
-            thresholds=Thresholds(person=0.0, keypoint=0.3),
-            admission=Admission(TASKS_IN_HAND),
-            status=status,
-            cache=PredictionCache(MemoryStore(1_000_000)),
-        )
+    networks = Networks()
+    async with with_real_parts(networks, PredictionCache(MemoryStore(1_000_000))) as (predictor, status):
         yield Parts(predictor, networks, status)
 
 
@@ -204,7 +158,7 @@ async def test_other_networks_have_other_entries() -> None:
     assert slot["model_version"] == "v2"
 
 
-@pytest.mark.parametrize("bad", [address(picture()[: len(picture()) // 2]), address(b"no picture")])
+@pytest.mark.parametrize("bad", [RED[:-40], "data:image/png;base64,bm8gcGljdHVyZQ=="], ids=["cut", "text"])
 async def test_a_picture_that_cannot_be_decoded_fails_every_time(bad: str) -> None:
     async with predicting() as parts:
         slots = [*await parts.ask(bad, bad), *await parts.ask(bad)]

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,19 @@ ROOT = Path(__file__).parents[4]
 LIMIT_S = 60
 COMMAND = [sys.executable, "-m", "adapters.cli"]
 UNREACHABLE = {"LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_TOKEN": "c0ffee" * 7}
+
+
+def run(*command: str, stdout: Any = subprocess.PIPE, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        **options,
+    )
 
 
 def test_ctrl_c_while_the_command_is_still_loading() -> None:
@@ -26,14 +40,7 @@ sys.meta_path.insert(0, Impatient())
 from adapters.cli.__main__ import main
 main()
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    ended = run(sys.executable, "-c", program)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
@@ -64,33 +71,18 @@ def test_a_reader_who_has_gone_is_no_error_to_show() -> None:
     gone, output = os.pipe()
     os.close(gone)
     try:
-        ended = subprocess.run(
-            [*COMMAND, "label-config"],
-            cwd=ROOT,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        ended = run(*COMMAND, "label-config", stdout=output)
     finally:
         os.close(output)
 
-    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert (ended.returncode, ended.stderr) == (1, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 @pytest.mark.parametrize("command", ["label-config", "models list"])
 def test_a_disk_that_is_full_is_said(command: str) -> None:
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [*COMMAND, *command.split()],
-            cwd=ROOT,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        ended = run(*COMMAND, *command.split(), stdout=full)
 
     assert ended.returncode == 1
     assert ended.stderr == "The output cannot be written: No space left on device.\n"
@@ -99,15 +91,7 @@ def test_a_disk_that_is_full_is_said(command: str) -> None:
 def test_a_port_that_is_taken_is_said_before_anything_is_started() -> None:
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = subprocess.run(
-            [*COMMAND, "serve"],
-            cwd=ROOT,
-            env={**os.environ, "BACKEND_PORT": port},
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        ended = run(*COMMAND, "serve", env={**os.environ, "BACKEND_PORT": port})
 
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"BACKEND_PORT={port} is not available (Address already in use)")

@@ -1,10 +1,9 @@
 """`rtmlib-backend predict`: files, folders and addresses in, people out, in words, as JSON and drawn."""
 
 import json
-import threading
 from collections.abc import Generator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from typer.testing import CliRunner
 from adapters.cli.app import app
 from adapters.http.example import draw_figure
 from runners.models.store import ModelStore
+from tests.support.http_server import Handler, serving
 from wholebody.schema import PART_RANGES, Part
 
 pytestmark = pytest.mark.models
@@ -43,16 +43,11 @@ def predict(model_store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def address(pictures: Path) -> Generator[str]:
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+    class Folder(Handler, SimpleHTTPRequestHandler):
+        """Serves what lies in the folder."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(pictures))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(partial(Folder, directory=str(pictures))) as url:
+        yield url
 
 
 def test_a_file_becomes_a_line_for_each_person(predict: CliRunner, pictures: Path) -> None:

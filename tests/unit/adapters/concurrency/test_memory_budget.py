@@ -32,27 +32,19 @@ async def test_pictures_that_fit_are_held_together() -> None:
         release.set()
 
 
-async def test_one_more_waits_until_another_is_done() -> None:
+@pytest.mark.parametrize(
+    ("one", "more"), [(60, 41), (1_000, 1)], ids=["too large together", "larger than all alone"]
+)
+async def test_one_more_waits_until_another_is_done(one: int, more: int) -> None:
     budget, held, first, second = MemoryBudget(100), [], asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(holding(budget, 60, held, first))
-        group.create_task(holding(budget, 41, held, second))
+        group.create_task(holding(budget, one, held, first))
+        group.create_task(holding(budget, more, held, second))
         await settle()
-        assert held == [60]
+        assert held == [one]
         first.set()
         await settle()
-        assert held == [41]
-        second.set()
-
-
-async def test_a_picture_larger_than_all_is_held_alone() -> None:
-    budget, held, first, second = MemoryBudget(100), [], asyncio.Event(), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(holding(budget, 1_000, held, first))
-        group.create_task(holding(budget, 1, held, second))
-        await settle()
-        assert held == [1_000]
-        first.set()
+        assert held == [more]
         second.set()
 
 

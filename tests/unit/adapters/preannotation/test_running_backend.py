@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from adapters.label_studio.client.api import Patience, Project, ProjectTask
 from adapters.preannotation.outcome import RunEndedError
@@ -54,14 +55,9 @@ async def serving(*predictions: Any, **fields: Any) -> AsyncIterator[Backend]:
     backend = Backend(predictions=answers, **fields)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", backend.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    backend.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with TestServer(app) as server:
+        backend.url = str(server.make_url("/")).rstrip("/")
         yield backend
-    finally:
-        await runner.cleanup()
 
 
 async def predicted(backend: Backend, **options: Any) -> Any:

@@ -13,20 +13,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from adapters.concurrency.admission import Admission
 from adapters.http.results import results_response
-from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.label_config.parsing import parse_label_config
 from adapters.label_studio.label_config.template import Selection, label_config_template
 from adapters.label_studio.label_config.tree import MAX_DEPTH, LabelConfigError
-from adapters.label_studio.regions.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest, PredictResponse, SetupRequest
 from adapters.label_studio.setup import check_label_config
 from adapters.observability.status import Status
-from adapters.pictures.decoding.decoder import PictureDecoder
-from adapters.pictures.fetching.source import PictureLimits, PictureSource
-from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from tests.support.asgi_client import Answer
+from tests.support.predictor import predicting
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS
 
@@ -188,28 +183,7 @@ async def asked(label_config: str, context: Any, picture: Any = PICTURE) -> tupl
         "params": {"context": context},
     }
     request = PredictRequest.model_validate_json(json.dumps(body))
-    status = Status(mode="test", device="cpu", model_version="v")
-    source = PictureSource(
-        label_studio_url=None,
-        credentials=None,
-        allowed_hosts=(),
-        local_files_root=None,
-        limits=PictureLimits(),
-    )
-    async with (
-        source as pictures,
-        IsolatedProcesses() as processes,
-        PictureDecoder(1000, processes) as decoder,
-        asyncio.timeout(20),
-    ):
-        predictor = Predictor(
-            pictures=pictures,
-            find_people=seen,
-            decoder=decoder,
-            thresholds=Thresholds(person=0.0, keypoint=0.3),
-            admission=Admission(TASKS_IN_HAND),
-            status=status,
-        )
+    async with predicting(seen) as (predictor, status):
         response = await results_response(await predictor.predict(request))
     answer = Answer(200, {}, bytes(response.body))
     reasons = [failure["reason"] for failure in status.as_dict()["last_failures"]]

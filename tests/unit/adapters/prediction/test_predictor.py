@@ -1,58 +1,36 @@
 """From the tasks of a request to their predictions: together, in order, and failing one by one."""
 
 import asyncio
-import base64
-import io
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from adapters.cache.prediction_cache import PredictionCache, open_prediction_cache
-from adapters.concurrency.admission import Admission
-from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.label_config.template import Selection, label_config_template
 from adapters.label_studio.label_config.tree import LabelConfigError
-from adapters.label_studio.regions.predictions import Thresholds, prediction
+from adapters.label_studio.regions.predictions import prediction
 from adapters.label_studio.schemas import MAX_TASKS, PredictRequest
 from adapters.observability.status import Status
-from adapters.pictures.decoding.decoder import PictureDecoder
-from adapters.pictures.fetching.source import PictureLimits, PictureSource
 from adapters.prediction import predictor as predictor_module
 from adapters.prediction.frames import MAX_FRAMES
 from adapters.prediction.outcome import Failure, Slot
+from adapters.prediction.people_in_pictures import FindPeople
 from adapters.prediction.predictor import TASKS_IN_HAND, TASKS_IN_HAND_PER_REQUEST, Predictor
+from tests.support.predictor import VERSION, person, picture
+from tests.support.predictor import predicting as with_real_parts
 from wholebody.estimation import InferenceError
 from wholebody.person import Person
 
 Picture = NDArray[np.uint8]
-FindPeople = Callable[[Picture, NDArray[np.float32] | None], Awaitable[list[Person]]]
 
 CONFIG = label_config_template([Selection.BODY])
-VERSION = "rtmlib-test-1a2b3c4d"
-MAX_PIXELS = 10_000
-
-
-def picture(width: int = 40, height: int = 20, colour: tuple[int, int, int] = (255, 0, 0)) -> str:
-    file = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def person(x: float = 10, score: float = 0.9) -> Person:
-    return Person(
-        box=np.array([x, 2, x + 10, 18], np.float32),
-        box_score=0.8,
-        keypoints=np.full((133, 2), [x + 5, 10], np.float32),
-        scores=np.full(133, score, np.float32),
-    )
 
 
 async def one_person(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
@@ -84,36 +62,10 @@ async def keeping() -> AsyncIterator[PredictionCache]:
         yield cache
 
 
-@asynccontextmanager
-async def predicting(
+def predicting(
     find: FindPeople = one_person, cache: PredictionCache | None = None
-) -> AsyncIterator[tuple[Predictor, Status]]:
-    status = Status(mode="test", device="cpu", model_version=VERSION)
-    source = PictureSource(
-        label_studio_url=None,
-        credentials=None,
-        allowed_hosts=(),
-        local_files_root=None,
-        limits=PictureLimits(max_bytes=100_000, max_pixels=MAX_PIXELS),
-    )
-    async with (
-        source as pictures,
-        IsolatedProcesses() as processes,
-        PictureDecoder(MAX_PIXELS, processes) as decoder,
-        asyncio.timeout(20),
-    ):
-        yield (
-            Predictor(
-                pictures=pictures,
-                find_people=find,
-                decoder=decoder,
-                thresholds=Thresholds(person=0.0, keypoint=0.3),
-                admission=Admission(TASKS_IN_HAND),
-                status=status,
-                cache=cache,
-            ),
-            status,
-        )
+) -> AbstractAsyncContextManager[tuple[Predictor, Status]]:
+    return with_real_parts(find, cache)
 
 
 def asking(data: Iterable[dict[str, Any]], label_config: str | None, drawn: Any = None) -> PredictRequest:

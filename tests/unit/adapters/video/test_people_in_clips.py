@@ -12,25 +12,21 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from adapters.concurrency.admission import Admission
 from adapters.isolation.processes import IsolatedProcesses
-from adapters.label_studio.regions.predictions import Thresholds
 from adapters.label_studio.schemas import PredictRequest
-from adapters.observability.status import Status
-from adapters.pictures.decoding.decoder import PictureDecoder
-from adapters.pictures.fetching.source import PictureSource
 from adapters.prediction.outcome import Failure
-from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from adapters.settings import Settings
 from adapters.video.errors import VideoError
 from adapters.video.limits import CLIPS_IN_HAND
 from adapters.video.people_in_clips import LEAST_SHARE, PeopleInClips
 from tests.conftest import Within
 from tests.support.clips import RATE, counting, encoded
+from tests.support.predictor import picture_source, predicting
 from wholebody.detection import Detections
 from wholebody.person import Person
 
 IN_TIME = 60.0
+LIMITS = Settings().video_limits
 
 
 class Detector:
@@ -54,19 +50,9 @@ def clip(seconds: float = 0.4) -> str:
     return "data:video/mp4;base64," + base64.b64encode(file).decode()
 
 
-def source() -> PictureSource:
-    return PictureSource(
-        label_studio_url=None,
-        credentials=None,
-        allowed_hosts=(),
-        local_files_root=None,
-        limits=Settings().video_limits,
-    )
-
-
 @asynccontextmanager
 async def looking(detector: Detector) -> AsyncGenerator[PeopleInClips]:
-    async with source() as clips, IsolatedProcesses() as processes, asyncio.timeout(20):
+    async with picture_source(LIMITS) as clips, IsolatedProcesses() as processes, asyncio.timeout(20):
         yield PeopleInClips(clips, detector, processes)
 
 
@@ -126,7 +112,7 @@ async def test_ten_clips_are_let_go_of_without_garbage_collection() -> None:
     padding = 10 * 2**20
     file = encoded(counting(10)) + (padding + 8).to_bytes(4, "big") + b"free" + bytes(padding)
     address = "data:video/mp4;base64," + base64.b64encode(file).decode()
-    async with source() as files, IsolatedProcesses() as processes, asyncio.timeout(120):
+    async with picture_source(LIMITS) as files, IsolatedProcesses() as processes, asyncio.timeout(120):
         clips = PeopleInClips(files, Detector(), processes)
 
         async def look() -> int:
@@ -170,7 +156,6 @@ async def test_a_clip_that_is_too_long_for_what_is_left_may_be_had_the_next_time
 async def test_of_the_clips_of_one_request_those_beyond_the_first_are_left_for_the_next() -> None:
     detector = Detector()
     detector.free.clear()
-    status = Status(mode="test", device="cpu", model_version="rtmlib-test-1a2b3c4d")
     config = (
         '<View><Video name="video" value="$video"/><VideoRectangle name="box" toName="video"/>'
         '<Labels name="labels" toName="video"><Label value="person"/></Labels></View>'
@@ -180,21 +165,7 @@ async def test_of_the_clips_of_one_request_those_beyond_the_first_are_left_for_t
     async def nobody(picture: object, boxes: object) -> list[Person]:
         return []
 
-    async with (
-        source() as files,
-        IsolatedProcesses() as processes,
-        PictureDecoder(10_000, processes) as decoder,
-        asyncio.timeout(20),
-    ):
-        predictor = Predictor(
-            pictures=files,
-            find_people=nobody,
-            decoder=decoder,
-            thresholds=Thresholds(person=0.0, keypoint=0.3),
-            admission=Admission(TASKS_IN_HAND),
-            status=status,
-            clips=PeopleInClips(files, detector, processes),
-        )
+    async with predicting(nobody, detect=detector, limits=LIMITS) as (predictor, _):
         request = PredictRequest.model_validate({"tasks": tasks, "label_config": config})
         asyncio.get_running_loop().call_later(1.5, detector.free.set)
         slots = await predictor.predict(request, time_budget_s=2.5)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from runners.config import EngineName
 from runners.engines import (
@@ -21,6 +21,7 @@ from runners.engines import (
     require_engine,
 )
 from runners.errors import ProviderUnavailableError
+from tests.support.onnx_network import onnx_network
 
 CPU = Place("cpu", 1)
 OPENVINO = pytest.mark.skipif(not is_installed("openvino"), reason="OpenVINO is not installed")
@@ -34,21 +35,19 @@ ON_CPUS = [
 def network(tmp_path: Path) -> Path:
     """A convolution, and beside it the mean of its outcome."""
     weights = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
-    graph = helper.make_graph(
+    model = onnx_network(
+        {"input": ("batch", 3, 8, 8)},
+        {"convolved": ("batch", 4, 8, 8), "mean": ("batch", 4)},
         [
             helper.make_node("Conv", ["input", "weights"], ["convolved"], pads=[1, 1, 1, 1]),
             helper.make_node("ReduceMean", ["convolved"], ["mean"], axes=[2, 3], keepdims=0),
         ],
-        "small",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 8, 8])],
-        [
-            helper.make_tensor_value_info("convolved", TensorProto.FLOAT, ["batch", 4, 8, 8]),
-            helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch", 4]),
-        ],
-        [numpy_helper.from_array(weights, "weights")],
+        {"weights": weights},
+        opset=11,
+        ir_version=6,
     )
     file = tmp_path / "small.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), str(file))
+    onnx.save(model, str(file))
     return file
 
 

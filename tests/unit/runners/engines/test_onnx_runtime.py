@@ -7,11 +7,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 from runners.engines import Place
 from runners.engines.onnx_runtime import OnnxRuntimeGraph
 from runners.errors import ProviderUnavailableError
+from tests.support.onnx_network import onnx_network
 
 AVAILABLE = onnxruntime.get_available_providers()
 
@@ -19,20 +20,13 @@ AVAILABLE = onnxruntime.get_available_providers()
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
     """Two outputs: the input doubled, then its square."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Add", ["input", "input"], ["doubled"]),
-            helper.make_node("Mul", ["input", "input"], ["squared"]),
-        ],
-        "small",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3])
-            for name in ("doubled", "squared")
-        ],
-    )
+    nodes = [
+        helper.make_node("Add", ["input", "input"], ["doubled"]),
+        helper.make_node("Mul", ["input", "input"], ["squared"]),
+    ]
+    shape = ("batch", 3)
     file = tmp_path / "small.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), file)
+    onnx.save(onnx_network({"input": shape}, {"doubled": shape, "squared": shape}, nodes, {}), file)
     return file
 
 

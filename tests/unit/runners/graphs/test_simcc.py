@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from runners.config import EngineName
 from runners.engines import Place, is_installed, load_graph
@@ -16,6 +16,7 @@ from runners.graphs.simcc import prepare_simcc
 from runners.models.manifest import EMBEDDED
 from runners.models.store import ModelStore
 from runners.networks.simcc import SimccPose
+from tests.support.onnx_network import onnx_network
 
 PLACE = Place("cpu", 2)
 STAND_INS = Path(__file__).parents[4].parent / "shared" / "bench"
@@ -40,18 +41,14 @@ def small_pose(*, opset: int = 11, outputs: tuple[str, str] = ("simcc_x", "simcc
         helper.make_node("MatMul", ["c", "to_x"], [outputs[0]]),
         helper.make_node("MatMul", ["c", "to_y"], [outputs[1]]),
     ]
-    graph = helper.make_graph(
+    return onnx_network(
+        {"input": ("batch", 3, HEIGHT, WIDTH)},
+        {outputs[0]: ("batch", KEYPOINTS, 2 * WIDTH), outputs[1]: ("batch", KEYPOINTS, 2 * HEIGHT)},
         nodes,
-        "pose",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, HEIGHT, WIDTH])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", KEYPOINTS, bins])
-            for name, bins in zip(outputs, (2 * WIDTH, 2 * HEIGHT), strict=True)
-        ],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+        weights,
+        opset=opset,
+        ir_version=10 if opset > 11 else 6,
     )
-    ir_version = 10 if opset > 11 else 6
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
 
 
 def poses(folder: Path, model: Any, engine: EngineName = "onnxruntime") -> tuple[SimccPose, SimccPose]:

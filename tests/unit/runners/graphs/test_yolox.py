@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from runners.engines import Place, load_graph
 from runners.graphs.editing import UnexpectedGraphError
@@ -16,6 +16,7 @@ from runners.graphs.yolox import prepare_yolox
 from runners.models.manifest import EMBEDDED
 from runners.models.store import ModelStore
 from runners.networks.detector import Detector, PreparedDetector, published_detector
+from tests.support.onnx_network import onnx_network
 from wholebody.geometry import letterbox
 
 PLACE = Place("cpu", 2)
@@ -97,17 +98,15 @@ def small_yolox(*, iou: float = 0.65) -> Any:
         helper.make_node("Concat", ["their_boxes", "in_a_column"], ["dets"], axis=2),
         helper.make_node("Unsqueeze", ["classes"], ["labels"], axes=[0]),
     ]
-    graph = helper.make_graph(
+    return onnx_network(
+        {"input": (1, 3, SIZE, SIZE)},
+        {"dets": (1, None, 5), "labels": (1, None)},
         nodes,
-        "yolox",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, SIZE, SIZE])],
-        [
-            helper.make_tensor_value_info("dets", TensorProto.FLOAT, [1, None, 5]),
-            helper.make_tensor_value_info("labels", TensorProto.INT64, [1, None]),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+        weights,
+        kinds={"labels": TensorProto.INT64},
+        opset=11,
+        ir_version=6,
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
 
 
 def detectors(folder: Path, model: Any) -> tuple[Detector, Detector]:

@@ -5,7 +5,7 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,15 +29,6 @@ def kept(arrived: int) -> int:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ArchiveServer]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    server = ArchiveServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def home(server: ArchiveServer) -> Site:
     return server.add("/home.zip", ARCHIVE)
 
@@ -55,11 +46,6 @@ def model(home: Site, mirror: Site) -> ModelFile:
 @pytest.fixture
 def sites(home: Site, mirror: Site) -> tuple[Site, Site]:
     return home, mirror
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "models")
 
 
 def content(store: ModelStore, model: ModelFile) -> bytes:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from runners.networks.detector import published_detector
 from runners.pipeline import assemble_in_process, load
 from runners.plan import fetch
 from tests.support.archive_server import ArchiveServer, make_archive
+from tests.support.onnx_network import Shape, onnx_network
 from wholebody.estimation import PartsEstimator, WholeBodyEstimator
 from wholebody.figure import draw_figure
 from wholebody.schema import FACE_START, FEET_START
@@ -43,30 +44,9 @@ needs_rtmdet = pytest.mark.skipif(
 )
 needs_photos = pytest.mark.skipif(not PHOTOS, reason="needs the photographs in ../shared/photos")
 
-Shape = Sequence[int | str]
 
-
-def save(
-    path: Path,
-    inputs: dict[str, Shape],
-    outputs: dict[str, Shape],
-    nodes: Sequence[Any],
-    weights: dict[str, NDArray[Any]],
-    *,
-    kinds: dict[str, int] | None = None,
-) -> Path:
-    """Write a network; tensors are float32 where `kinds` does not say otherwise."""
-
-    def described(tensors: dict[str, Shape]) -> list[Any]:
-        return [
-            helper.make_tensor_value_info(name, (kinds or {}).get(name, TensorProto.FLOAT), shape)
-            for name, shape in tensors.items()
-        ]
-
-    constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
-    graph = helper.make_graph(nodes, "network", described(inputs), described(outputs), constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path.write_bytes(model.SerializeToString())
+def save(path: Path, *network: Any, kinds: dict[str, int] | None = None) -> Path:
+    path.write_bytes(onnx_network(*network, kinds=kinds, opset=17).SerializeToString())
     return path
 
 
@@ -438,13 +418,6 @@ class TestFromTheSettingToTheNetwork:
 
 
 class TestFromTheWeb:
-    @pytest.fixture
-    def server(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArchiveServer]:
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        server = ArchiveServer()
-        yield server
-        server.close()
-
     @pytest.mark.parametrize("packed", [make_archive, bytes], ids=["archive", "plain"])
     def test_it_is_fetched_once_and_then_known(
         self, packed: Callable[[bytes], bytes], server: ArchiveServer, own_store: Path, tmp_path: Path

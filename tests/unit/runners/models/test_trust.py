@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +21,8 @@ def sha256(content: bytes) -> str:
 
 
 @pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    server = ArchiveServer()
-    yield server.add("/home.zip", make_archive(NETWORK))
-    server.close()
+def home(server: ArchiveServer) -> Site:
+    return server.add("/home.zip", make_archive(NETWORK))
 
 
 @pytest.fixture
@@ -39,11 +34,6 @@ def known(home: Site) -> ModelFile:
 def unknown(home: Site) -> ModelFile:
     """A network of which nobody has published a digest."""
     return make_model(NETWORK, home.url, known=False)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
-    return ModelStore(tmp_path / "models")
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from runners.engines import LoadedGraph, Place, load_graph
 from runners.networks.mediapipe import FaceDetector, FaceMesher, HandLandmarker
+from tests.support.onnx_network import onnx_network
 
 Floats = NDArray[np.float32]
 
@@ -23,25 +24,15 @@ def network(folder: Path, outputs: Sequence[Floats], weights: Sequence[float]) -
         helper.make_node("Mul", ["input", "weights"], ["weighted"]),
         helper.make_node("ReduceMean", ["weighted"], ["flat"], axes=[1, 2, 3], keepdims=0),
     ]
-    infos = []
     for i, output in enumerate(outputs):
         constants[f"axes_{i}"] = np.arange(1, output.ndim, dtype=np.int64)
         nodes += [
             helper.make_node("Unsqueeze", ["flat", f"axes_{i}"], [f"added_{i}"]),
             helper.make_node("Add", [f"fixed_{i}", f"added_{i}"], [f"output_{i}"]),
         ]
-        infos.append(
-            helper.make_tensor_value_info(f"output_{i}", TensorProto.FLOAT, ["batch", *output.shape[1:]])
-        )
-    graph = helper.make_graph(
-        nodes,
-        "mediapipe",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", None, None, 3])],
-        infos,
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
+    shapes = {f"output_{i}": ("batch", *output.shape[1:]) for i, output in enumerate(outputs)}
     file = folder / "network.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), file)
+    onnx.save(onnx_network({"input": ("batch", None, None, 3)}, shapes, nodes, constants), file)
     return load_graph([file], "onnxruntime", ["f32"], Place("cpu", 1))
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import onnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from rtmlib import RTMPose
 
 from runners.engines import Place, load_graph
 from runners.networks.simcc import MEAN, STD, SimccPose, decode, normalise
+from tests.support.onnx_network import onnx_network
 
 seeds = st.integers(0, 2**32 - 1)
 unhurried = settings(deadline=None)  # the machine may be busy with something else
@@ -92,25 +93,17 @@ def test_a_session_s_outputs_become_keypoints_of_each_crop(tmp_path: Path) -> No
         "row": np.array([2], np.int64),
         "column": np.array([3], np.int64),
     }
-    graph = helper.make_graph(
-        [
-            helper.make_node("Slice", ["input", "zero", "one", "channel"], ["blue"]),
-            helper.make_node("Slice", ["blue", "zero", "one", "row"], ["blue_row"]),
-            helper.make_node("Squeeze", ["blue_row", "row"], ["simcc_x"]),
-            helper.make_node("Slice", ["input", "one", "two", "channel"], ["green"]),
-            helper.make_node("Slice", ["green", "zero", "one", "column"], ["green_column"]),
-            helper.make_node("Squeeze", ["green_column", "column"], ["simcc_y"]),
-        ],
-        "pose",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, 6, 4])],
-        [
-            helper.make_tensor_value_info("simcc_x", TensorProto.FLOAT, ["batch", 1, 4]),
-            helper.make_tensor_value_info("simcc_y", TensorProto.FLOAT, ["batch", 1, 6]),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in initializers.items()],
-    )
+    nodes = [
+        helper.make_node("Slice", ["input", "zero", "one", "channel"], ["blue"]),
+        helper.make_node("Slice", ["blue", "zero", "one", "row"], ["blue_row"]),
+        helper.make_node("Squeeze", ["blue_row", "row"], ["simcc_x"]),
+        helper.make_node("Slice", ["input", "one", "two", "channel"], ["green"]),
+        helper.make_node("Slice", ["green", "zero", "one", "column"], ["green_column"]),
+        helper.make_node("Squeeze", ["green_column", "column"], ["simcc_y"]),
+    ]
+    outputs = {"simcc_x": ("batch", 1, 4), "simcc_y": ("batch", 1, 6)}
     file = tmp_path / "pose.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), file)
+    onnx.save(onnx_network({"input": ("batch", 3, 6, 4)}, outputs, nodes, initializers), file)
 
     crops = np.zeros((2, 6, 4, 3), np.uint8)
     crops[0, 0, 2, 0], crops[0, 4, 0, 1] = 255, 255

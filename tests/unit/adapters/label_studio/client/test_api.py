@@ -1,7 +1,7 @@
 """Label Studio's API: whole projects page by page, predictions one by one, and patience with trouble."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,11 +22,13 @@ QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
 
 @asynccontextmanager
 async def connected(
-    tasks: int = 0, token: str = TOKEN, **fields: Any
+    tasks: int = 0, token: str = TOKEN, on_outage: Callable[[str], None] | None = None, **fields: Any
 ) -> AsyncIterator[tuple[LabelStudioStub, LabelStudioApi]]:
     async with (
         serving_label_studio(tasks, **fields) as stub,
-        LabelStudioApi(stub.url + "/", Credentials(stub.url, token), patience=QUICK) as api,
+        LabelStudioApi(
+            stub.url + "/", Credentials(stub.url, token), patience=QUICK, on_outage=on_outage
+        ) as api,
     ):
         yield stub, api
 
@@ -107,14 +109,12 @@ class TestTrouble:
 
     async def test_is_said_at_the_first_failure_once_for_each_outage(self) -> None:
         said: list[str] = []
-        async with connected(1) as (stub, _):
-            credentials = Credentials(stub.url, TOKEN)
-            async with LabelStudioApi(stub.url, credentials, patience=QUICK, on_outage=said.append) as api:
-                stub.faults.extend([Fault("GET", "/api/projects", None)] * 2)
-                await api.project(1)
-                assert len(said) == 1
-                stub.faults.append(Fault("GET", "/api/projects", 503))
-                await api.project(1)
+        async with connected(1, on_outage=said.append) as (stub, api):
+            stub.faults.extend([Fault("GET", "/api/projects", None)] * 2)
+            await api.project(1)
+            assert len(said) == 1
+            stub.faults.append(Fault("GET", "/api/projects", 503))
+            await api.project(1)
         assert [
             sentence.removeprefix(f"Label Studio at {stub.url} ").split(". ")[0] for sentence in said
         ] == [
@@ -125,11 +125,9 @@ class TestTrouble:
 
     async def test_of_a_database_that_is_locked_for_a_moment_is_not_worth_a_word(self) -> None:
         said: list[str] = []
-        async with connected(1) as (stub, _):
-            credentials = Credentials(stub.url, TOKEN)
-            async with LabelStudioApi(stub.url, credentials, patience=QUICK, on_outage=said.append) as api:
-                stub.faults.append(Fault("GET", "/api/projects", 500))
-                await api.project(1)
+        async with connected(1, on_outage=said.append) as (stub, api):
+            stub.faults.append(Fault("GET", "/api/projects", 500))
+            await api.project(1)
         assert said == []
 
     async def test_that_lasts_is_an_error_after_so_many_attempts(self) -> None:

@@ -352,34 +352,27 @@ def test_any_region_is_a_prompt_or_refused(value: Any) -> None:
     assert found is not None
 
 
-def test_a_point_on_a_person_selects_them() -> None:
-    assert select_person([standing(200), standing(500)], point(510, 200)) == 1
+BROAD, BEHIND = standing(300, width=300), standing(390, width=60)
+LARGE, SMALL = standing(300, width=400), standing(480, width=100)
 
 
-def test_a_point_beside_everybody_selects_nobody() -> None:
-    assert select_person([standing(200), standing(500)], point(800, 200)) is None
-    assert select_person([], point(800, 200)) is None
-
-
-def test_a_point_just_outside_a_box_still_selects_its_person() -> None:
-    assert select_person([standing(200)], point(255, 200)) == 0
-
-
-def test_where_boxes_overlap_the_nearest_limbs_decide() -> None:
-    large, small = standing(300, width=400), standing(480, width=100)
-
-    assert select_person([large, small], point(455, 250)) == 1
-    assert select_person([large, small], point(432, 250)) == 0
-
-
-def test_the_middle_of_the_trunk_belongs_to_its_person() -> None:
-    broad, behind = standing(300, width=300), standing(390, width=60)
-
-    assert select_person([broad, behind], point(305, 195)) == 0
-
-
-def test_people_without_keypoints_can_be_selected_by_their_box() -> None:
-    assert select_person([standing(200, keypoints=False), standing(700)], point(200, 100)) == 0
+@pytest.mark.parametrize(
+    ("people", "at", "selected"),
+    [
+        pytest.param([standing(200), standing(500)], (510, 200), 1, id="on a person"),
+        pytest.param([standing(200), standing(500)], (800, 200), None, id="beside everybody"),
+        pytest.param([], (800, 200), None, id="nobody there"),
+        pytest.param([standing(200)], (255, 200), 0, id="just outside a box"),
+        pytest.param([LARGE, SMALL], (455, 250), 1, id="overlapping boxes, nearer to the small one"),
+        pytest.param([LARGE, SMALL], (432, 250), 0, id="overlapping boxes, nearer to the large one"),
+        pytest.param([BROAD, BEHIND], (305, 195), 0, id="in the middle of the trunk"),
+        pytest.param([standing(200, keypoints=False), standing(700)], (200, 100), 0, id="no keypoints"),
+    ],
+)
+def test_a_point_selects_the_person_it_lies_on(
+    people: list[Person], at: tuple[float, float], selected: int | None
+) -> None:
+    assert select_person(people, point(*at)) == selected
 
 
 def test_the_last_positive_point_is_meant() -> None:

@@ -101,24 +101,18 @@ def test_labels_may_stand_deeper_in_their_tag() -> None:
     assert indices(config) == [PART_RANGES[Part.FACE].start + 3]
 
 
-def test_predicted_values_decide_what_a_label_of_any_name_stands_for() -> None:
-    config = read(IMAGE, keypoint_labels('<Label value="Auge" predicted_values="left_eye, right_eye"/>'))
+@pytest.mark.parametrize(
+    ("tags", "meant"),
+    [
+        ('<Label value="Auge" predicted_values="left_eye, right_eye"/>', [(1, "Auge"), (2, "Auge")]),
+        ('<Label value="Nase" alias="nose"/><Label value="left eye" alias="L"/>', [(0, "nose"), (1, "L")]),
+    ],
+    ids=["predicted values say what it stands for", "its alias is what regions carry"],
+)
+def test_a_label_of_any_name_stands_for_keypoints(tags: str, meant: list[tuple[int, str]]) -> None:
+    config = read(IMAGE, keypoint_labels(tags))
 
-    assert [(label.index, label.label) for label in config.images[0].keypoints[0].labels] == [
-        (1, "Auge"),
-        (2, "Auge"),
-    ]
-
-
-def test_a_labels_alias_is_what_regions_carry() -> None:
-    config = read(
-        IMAGE, keypoint_labels('<Label value="Nase" alias="nose"/><Label value="left eye" alias="L"/>')
-    )
-
-    assert [(label.index, label.label) for label in config.images[0].keypoints[0].labels] == [
-        (0, "nose"),
-        (1, "L"),
-    ]
+    assert [(label.index, label.label) for label in config.images[0].keypoints[0].labels] == meant
 
 
 def test_yolo_backends_person_and_model_index_name_a_keypoint() -> None:

@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from adapters.label_studio.client.credentials import Credentials
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.source import PictureLimits, PictureSource
+from tests.support.predictor import picture_source
 
 CORPUS = json.loads((Path(__file__).parent / "hostile_addresses.json").read_text())
 
@@ -99,14 +100,7 @@ async def test_a_public_name_would_be_connected_to(
     address: str, host: str, connected: tuple[str, int], connections: list[object]
 ) -> None:
     resolver = Answers(["10.0.0.1", "93.184.215.14"])
-    async with PictureSource(
-        label_studio_url=None,
-        credentials=None,
-        allowed_hosts=[],
-        local_files_root=None,
-        limits=PictureLimits(),
-        resolver=resolver,
-    ) as source:
+    async with picture_source(resolver=resolver) as source:
         with pytest.raises(PictureError) as caught:
             await source.fetch(address)
     assert caught.value.reason == "unreachable"
@@ -118,14 +112,7 @@ async def test_a_public_name_would_be_connected_to(
     "literal", ["8.8.8.8", "[2606:4700:4700::1111]", "[::ffff:8.8.8.8]", "[64:ff9b::8.8.8.8]"]
 )
 async def test_a_public_literal_would_be_connected_to(literal: str, connections: list[object]) -> None:
-    async with PictureSource(
-        label_studio_url=None,
-        credentials=None,
-        allowed_hosts=[],
-        local_files_root=None,
-        limits=PictureLimits(),
-        resolver=Answers([]),
-    ) as source:
+    async with picture_source(resolver=Answers([])) as source:
         with pytest.raises(PictureError) as caught:
             await source.fetch(f"http://{literal}/a.jpg")
     assert caught.value.reason == "unreachable"
