@@ -194,7 +194,7 @@ class Surface:
         try:
             async with asyncio.timeout(self._answer_limit_s):
                 if not await run_while_connected(self._app, scope, short.receive, answer.send):
-                    answer.status = CALLER_GONE
+                    await answer.end_unread()
         except BodyRefusedError:
             pass  # answered where it was raised
         except TimeoutError:
@@ -316,6 +316,16 @@ class _Answer:
             )
             await self.send({"type": "http.response.body", "body": bytes(response.body)})
         self._refused = True
+
+    async def end_unread(self) -> None:
+        """End the response to a caller that disconnected; the server discards it.
+
+        BentoML's timeout middleware waits for a message, or until its limit, and a server that stops waits for it.
+        """
+        self.status = CALLER_GONE
+        if not self.started:
+            await self._send({"type": "http.response.start", "status": CALLER_GONE, "headers": []})
+            await self._send({"type": "http.response.body"})
 
     async def send(self, message: Message) -> None:
         """ASGI's send."""

@@ -21,7 +21,7 @@ from adapters.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 240
-STOP_LIMIT_S = 60
+STOP_LIMIT_S = 30
 """A busy machine takes so long. How long it should take is bounded in test_life.py."""
 
 
