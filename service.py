@@ -21,7 +21,8 @@ from adapters.http.malformed import malformed_response
 from adapters.http.openapi import complete
 from adapters.http.results import results_response
 from adapters.http.routes import get_routes
-from adapters.label_studio.client.api import LabelStudioApi, Patience
+from adapters.label_studio.client.api import LabelStudioApi
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.label_studio.compact_request import compact_request
 from adapters.label_studio.corrections.watch import CorrectionWatch, correction_watch
 from adapters.label_studio.label_config.tree import LabelConfigError
@@ -128,7 +129,7 @@ class Backend:
         self._predictor = await self._open.enter_async_context(predictor)
         url, credentials = settings.label_studio_url, label_studio_credentials(settings)
         if url and credentials:
-            api = LabelStudioApi(url, credentials, patience=Patience(attempts=2))
+            api = LabelStudioApi(url, credentials, retries=RetryPolicy(attempts=2))
             watch = correction_watch(api, status.model_version)
             self._corrections = await self._open.enter_async_context(watch)
 

@@ -3,7 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Patience
+from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.label_studio.label_config.parsing import LabelConfigError, parse_label_config
 from adapters.label_studio.label_config.tree import MAX_CHARACTERS
 from adapters.settings import Settings, SettingsError
@@ -38,8 +39,8 @@ def label_config_of_project(number: int, settings: Settings) -> str:
 
     async def ask() -> str:
         url, credentials = label_studio_access(settings, "to read it from a project")
-        patience = Patience(attempts=2, longest_pause_s=1)
-        async with LabelStudioApi(url, credentials, patience=patience) as api:
+        retries = RetryPolicy(attempts=2, longest_pause_s=1)
+        async with LabelStudioApi(url, credentials, retries=retries) as api:
             return (await api.project(number)).label_config
 
     try:

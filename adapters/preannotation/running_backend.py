@@ -10,7 +10,8 @@ from typing import Any, Self, cast
 
 import aiohttp
 
-from adapters.label_studio.client.api import JsonObject, Patience, Project, ProjectTask
+from adapters.label_studio.client.api import JsonObject, Project, ProjectTask
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.preannotation.outcome import RunEndedError
 from adapters.prediction.outcome import Failure, TaskError
 from adapters.time_limits import TIME_LIMITS
@@ -27,7 +28,7 @@ class RunningBackend:
         url: Address of the backend.
         user: User name for basic authentication; None for no authentication.
         password: Password for it.
-        patience: Retries while the backend is unreachable.
+        retries: Retries while the backend is unreachable.
         on_outage: Receives a message after the second failed attempt.
     """
 
@@ -37,13 +38,13 @@ class RunningBackend:
         *,
         user: str | None = None,
         password: str | None = None,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
         on_outage: Callable[[str], None] | None = None,
     ) -> None:
         self._url = url.strip().rstrip("/")
         credentials = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
         self._headers = {} if user is None else {"Authorization": f"Basic {credentials}"}
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._on_outage = on_outage
         self._outage_reported = False
         self._session: aiohttp.ClientSession | None = None
@@ -140,15 +141,15 @@ class RunningBackend:
                     raise RunEndedError(
                         f"The backend at {self._url} was overloaded for ten minutes. Start again later."
                     )
-                pause = self._patience.pause_s(1, retry_after)
-                await asyncio.sleep(max(pause, self._patience.first_pause_s))
+                pause = self._retries.pause_s(1, retry_after)
+                await asyncio.sleep(max(pause, self._retries.first_pause_s))
                 continue
             attempt += 1
-            if attempt >= self._patience.attempts:
+            if attempt >= self._retries.attempts:
                 raise RunEndedError(f"The backend at {self._url} cannot be reached ({problem}). See its log.")
             if attempt > 1:
                 self._report_outage(problem)
-            await asyncio.sleep(self._patience.pause_s(attempt, retry_after))
+            await asyncio.sleep(self._retries.pause_s(attempt, retry_after))
 
     def _report_outage(self, problem: str) -> None:
         if self._on_outage is None or self._outage_reported:

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.label_studio.client.api import AnswerLostError, LabelStudioApi, LabelStudioApiError, Patience
+from adapters.label_studio.client.api import AnswerLostError, LabelStudioApi, LabelStudioApiError
+from adapters.label_studio.client.retry import RetryPolicy
 
 
 class PredictionStore:
@@ -17,13 +18,13 @@ class PredictionStore:
     Args:
         api: Label Studio.
         model_version: Model version of the predictions.
-        patience: Retries after lost responses.
+        retries: Retries after lost responses.
     """
 
-    def __init__(self, api: LabelStudioApi, model_version: str, patience: Patience | None = None) -> None:
+    def __init__(self, api: LabelStudioApi, model_version: str, retries: RetryPolicy | None = None) -> None:
         self._api = api
         self._model_version = model_version
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._uncertain: set[int] = set()
 
     async def add(self, task: int, prediction: Mapping[str, Any]) -> bool:
@@ -40,9 +41,9 @@ class PredictionStore:
                 # It may be stored nevertheless, now or in a moment.
                 self._uncertain.add(task)
                 attempt += 1
-                if attempt >= self._patience.attempts:
+                if attempt >= self._retries.attempts:
                     raise
-                await asyncio.sleep(self._patience.pause_s(attempt, None))
+                await asyncio.sleep(self._retries.pause_s(attempt, None))
                 if await self._ids(task):
                     return True
             else:

@@ -6,7 +6,6 @@ Requests that fail because Label Studio is busy or down are retried with growing
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from typing import Any, Self, cast
 import aiohttp
 
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
+from adapters.label_studio.client.retry import NOTHING_DONE, RETRIED, SHORT_LIVED, RetryPolicy
 from adapters.time_limits import TIME_LIMITS
 
 JsonObject = dict[str, Any]
@@ -23,15 +23,6 @@ JsonObject = dict[str, Any]
 _PAGE = 100
 _ANNOTATED_PAGE = 20  # a task with results can have a megabyte
 _VERSIONS_SHOWN = 500  # characters: Label Studio truncates the list of a task's model versions
-_REFUSED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""Statuses that mean that the server did nothing."""
-_IN_TROUBLE = _REFUSED | {
-    HTTPStatus.INTERNAL_SERVER_ERROR,  # SQLite's "database is locked", for one
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
-_PASSING = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR})
-"""Statuses of a server that works: logged only if they persist."""
 _NO_VERSION = "\N{REPLACEMENT CHARACTER}"
 """In no model version: a "does not contain" filter for it passes every task and adds their versions."""
 
@@ -90,30 +81,6 @@ class StoredPrediction:
     model_version: str
 
 
-@dataclass(frozen=True)
-class Patience:
-    """Retry policy: the number of attempts, and the pauses between them, which double.
-
-    The defaults bridge an outage of about a minute and a half.
-    """
-
-    attempts: int = 9
-    first_pause_s: float = 0.5
-    longest_pause_s: float = 30.0
-
-    def pause_s(self, attempt: int, retry_after: str | None) -> float:
-        """Return the seconds to wait after a failed attempt.
-
-        Args:
-            attempt: Its number, from 0.
-            retry_after: The Retry-After header, if there was one.
-        """
-        if retry_after is not None and retry_after.strip().isdecimal():
-            return min(float(retry_after), self.longest_pause_s)
-        # Jitter, so many clients do not retry at the same moment.
-        return min(self.first_pause_s * 2**attempt, self.longest_pause_s) * random.uniform(0.75, 1)  # noqa: S311
-
-
 class LabelStudioApi:
     """The API of one Label Studio, with the rights of the token's owner.
 
@@ -122,7 +89,7 @@ class LabelStudioApi:
     Args:
         url: LABEL_STUDIO_URL, with its path prefix.
         credentials: Of the token's owner.
-        patience: Retry policy.
+        retries: Retry policy.
         on_outage: Takes one message per outage of Label Studio, at its first retry.
     """
 
@@ -131,12 +98,12 @@ class LabelStudioApi:
         url: str,
         credentials: Credentials,
         *,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
         on_outage: Callable[[str], None] | None = None,
     ) -> None:
         self._url = url.strip().rstrip("/")
         self._credentials = credentials
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._on_outage = on_outage
         self._outage_said = False
         self._session: aiohttp.ClientSession | None = None
@@ -310,7 +277,7 @@ class LabelStudioApi:
     ) -> Any:
         """Send a request with retries; return the response's JSON, None if it is empty."""
         last: LabelStudioApiError | None = None
-        for attempt in range(self._patience.attempts):
+        for attempt in range(self._retries.attempts):
             retry_after = None
             try:
                 status, headers, text = await self._send(method, path, parameters, body)
@@ -321,19 +288,19 @@ class LabelStudioApi:
                 if method == "POST":
                     raise AnswerLostError(str(last)) from error
             else:
-                if status not in _IN_TROUBLE:
+                if status not in RETRIED:
                     self._outage_said = False
                     return self._json(status, headers, text, path)
                 last = LabelStudioApiError(
                     f"{self._url}{path} returns {status}{_said(text)}. See Label Studio's log.", status
                 )
-                if method == "POST" and status not in _REFUSED:
+                if method == "POST" and status not in NOTHING_DONE:
                     raise AnswerLostError(str(last), status)
                 retry_after = headers.get("Retry-After")
-            if attempt + 1 < self._patience.attempts:
-                if attempt or last.status not in _PASSING:
+            if attempt + 1 < self._retries.attempts:
+                if attempt or last.status not in SHORT_LIVED:
                     self._say_outage(last.status)
-                await asyncio.sleep(self._patience.pause_s(attempt, retry_after))
+                await asyncio.sleep(self._retries.pause_s(attempt, retry_after))
         assert last is not None, "there is at least one attempt"
         raise last
 

@@ -148,7 +148,7 @@ def test_an_engine_is_accepted_and_tested(copy: Copy) -> None:
         '    "opencv": Engine(',
         '    "example": Engine("onnx", "runners.engines.example:ExampleGraph", {"cpu": ("f32",)}),\n',
     )
-    copy.insert("runners/config.py", ']\n"""What runs a network', ', "example"')
+    copy.insert("runners/config.py", ']\n"""The inference engine; `runners', ', "example"')
 
     assert "`opencv`, `example`" in copy.run("-m", "adapters.settings_table")
     tests = copy.run("-m", "pytest", "-q", "tests/unit/runners/engines/test_engines.py", "-k", "example")

@@ -14,7 +14,7 @@ from adapters.cli.app import app
 from adapters.cli.preannotate import CANNOT_GO_ON, SOME_FAILED
 from adapters.http.example import EXAMPLE_LABEL_CONFIG, example_picture
 from adapters.label_studio.client import api
-from adapters.label_studio.client.api import Patience
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.settings import SettingsError
 from runners.models.store import ModelStore
 from tests.support.clips import Walker, walking
@@ -155,7 +155,7 @@ class TestWhatCannotWork:
     def test_label_studio_is_away(
         self, preannotate: Command, label_studio: LabelStudioStub, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(api, "Patience", lambda: Patience(attempts=2, first_pause_s=0.01))
+        monkeypatch.setattr(api, "RetryPolicy", lambda: RetryPolicy(attempts=2, first_pause_s=0.01))
         label_studio.faults.extend([Fault("GET", "/api/projects", None)] * 9)
         result = preannotate("--project", "1")
 

@@ -11,14 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from adapters.label_studio.client.api import (
-    LabelStudioApi,
-    LabelStudioApiError,
-    Patience,
-    Project,
-    ProjectTask,
-)
+from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Project, ProjectTask
 from adapters.label_studio.client.credentials import Credentials
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.preannotation.outcome import Outcome, RunEndedError, write_report
 from adapters.preannotation.progress import Rate, duration, shown
 from adapters.preannotation.run import MAX_ATTEMPTS, Predict, Run, Selection, find_lacking
@@ -27,7 +22,7 @@ from adapters.preannotation.storing import PredictionStore
 from adapters.prediction.outcome import Failure
 from tests.support.label_studio_stub import TOKEN, Fault, LabelStudioStub, serving_label_studio
 
-QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
+QUICK = RetryPolicy(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
 VERSION = "rtmlib-embedded-01234567"
 PREDICTION = {"model_version": VERSION, "score": 0.5, "result": []}
 PROJECT = Project(1, "One", "<View/>")
@@ -37,7 +32,7 @@ PROJECT = Project(1, "One", "<View/>")
 async def connected(tasks: int) -> AsyncIterator[tuple[LabelStudioStub, LabelStudioApi]]:
     async with (
         serving_label_studio(tasks) as stub,
-        LabelStudioApi(stub.url, Credentials(stub.url, TOKEN), patience=QUICK) as api,
+        LabelStudioApi(stub.url, Credentials(stub.url, TOKEN), retries=QUICK) as api,
     ):
         yield stub, api
 

@@ -10,12 +10,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from adapters.label_studio.client.api import Patience, Project, ProjectTask
+from adapters.label_studio.client.api import Project, ProjectTask
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.preannotation.outcome import RunEndedError
 from adapters.preannotation.running_backend import RunningBackend
 from adapters.prediction.outcome import Failure
 
-QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
+QUICK = RetryPolicy(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
 VERSION = "rtmlib-embedded-01234567"
 PROJECT = Project(3, "Three", "<View/>")
 TASK = ProjectTask(7, {"image": "/data/upload/1/7.jpg"}, frozenset())
@@ -61,7 +62,7 @@ async def serving(*predictions: Any, **fields: Any) -> AsyncIterator[Backend]:
 
 
 async def predicted(backend: Backend, **options: Any) -> Any:
-    async with RunningBackend(f"{backend.url}/", patience=QUICK, **options) as running:
+    async with RunningBackend(f"{backend.url}/", retries=QUICK, **options) as running:
         assert running.model_version == VERSION
         return await running.predict(PROJECT, TASK)
 
@@ -131,7 +132,7 @@ async def test_a_gateway_without_a_backend_is_asked_again_a_few_times() -> None:
 async def test_that_nobody_listens_is_said_once_while_it_is_tried_again() -> None:
     said: list[str] = []
     with pytest.raises(RunEndedError):
-        async with RunningBackend("http://127.0.0.1:1", patience=QUICK, on_outage=said.append):
+        async with RunningBackend("http://127.0.0.1:1", retries=QUICK, on_outage=said.append):
             pass
 
     (sentence,) = said

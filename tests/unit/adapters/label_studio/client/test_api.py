@@ -1,4 +1,4 @@
-"""Label Studio's API: whole projects page by page, predictions one by one, and patience with trouble."""
+"""Label Studio's API: whole projects page by page, predictions one by one, and retries with trouble."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -11,13 +11,13 @@ from adapters.label_studio.client.api import (
     AnswerLostError,
     LabelStudioApi,
     LabelStudioApiError,
-    Patience,
     StoredPrediction,
 )
 from adapters.label_studio.client.credentials import Credentials
+from adapters.label_studio.client.retry import RetryPolicy
 from tests.support.label_studio_stub import TOKEN, Fault, LabelStudioStub, serving_label_studio
 
-QUICK = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
+QUICK = RetryPolicy(attempts=3, first_pause_s=0.01, longest_pause_s=0.02)
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def connected(
     async with (
         serving_label_studio(tasks, **fields) as stub,
         LabelStudioApi(
-            stub.url + "/", Credentials(stub.url, token), patience=QUICK, on_outage=on_outage
+            stub.url + "/", Credentials(stub.url, token), retries=QUICK, on_outage=on_outage
         ) as api,
     ):
         yield stub, api
@@ -155,7 +155,7 @@ class TestTrouble:
     async def test_of_a_server_that_is_not_there_says_what_to_look_at(self) -> None:
         async with connected(1) as (stub, _):
             pass
-        async with LabelStudioApi(stub.url, Credentials(stub.url, TOKEN), patience=QUICK) as api:
+        async with LabelStudioApi(stub.url, Credentials(stub.url, TOKEN), retries=QUICK) as api:
             with pytest.raises(LabelStudioApiError, match=r"is unreachable.*LABEL_STUDIO_URL"):
                 await api.project(1)
 
@@ -204,13 +204,13 @@ class TestTrouble:
 
 class TestPatience:
     def test_pauses_double_up_to_a_limit(self) -> None:
-        pauses = [Patience(first_pause_s=1, longest_pause_s=8).pause_s(n, None) for n in range(6)]
+        pauses = [RetryPolicy(first_pause_s=1, longest_pause_s=8).pause_s(n, None) for n in range(6)]
         for pause, full in zip(pauses, [1, 2, 4, 8, 8, 8], strict=True):
             assert 0.75 * full <= pause <= full
 
     @pytest.mark.parametrize(("header", "pause"), [("3", 3), (" 3 ", 3), ("9999", 30)])
     def test_retry_after_is_kept_to_within_the_limit(self, header: str, pause: float) -> None:
-        assert Patience().pause_s(5, header) == pause
+        assert RetryPolicy().pause_s(5, header) == pause
 
     def test_a_date_in_retry_after_is_no_number_of_seconds(self) -> None:
-        assert Patience().pause_s(0, "Wed, 21 Oct 2026 07:28:00 GMT") <= 0.5
+        assert RetryPolicy().pause_s(0, "Wed, 21 Oct 2026 07:28:00 GMT") <= 0.5

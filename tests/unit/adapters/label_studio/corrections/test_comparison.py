@@ -16,8 +16,9 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import REGISTRY
 
 from adapters.label_studio.annotations.tasks import AnnotatedTask, tasks_of
-from adapters.label_studio.client.api import LabelStudioApi, Patience
+from adapters.label_studio.client.api import LabelStudioApi
 from adapters.label_studio.client.credentials import Credentials
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.label_studio.corrections import watch as watching
 from adapters.label_studio.corrections.comparison import REMOVED, Comparison, Outcome, compare
 from adapters.label_studio.corrections.watch import CorrectionWatch, Submitted, correction_watch, submitted
@@ -370,7 +371,7 @@ async def running(site: Site) -> AsyncGenerator[CorrectionWatch]:
     application.router.add_get("/api/projects/{number}", site.project)
     async with TestServer(application) as listening:
         url = str(listening.make_url("/"))
-        api = LabelStudioApi(url, Credentials(url, TOKEN), patience=Patience(attempts=1))
+        api = LabelStudioApi(url, Credentials(url, TOKEN), retries=RetryPolicy(attempts=1))
         async with correction_watch(api, VERSION) as watch:
             yield watch
 
