@@ -50,8 +50,12 @@ async def ask(
     method: str = "POST",
     headers: dict[str, str] | None = None,
     body: AsyncIterator[bytes] | bytes = b"{}",
+    hangs_up: bool = False,
 ) -> Answer:
-    """Ask the surface over ASGI; a body that is bytes comes with its length, an iterator comes chunked."""
+    """Ask the surface over ASGI; a body that is bytes comes with its length, an iterator comes chunked.
+
+    A caller that hangs up does so after the body.
+    """
     given = {**JSON, **(headers or {})}
     if isinstance(body, bytes):
         given.setdefault("content-length", str(len(body)))
@@ -68,11 +72,16 @@ async def ask(
         "scheme": "http",
     }
     messages: list[Message] = []
+    sent_all = False
 
     async def receive() -> Message:
+        nonlocal sent_all
         try:
             return {"type": "http.request", "body": await anext(chunks), "more_body": True}
         except StopAsyncIteration:
+            if sent_all and hangs_up:
+                return {"type": "http.disconnect"}
+            sent_all = True
             return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:

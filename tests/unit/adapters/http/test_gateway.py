@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.errors import error_response
-from adapters.http.gateway import BasicAuth, Surface
+from adapters.http.gateway import CALLER_GONE, BasicAuth, Surface
 from adapters.http.guards.security_headers import page_policy
 from adapters.observability.request_id import request_id
 from tests.support.asgi_client import App, as_chunks, ask, assert_error
@@ -67,6 +67,18 @@ class TestRequestIds:
         await ask(surface(App()), headers={"x-request-id": "gone"})
 
         assert request_id.get() == "-"
+
+
+async def test_a_request_whose_caller_hung_up_ends_with_a_response() -> None:
+    """BentoML's timeout middleware waits for one, until its limit."""
+
+    async def never(_: Request) -> Response:
+        await asyncio.sleep(60)
+        raise AssertionError("is cancelled")
+
+    answer = await ask(surface(App(never)), hangs_up=True)
+
+    assert (answer.status, answer.body) == (CALLER_GONE, b"")
 
 
 class TestRoutes:
