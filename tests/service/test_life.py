@@ -131,6 +131,7 @@ def test_sigterm_does_not_wait_for_callers_that_hung_up(
             mortal.ask("POST", "/predict", {"tasks": [task]}, timeout=0.02)
 
     assert mortal.stop() == []
+    mortal.start()
 
 
 @pytest.mark.promise("sigterm-ends-idle")
