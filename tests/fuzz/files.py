@@ -17,7 +17,8 @@ import atheris
 with atheris.instrument_imports(include=["adapters", "PIL"], enable_loader_override=False):
     from PIL import Image
 
-    from adapters.label_studio.interactive.prompts import PromptError, drawn_on, drawn_prompts, is_interactive
+    from adapters.label_studio.interactive.context import is_interactive
+    from adapters.label_studio.interactive.prompts import PromptError, drawn_on, drawn_prompts
     from adapters.label_studio.label_config.parsing import parse_label_config
     from adapters.label_studio.label_config.template import Selection, label_config_template
     from adapters.label_studio.label_config.tree import LabelConfigError
