@@ -5,19 +5,21 @@ metrics of their networks, and the prediction cache its own; docs/operation.md l
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import psutil
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import (
     MultiProcessCollector,
     mark_process_dead,  # pyright: ignore[reportUnknownVariableType] - it has no types
 )
+from prometheus_client.registry import Collector
 
 from adapters.observability.processes import ServerProcesses
 from adapters.pictures.errors import Reason
@@ -32,11 +34,33 @@ def exposition() -> bytes:
     """Return all metrics in Prometheus' text format. Blocking: 10 ms of the interpreter."""
     if MULTIPROCESS_FOLDER not in os.environ:
         return generate_latest(REGISTRY)
-    _forget_killed(Path(os.environ[MULTIPROCESS_FOLDER]))
+    folder = Path(os.environ[MULTIPROCESS_FOLDER])
+    _forget_killed(folder)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    registry.register(_ProcessFiles(folder))
     registry.register(ServerProcesses())
     return generate_latest(registry)
+
+
+class _ProcessFiles(Collector):
+    """The metrics that the processes keep in files.
+
+    `MultiProcessCollector.collect` cannot read a file without content, which every file is for an instant.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        untyped: Any = MultiProcessCollector
+        return untyped.merge([str(file) for file in self._folder.glob("*.db") if _has_content(file)])
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:  # forgotten by another scrape
+        return False
 
 
 def _forget_killed(folder: Path) -> None:

@@ -220,6 +220,21 @@ def test_what_a_killed_process_had_in_hand_is_forgotten_and_what_it_did_is_not(t
     assert 'rtmlib_resident_memory_bytes{process="entry"}' in shown.stdout
 
 
+def test_a_process_that_has_just_created_its_file_does_not_break_a_scrape(tmp_path: Path) -> None:
+    (tmp_path / "counter_1.db").touch()
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    shown = subprocess.run(
+        [sys.executable, "-c", MULTIPROCESS, "live"],
+        check=True,
+        env=environment,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+
+    assert 'rtmlib_tasks_total{outcome="succeeded",reason=""} 5.0\n' in shown.stdout
+
+
 async def test_the_processes_that_read_hostile_files_are_among_them() -> None:
     async with (
         IsolatedProcesses() as processes,
