@@ -14,7 +14,7 @@ from adapters.cache.prediction_cache import open_prediction_cache
 from adapters.concurrency.admission import Admission
 from adapters.concurrency.threads import run_in_thread
 from adapters.http.errors import error_response
-from adapters.http.gateway import BasicAuth, Surface
+from adapters.http.gateway import BasicAuth, Gateway
 from adapters.http.guards.cross_origin import CrossOrigin
 from adapters.http.guards.hosts import KnownHosts
 from adapters.http.malformed import malformed_response
@@ -86,7 +86,7 @@ def watch_workers() -> None:
     traffic={"timeout": TIME_LIMITS.request_s},
     # `__is_ready__` asks the runners, with a time limit; BentoML's own probe can hang for 15 s.
     runner_probe={"enabled": False},
-    # `Surface` logs requests, with ids and without secrets, and counts them. BentoML's own metrics have a label for
+    # `Gateway` logs requests, with ids and without secrets, and counts them. BentoML's own metrics have a label for
     # every requested path.
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
@@ -213,7 +213,7 @@ basic_auth = (
     else None
 )
 Backend.add_asgi_middleware(
-    cast(Any, Surface),  # BentoML's protocol for middleware describes the instance, not the class
+    cast(Any, Gateway),  # BentoML's protocol for middleware describes the instance, not the class
     routes=get_routes(status, openapi),
     auth=basic_auth,
     max_request_bytes=settings.max_request_bytes,

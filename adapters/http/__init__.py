@@ -1,1 +1,1 @@
-"""The HTTP surface around BentoML's own: GET routes, authentication, limits, one shape of errors, API pages."""
+"""HTTP around BentoML: the gateway with its guards, GET routes, errors in one format, API pages."""

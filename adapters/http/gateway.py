@@ -90,7 +90,7 @@ def _digest(credentials: bytes) -> bytes:
     return hashlib.sha256(credentials).digest()
 
 
-class Surface:
+class Gateway:
     """ASGI middleware; see the module.
 
     Args:
@@ -105,7 +105,7 @@ class Surface:
         answer_limit_s: Time limit of a request in seconds.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of one surface, each named by its caller
+    def __init__(  # noqa: PLR0913 - the parts of one gateway, each named by its caller
         self,
         app: ASGIApp,
         *,

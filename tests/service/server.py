@@ -120,7 +120,7 @@ class Server:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def logged(self, request_id: str, limit_s: float = 5) -> list[str]:
-        """The lines of one request, as soon as the last of them, the one of the surface, is there."""
+        """The lines of one request, as soon as the last of them, the one of the gateway, is there."""
         deadline = time.monotonic() + limit_s
         while True:
             lines = [line for line in self.log().splitlines() if f"request={request_id} " in line]

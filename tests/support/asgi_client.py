@@ -1,4 +1,4 @@
-"""Asks an ASGI application, and stands for the one behind the surface."""
+"""Asks an ASGI application, and stands for the one behind the gateway."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def ask(
     body: AsyncIterator[bytes] | bytes = b"{}",
     hangs_up: bool = False,
 ) -> Answer:
-    """Ask the surface over ASGI; a body that is bytes comes with its length, an iterator comes chunked.
+    """Ask the gateway over ASGI; a body that is bytes comes with its length, an iterator comes chunked.
 
     A caller that hangs up does so after the body.
     """

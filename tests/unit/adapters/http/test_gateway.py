@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.errors import error_response
-from adapters.http.gateway import CALLER_GONE, BasicAuth, Surface
+from adapters.http.gateway import CALLER_GONE, BasicAuth, Gateway
 from adapters.http.guards.security_headers import page_policy
 from adapters.observability.request_id import request_id
 from tests.support.asgi_client import App, as_chunks, ask, assert_error
@@ -35,36 +35,36 @@ async def broken(_: Request) -> Response:
     raise RuntimeError("a secret detail")
 
 
-def surface(app: ASGIApp, auth: BasicAuth | None = None, retry_after_s: int | None = None) -> Surface:
+def gateway(app: ASGIApp, auth: BasicAuth | None = None, retry_after_s: int | None = None) -> Gateway:
     routes = {"/health": health, "/broken": broken}
-    return Surface(
+    return Gateway(
         app, routes=routes, auth=auth, max_request_bytes=LIMIT, retry_after_s=lambda: retry_after_s
     )
 
 
 class TestRequestIds:
     async def test_a_callers_id_is_kept_and_reaches_the_application(self) -> None:
-        answer = await ask(surface(App()), headers={"x-request-id": "trace-1.a_B"})
+        answer = await ask(gateway(App()), headers={"x-request-id": "trace-1.a_B"})
 
         assert answer.headers["x-request-id"] == "trace-1.a_B"
         assert answer.json == {"request": "trace-1.a_B"}
 
     @pytest.mark.parametrize("given", ["", "a b", "a\tb", "ä", "x" * 65, 'id" level="', "a\nb"])
     async def test_an_id_that_is_not_plain_is_replaced(self, given: str) -> None:
-        answer = await ask(surface(App()), headers={"x-request-id": given})
+        answer = await ask(gateway(App()), headers={"x-request-id": given})
 
         assert answer.headers["x-request-id"] != given
         assert answer.headers["x-request-id"].isalnum()
 
     async def test_every_request_has_an_id_of_its_own(self) -> None:
-        app = surface(App())
+        app = gateway(App())
         answers = await asyncio.gather(*(ask(app) for _ in range(20)))
 
         assert len({answer.headers["x-request-id"] for answer in answers}) == 20
         assert all(answer.json["request"] == answer.headers["x-request-id"] for answer in answers)
 
     async def test_the_id_is_forgotten_afterwards(self) -> None:
-        await ask(surface(App()), headers={"x-request-id": "gone"})
+        await ask(gateway(App()), headers={"x-request-id": "gone"})
 
         assert request_id.get() == "-"
 
@@ -76,7 +76,7 @@ async def test_a_request_whose_caller_hung_up_ends_with_a_response() -> None:
         await asyncio.sleep(60)
         raise AssertionError("is cancelled")
 
-    answer = await ask(surface(App(never)), hangs_up=True)
+    answer = await ask(gateway(App(never)), hangs_up=True)
 
     assert (answer.status, answer.body) == (CALLER_GONE, b"")
 
@@ -84,14 +84,14 @@ async def test_a_request_whose_caller_hung_up_ends_with_a_response() -> None:
 class TestRoutes:
     async def test_get_routes_are_answered_without_the_application(self) -> None:
         app = App()
-        answer = await ask(surface(app), "/health", method="GET")
+        answer = await ask(gateway(app), "/health", method="GET")
 
         assert (answer.status, answer.json) == (200, {"status": "UP"})
         assert app.reached == []
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
     async def test_they_answer_no_other_method(self, method: str) -> None:
-        answer = await ask(surface(App()), "/health", method=method)
+        answer = await ask(gateway(App()), "/health", method=method)
 
         assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == "/health accepts GET only."
         assert answer.headers["allow"] == "GET, HEAD"
@@ -100,7 +100,7 @@ class TestRoutes:
     @pytest.mark.parametrize("path", ["/predict", "/setup", "/webhook", "/train"])
     async def test_post_routes_answer_no_other_method(self, path: str, method: str) -> None:
         app = App()
-        answer = await ask(surface(app), path, method=method)
+        answer = await ask(gateway(app), path, method=method)
 
         assert assert_error(answer, HTTPStatus.METHOD_NOT_ALLOWED) == f"{path} accepts POST only."
         assert answer.headers["allow"] == "POST"
@@ -113,7 +113,7 @@ class TestRoutes:
     async def test_what_else_bentoml_would_answer_it_is_not_asked(self, path: str, method: str) -> None:
         """Among them redirects, to wherever the Host header says."""
         app = App()
-        answer = await ask(surface(app), path, method=method, headers={"host": "elsewhere.example"})
+        answer = await ask(gateway(app), path, method=method, headers={"host": "elsewhere.example"})
 
         assert "See / for the API" in assert_error(answer, HTTPStatus.NOT_FOUND)
         assert app.reached == []
@@ -127,7 +127,7 @@ class TestRoutes:
         async def nothing(*_: Any) -> Any:
             raise AssertionError
 
-        await surface(app)({"type": "lifespan"}, nothing, nothing)
+        await gateway(app)({"type": "lifespan"}, nothing, nothing)
 
         assert seen == ["lifespan"]
 
@@ -139,7 +139,7 @@ def basic(credentials: str) -> dict[str, str]:
 class TestBasicAuthentication:
     async def test_the_right_credentials_are_let_in(self) -> None:
         app = App()
-        answer = await ask(surface(app, AUTH), headers=basic("ann:pass:wörd"))
+        answer = await ask(gateway(app, AUTH), headers=basic("ann:pass:wörd"))
 
         assert answer.status == 200
         assert app.reached == ["/predict"]
@@ -163,7 +163,7 @@ class TestBasicAuthentication:
     @pytest.mark.parametrize("path", ["/predict", "/setup", "/status", "/metrics", "/", "/docs.json"])
     async def test_all_others_are_not(self, headers: dict[str, str], path: str) -> None:
         app = App()
-        answer = await ask(surface(app, AUTH), path, headers=headers)
+        answer = await ask(gateway(app, AUTH), path, headers=headers)
 
         assert "Basic authentication" in assert_error(answer, HTTPStatus.UNAUTHORIZED)
         assert answer.headers["www-authenticate"].startswith("Basic ")
@@ -181,7 +181,7 @@ class TestBasicAuthentication:
             return hmac.compare_digest(one, other)
 
         monkeypatch.setattr("adapters.http.gateway.hmac", SimpleNamespace(compare_digest=compare))
-        await ask(surface(App(), AUTH), headers=basic(given))
+        await ask(gateway(App(), AUTH), headers=basic(given))
 
         ((one, other),) = compared
         assert len(one) == len(other), "a comparison of different lengths would end sooner"
@@ -190,13 +190,13 @@ class TestBasicAuthentication:
     async def test_probes_and_webhooks_need_none(self, path: str) -> None:
         app = App()
         method = "POST" if path == "/webhook" else "GET"
-        answer = await ask(surface(app, AUTH), path, method=method)
+        answer = await ask(gateway(app, AUTH), path, method=method)
 
         assert answer.status == 200
         assert app.reached == [path]
 
     async def test_health_needs_none(self) -> None:
-        assert (await ask(surface(App(), AUTH), "/health", method="GET")).status == 200
+        assert (await ask(gateway(App(), AUTH), "/health", method="GET")).status == 200
 
     @pytest.mark.parametrize(
         ("path", "host"),
@@ -213,7 +213,7 @@ class TestBasicAuthentication:
     )
     async def test_no_host_and_no_path_passes_for_an_open_route(self, path: str, host: str) -> None:
         app = App()
-        answer = await ask(surface(app, AUTH), path, headers={"host": host})
+        answer = await ask(gateway(app, AUTH), path, headers={"host": host})
 
         assert_error(answer, HTTPStatus.UNAUTHORIZED)
         assert app.reached == []
@@ -223,21 +223,21 @@ class TestSizeOfTheBody:
     @pytest.mark.parametrize("size", [0, 1, LIMIT - 128, LIMIT])
     async def test_a_body_up_to_the_limit_is_read(self, size: int) -> None:
         app = App()
-        answer = await ask(surface(app), body=b"x" * size)
+        answer = await ask(gateway(app), body=b"x" * size)
 
         assert (answer.status, app.received) == (200, size)
 
     @pytest.mark.parametrize("size", [LIMIT - 128, LIMIT])
     async def test_a_chunked_body_up_to_the_limit_is_read(self, size: int) -> None:
         app = App()
-        answer = await ask(surface(app), body=as_chunks(b"x" * (size // 2), b"", b"x" * (size - size // 2)))
+        answer = await ask(gateway(app), body=as_chunks(b"x" * (size // 2), b"", b"x" * (size - size // 2)))
 
         assert (answer.status, app.received) == (200, size)
 
     @pytest.mark.parametrize("size", [LIMIT + 1, LIMIT + 128, 10**30])
     async def test_a_body_that_announces_more_is_refused_unread(self, size: int) -> None:
         app = App()
-        answer = await ask(surface(app), headers={"content-length": str(size)})
+        answer = await ask(gateway(app), headers={"content-length": str(size)})
 
         assert f"more than {LIMIT} bytes" in assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         assert app.reached == []
@@ -251,7 +251,7 @@ class TestSizeOfTheBody:
                 read.append(len(chunk))
                 yield chunk
 
-        answer = await ask(surface(App()), body=chunks())
+        answer = await ask(gateway(App()), body=chunks())
 
         assert f"more than {LIMIT} bytes" in assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         assert read == [LIMIT, size - LIMIT]
@@ -264,13 +264,13 @@ class TestSizeOfTheBody:
             except Exception:
                 await response(scope, receive, send)
 
-        answer = await ask(surface(app), body=as_chunks(b"x" * (LIMIT + 1)))
+        answer = await ask(gateway(app), body=as_chunks(b"x" * (LIMIT + 1)))
 
         assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     @pytest.mark.parametrize("length", ["-1", "²", "1_0", "abc", ""])
     async def test_a_length_that_is_no_number_hides_nothing(self, length: str) -> None:
-        answer = await ask(surface(App()), headers={"content-length": length}, body=b"x" * (LIMIT + 1))
+        answer = await ask(gateway(App()), headers={"content-length": length}, body=b"x" * (LIMIT + 1))
 
         assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
@@ -278,7 +278,7 @@ class TestSizeOfTheBody:
 class TestTypeOfTheBody:
     @pytest.mark.parametrize("given", ["application/json", "Application/JSON; charset=utf-8", ""])
     async def test_json_is_taken(self, given: str) -> None:
-        assert (await ask(surface(App()), headers={"content-type": given})).status == 200
+        assert (await ask(gateway(App()), headers={"content-type": given})).status == 200
 
     @pytest.mark.parametrize(
         "given",
@@ -291,7 +291,7 @@ class TestTypeOfTheBody:
     )
     async def test_nothing_else_is(self, given: str) -> None:
         app = App()
-        answer = await ask(surface(app), headers={"content-type": given})
+        answer = await ask(gateway(app), headers={"content-type": given})
 
         assert "application/json" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         assert app.reached == []
@@ -299,13 +299,13 @@ class TestTypeOfTheBody:
     @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity", "x"])
     async def test_a_packed_body_is_refused_and_never_unpacked(self, encoding: str) -> None:
         app = App()
-        answer = await ask(surface(app), headers={"content-encoding": encoding}, body=gzip.compress(b"{}"))
+        answer = await ask(gateway(app), headers={"content-encoding": encoding}, body=gzip.compress(b"{}"))
 
         assert "Content-Encoding is not supported" in assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         assert app.reached == []
 
     async def test_one_that_says_it_is_not_packed_is_taken(self) -> None:
-        assert (await ask(surface(App()), headers={"content-encoding": "Identity"})).status == 200
+        assert (await ask(gateway(App()), headers={"content-encoding": "Identity"})).status == 200
 
 
 class TestSecurityHeaders:
@@ -320,7 +320,7 @@ class TestSecurityHeaders:
         ],
     )
     async def test_every_answer_has_them(self, path: str, method: str) -> None:
-        headers = (await ask(surface(App()), path, method=method)).headers
+        headers = (await ask(gateway(App()), path, method=method)).headers
 
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
@@ -335,7 +335,7 @@ class TestSecurityHeaders:
         async def answer(_: Request) -> Response:
             return Response(headers={"Content-Security-Policy": "default-src 'self'"})
 
-        headers = (await ask(surface(App(answer)))).headers
+        headers = (await ask(gateway(App(answer)))).headers
 
         assert headers["content-security-policy"] == "default-src 'self'"
         assert headers["x-content-type-options"] == "nosniff"
@@ -389,7 +389,7 @@ class TestErrors:
         async def answer(_: Request) -> Response:
             return theirs
 
-        got = await ask(surface(App(answer)))
+        got = await ask(gateway(App(answer)))
 
         assert said in assert_error(got, status)
         assert b"Traceback" not in got.body
@@ -398,7 +398,7 @@ class TestErrors:
         async def answer(_: Request) -> Response:
             return error_response(429, "Come back later.", {"Retry-After": "3"})
 
-        got = await ask(surface(App(answer)))
+        got = await ask(gateway(App(answer)))
 
         assert assert_error(got, HTTPStatus.TOO_MANY_REQUESTS) == "Come back later."
         assert got.headers["retry-after"] == "3"
@@ -409,7 +409,7 @@ class TestErrors:
             for piece in (b'{"detail": ', b'"be', b'cause"}'):
                 await send({"type": "http.response.body", "body": piece, "more_body": piece[-1:] != b"}"})
 
-        assert assert_error(await ask(surface(app)), HTTPStatus.BAD_REQUEST) == "because"
+        assert assert_error(await ask(gateway(app)), HTTPStatus.BAD_REQUEST) == "because"
 
     @pytest.mark.promise("one-error-shape")
     @pytest.mark.parametrize("path", ["/broken", "/livez"])
@@ -417,7 +417,7 @@ class TestErrors:
         self, path: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         with caplog.at_level(logging.INFO, "adapters.http.gateway"):
-            answer = await ask(surface(App(broken)), path, method="GET")
+            answer = await ask(gateway(App(broken)), path, method="GET")
 
         assert "secret" not in assert_error(answer, HTTPStatus.INTERNAL_SERVER_ERROR)
         assert "a secret detail" in caplog.text
@@ -426,32 +426,32 @@ class TestErrors:
         async def answer(_: Request) -> Response:
             return Response(headers={"Server": "BentoML Service/x"})
 
-        assert "server" not in (await ask(surface(App(answer)))).headers
+        assert "server" not in (await ask(gateway(App(answer)))).headers
 
 
 class TestLogLines:
     async def test_a_request_leaves_a_line(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "adapters.http.gateway"):
-            await ask(surface(App()))
+            await ask(gateway(App()))
 
         assert "method=POST path=/predict status=200" in caplog.text
 
     async def test_a_refused_request_says_why(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "adapters.http.gateway"):
-            await ask(surface(App()), "/health", method="PUT")
+            await ask(gateway(App()), "/health", method="PUT")
 
         assert "status=405" in caplog.text
         assert "/health accepts GET only." in caplog.text
 
     async def test_probes_leave_none_while_all_is_well(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "adapters.http.gateway"):
-            await ask(surface(App()), "/health", method="GET")
+            await ask(gateway(App()), "/health", method="GET")
 
         assert caplog.text == ""
 
     async def test_no_credentials_are_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.DEBUG):
-            await ask(surface(App(), AUTH), headers=basic("ann:hunter2"))
+            await ask(gateway(App(), AUTH), headers=basic("ann:hunter2"))
 
         assert "401" in caplog.text
         assert "hunter2" not in caplog.text
@@ -460,7 +460,7 @@ class TestLogLines:
 
 async def test_work_that_would_not_get_its_turn_is_refused_before_its_body_is_read() -> None:
     app = App()
-    answer = await ask(surface(app, retry_after_s=7))
+    answer = await ask(gateway(app, retry_after_s=7))
     detail = assert_error(answer, HTTPStatus.SERVICE_UNAVAILABLE)
     assert answer.headers["retry-after"] == "7"
     assert "7 s" in detail
@@ -468,7 +468,7 @@ async def test_work_that_would_not_get_its_turn_is_refused_before_its_body_is_re
 
 
 async def test_other_routes_answer_whatever_the_load() -> None:
-    overloaded = surface(App(), retry_after_s=7)
+    overloaded = gateway(App(), retry_after_s=7)
     assert (await ask(overloaded, "/health", method="GET")).status == HTTPStatus.OK
     assert (await ask(overloaded, "/setup")).status == HTTPStatus.OK
 
@@ -479,7 +479,7 @@ async def test_requests_are_counted_by_route_and_unknown_paths_together() -> Non
         return REGISTRY.get_sample_value("rtmlib_requests_total", labels) or 0
 
     before = counted("/health", 200), counted("other", 404)
-    app = surface(App())
+    app = gateway(App())
     await ask(app, "/health", method="GET")
     for number in range(3):
         await ask(app, f"/made-up/{number}")
@@ -491,7 +491,7 @@ async def test_failures_are_counted_from_zero_so_that_the_first_is_an_increase()
         labels = {"route": route, "status": str(status)}
         return REGISTRY.get_sample_value("rtmlib_requests_total", labels) is not None
 
-    surface(App())
+    gateway(App())
 
     for route in ("/predict", "/setup", "/webhook", "/train", "/health"):
         assert shown(route, 500), route

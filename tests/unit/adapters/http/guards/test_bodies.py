@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from adapters.http.gateway import Surface
+from adapters.http.gateway import Gateway
 from adapters.http.guards.bodies import (
     BODIES_AT_ONCE,
     MAX_BRACKETS,
@@ -25,8 +25,8 @@ from tests.support.asgi_client import App, as_chunks, ask, assert_error
 MEBIBYTE = 2**20
 
 
-def surface(app: Any, max_request_bytes: int = 64 * MEBIBYTE, answer_limit_s: float = 5) -> Surface:
-    return Surface(
+def gateway(app: Any, max_request_bytes: int = 64 * MEBIBYTE, answer_limit_s: float = 5) -> Gateway:
+    return Gateway(
         app,
         routes={},
         auth=None,
@@ -42,21 +42,21 @@ class TestValues:
         app = App()
         body = b'{"tasks": [' + unit * (MAX_BRACKETS // unit.count(unit[:1]))
 
-        detail = assert_error(await ask(surface(app), body=body), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        detail = assert_error(await ask(gateway(app), body=body), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
         assert f"{MAX_BRACKETS} objects and lists" in detail
         assert app.received == 0
 
     async def test_a_body_of_too_many_values_is_refused(self) -> None:
         body = b'{"tasks": [' + b"1," * 4_000_001
-        assert_error(await ask(surface(App()), body=body), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        assert_error(await ask(gateway(App()), body=body), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     async def test_they_are_counted_over_all_pieces(self) -> None:
         async def pieces() -> AsyncIterator[bytes]:
             for _ in range(11):
                 yield b"{}" * (MAX_BRACKETS // 10)
 
-        assert_error(await ask(surface(App()), body=pieces()), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        assert_error(await ask(gateway(App()), body=pieces()), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     async def test_64_mebibytes_of_regions_are_not_too_many(self) -> None:
         region = {
@@ -76,7 +76,7 @@ class TestValues:
         app = App()
         body = one * (64 * MEBIBYTE // len(one))
 
-        assert (await ask(surface(app), body=body)).status == 200
+        assert (await ask(gateway(app), body=body)).status == 200
         assert app.received == len(body)
 
 
@@ -87,20 +87,20 @@ class TestOpenRoute:
         app = App()
         headers = {"content-length": str(SMALL_MAX_BYTES + 1)}
         assert_error(
-            await ask(surface(app), "/webhook", headers=headers), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            await ask(gateway(app), "/webhook", headers=headers), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         )
         chunks = as_chunks(b"x" * SMALL_MAX_BYTES, b"x")
-        assert_error(await ask(surface(app), "/webhook", body=chunks), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        assert (await ask(surface(app), "/webhook", body=b"x" * SMALL_MAX_BYTES)).status == 200
-        assert (await ask(surface(app), "/predict", body=b"x" * (SMALL_MAX_BYTES + 1))).status == 200
+        assert_error(await ask(gateway(app), "/webhook", body=chunks), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        assert (await ask(gateway(app), "/webhook", body=b"x" * SMALL_MAX_BYTES)).status == 200
+        assert (await ask(gateway(app), "/predict", body=b"x" * (SMALL_MAX_BYTES + 1))).status == 200
 
     async def test_and_simpler(self) -> None:
         body = b"{}" * (SMALL_MAX_BRACKETS + 1)
-        answer = await ask(surface(App()), "/webhook", body=body)
+        answer = await ask(gateway(App()), "/webhook", body=body)
         assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     async def test_a_smaller_limit_of_the_operator_holds_there_too(self) -> None:
-        answer = await ask(surface(App(), max_request_bytes=2000), "/webhook", body=b"x" * 2001)
+        answer = await ask(gateway(App(), max_request_bytes=2000), "/webhook", body=b"x" * 2001)
         assert_error(answer, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
@@ -114,7 +114,7 @@ class TestMemoryOfAllTogether:
             await finish.wait()
 
         app = App()
-        door = surface(app, max_request_bytes=limit)
+        door = gateway(app, max_request_bytes=limit)
         uploads = [asyncio.create_task(ask(door, body=full_and_waiting())) for _ in range(BODIES_AT_ONCE)]
         await asyncio.sleep(0.05)
 
@@ -133,7 +133,7 @@ class TestMemoryOfAllTogether:
             await receive()
             raise RuntimeError
 
-        door = surface(broken, max_request_bytes=1000)
+        door = gateway(broken, max_request_bytes=1000)
         for _ in range(3 * BODIES_AT_ONCE):
             assert (await ask(door, body=b"x" * 900)).status == 500
             refused = await ask(door, body=as_chunks(b"x" * 1001))
@@ -178,6 +178,6 @@ class TestTime:
         async def for_ever(scope: Scope, receive: Receive, send: Send) -> None:
             await asyncio.sleep(60)
 
-        answer = await ask(surface(for_ever, answer_limit_s=0.05))
+        answer = await ask(gateway(for_ever, answer_limit_s=0.05))
 
         assert "Send fewer tasks" in assert_error(answer, HTTPStatus.GATEWAY_TIMEOUT)

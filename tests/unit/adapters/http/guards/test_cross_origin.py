@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from adapters.http.gateway import BasicAuth, Surface
+from adapters.http.gateway import BasicAuth, Gateway
 from adapters.http.guards.cross_origin import CrossOrigin, as_origin
 from tests.support.asgi_client import Answer, App, ask, assert_error
 
@@ -12,8 +12,8 @@ TOOLS, ELSEWHERE = "https://tools.example", "https://elsewhere.example"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
 
 
-def surface(app: App, *allowed: str) -> Surface:
-    return Surface(
+def gateway(app: App, *allowed: str) -> Gateway:
+    return Gateway(
         app,
         routes={},
         auth=BasicAuth("ann", "pass"),
@@ -34,14 +34,14 @@ class TestByDefault:
     @pytest.mark.parametrize("method", ["GET", "POST"])
     async def test_no_page_may_read_an_answer(self, method: str) -> None:
         answer = await ask(
-            surface(App()), "/livez", method=method, headers={**AUTHORIZED, "origin": ELSEWHERE}
+            gateway(App()), "/livez", method=method, headers={**AUTHORIZED, "origin": ELSEWHERE}
         )
 
         assert answer.status == (HTTPStatus.OK if method == "GET" else HTTPStatus.FORBIDDEN)
         assert cors_headers(answer) == set()
 
     async def test_a_browser_that_asks_is_told_no(self) -> None:
-        answer = await ask(surface(App()), method="OPTIONS", headers={"origin": ELSEWHERE, **PREFLIGHT})
+        answer = await ask(gateway(App()), method="OPTIONS", headers={"origin": ELSEWHERE, **PREFLIGHT})
 
         assert answer.status == HTTPStatus.UNAUTHORIZED
         assert cors_headers(answer) == set()
@@ -52,14 +52,14 @@ class TestByDefault:
         """A form, or a fetch without a content type: sent with the password that the browser knows."""
         app = App()
         headers = {**AUTHORIZED, "origin": ELSEWHERE, "sec-fetch-site": site, "content-type": ""}
-        answer = await ask(surface(app), headers=headers)
+        answer = await ask(gateway(app), headers=headers)
 
         assert "CORS_ALLOWED_ORIGINS" in assert_error(answer, HTTPStatus.FORBIDDEN)
         assert app.reached == []
 
     @pytest.mark.parametrize("site", ["same-origin", "none"])
     async def test_our_own_pages_and_people_may_ask(self, site: str) -> None:
-        answer = await ask(surface(App()), headers={**AUTHORIZED, "sec-fetch-site": site})
+        answer = await ask(gateway(App()), headers={**AUTHORIZED, "sec-fetch-site": site})
 
         assert answer.status == 200
 
@@ -82,7 +82,7 @@ class TestWithoutSecFetchSite:
         ],
     )
     async def test_our_own_pages_may_ask(self, origin: str, host: str) -> None:
-        answer = await ask(surface(App()), headers={**AUTHORIZED, "origin": origin, "host": host})
+        answer = await ask(gateway(App()), headers={**AUTHORIZED, "origin": origin, "host": host})
 
         assert answer.status == 200
 
@@ -96,7 +96,7 @@ class TestWithoutSecFetchSite:
     async def test_a_page_of_another_site_is_refused(self, origin: str, content_type: str) -> None:
         app = App()
         headers = {**AUTHORIZED, "origin": origin, "host": "pose.local:9090", "content-type": content_type}
-        answer = await ask(surface(app), headers=headers)
+        answer = await ask(gateway(app), headers=headers)
 
         assert "CORS_ALLOWED_ORIGINS" in assert_error(answer, HTTPStatus.FORBIDDEN)
         assert app.reached == []
@@ -105,7 +105,7 @@ class TestWithoutSecFetchSite:
     @pytest.mark.parametrize("content_type", ["", "text/plain", "application/x-www-form-urlencoded"])
     async def test_what_a_page_sends_is_json_and_says_so(self, content_type: str) -> None:
         headers = {**AUTHORIZED, "origin": HERE, "host": "pose.local:9090", "content-type": content_type}
-        answer = await ask(surface(App()), headers=headers)
+        answer = await ask(gateway(App()), headers=headers)
 
         assert_error(answer, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
@@ -115,12 +115,12 @@ class TestWithoutSecFetchSite:
             "host": "127.0.0.1:9090",
             "sec-fetch-site": "same-origin",
         }
-        answer = await ask(surface(App()), headers={**AUTHORIZED, **headers})
+        answer = await ask(gateway(App()), headers={**AUTHORIZED, **headers})
 
         assert answer.status == 200
 
     async def test_programs_need_neither_origin_nor_content_type(self) -> None:
-        answer = await ask(surface(App()), headers={**AUTHORIZED, "host": "any.example", "content-type": ""})
+        answer = await ask(gateway(App()), headers={**AUTHORIZED, "host": "any.example", "content-type": ""})
 
         assert answer.status == 200
 
@@ -128,7 +128,7 @@ class TestWithoutSecFetchSite:
 class TestAllowedOrigin:
     async def test_a_browser_that_asks_is_told_yes_without_a_password(self) -> None:
         app = App()
-        answer = await ask(surface(app, TOOLS), method="OPTIONS", headers={"origin": TOOLS, **PREFLIGHT})
+        answer = await ask(gateway(app, TOOLS), method="OPTIONS", headers={"origin": TOOLS, **PREFLIGHT})
 
         assert answer.status == HTTPStatus.NO_CONTENT
         assert answer.headers["access-control-allow-origin"] == TOOLS
@@ -139,13 +139,13 @@ class TestAllowedOrigin:
 
     async def test_its_pages_may_ask_and_read_answers(self) -> None:
         headers = {**AUTHORIZED, "origin": TOOLS, "sec-fetch-site": "cross-site"}
-        answer = await ask(surface(App(), TOOLS), headers=headers)
+        answer = await ask(gateway(App(), TOOLS), headers=headers)
 
         assert answer.status == 200
         assert answer.headers["access-control-allow-origin"] == TOOLS
 
     async def test_they_may_read_errors_too(self) -> None:
-        answer = await ask(surface(App(), TOOLS), headers={"origin": TOOLS})
+        answer = await ask(gateway(App(), TOOLS), headers={"origin": TOOLS})
 
         assert_error(answer, HTTPStatus.UNAUTHORIZED)
         assert answer.headers["access-control-allow-origin"] == TOOLS
@@ -155,7 +155,7 @@ class TestAllowedOrigin:
         "origin", [ELSEWHERE, "null", "https://tools.example.evil", "http://tools.example"]
     )
     async def test_other_origins_stay_out(self, origin: str) -> None:
-        door = surface(App(), TOOLS)
+        door = gateway(App(), TOOLS)
         asked = await ask(door, method="OPTIONS", headers={"origin": origin, **PREFLIGHT})
         sent = await ask(door, headers={**AUTHORIZED, "origin": origin, "sec-fetch-site": "cross-site"})
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.http.gateway import Surface
+from adapters.http.gateway import Gateway
 from adapters.label_studio.compact_request import (
     MAX_VALUES,
     TooManyValuesError,
@@ -123,8 +123,8 @@ class TestInShort:
             apart({"tasks": [], "params": {"context": {"result": regions}}}, limit_s=60)
 
 
-def surface(app: App, compact: Any) -> Surface:
-    return Surface(
+def gateway(app: App, compact: Any) -> Gateway:
+    return Gateway(
         app,
         routes={},
         auth=None,
@@ -142,7 +142,7 @@ class TestSurface:
             raise AssertionError
 
         body = b'{"tasks": [' + b"1," * (MAX_VALUES - 10) + b"1]}"
-        answer = await ask(surface(app, unexpected), body=as_chunks(body[:1000], body[1000:]))
+        answer = await ask(gateway(app, unexpected), body=as_chunks(body[:1000], body[1000:]))
 
         assert (answer.status, app.received) == (200, len(body))
 
@@ -156,7 +156,7 @@ class TestSurface:
             return b"{}"
 
         body = value * (MAX_VALUES + 1)
-        answer = await ask(surface(app, compact), body=as_chunks(body[:1000], body[1000:]))
+        answer = await ask(gateway(app, compact), body=as_chunks(body[:1000], body[1000:]))
 
         assert (answer.status, app.received, given) == (200, 2, [body])
 
@@ -179,7 +179,7 @@ class TestSurface:
         async def compact(_: bytes) -> bytes:
             raise error
 
-        detail = assert_error(await ask(surface(App(), compact), body=b"[]" * (MAX_VALUES + 1)), status)
+        detail = assert_error(await ask(gateway(App(), compact), body=b"[]" * (MAX_VALUES + 1)), status)
         assert detail.startswith("tasks: field required" if status == 400 else "The JSON has more than")
 
     async def test_one_at_a_time(self) -> None:
@@ -193,7 +193,7 @@ class TestSurface:
             running -= 1
             return b"{}"
 
-        door = surface(App(), compact)
+        door = gateway(App(), compact)
         answers = await asyncio.gather(*(ask(door, body=b"[]" * (MAX_VALUES + 1)) for _ in range(4)))
 
         assert ([answer.status for answer in answers], most) == ([200] * 4, 1)

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from adapters.http.gateway import BasicAuth, Surface
+from adapters.http.gateway import BasicAuth, Gateway
 from adapters.http.guards.hosts import KnownHosts, as_host_pattern
 from tests.support.asgi_client import App, ask, assert_error
 
@@ -30,8 +30,8 @@ async def answered(_: Request) -> Response:
     return JSONResponse({})
 
 
-def surface(app: App, *patterns: str, auth: BasicAuth | None = None) -> Surface:
-    return Surface(
+def gateway(app: App, *patterns: str, auth: BasicAuth | None = None) -> Gateway:
+    return Gateway(
         app,
         routes={"/status": answered, "/": answered, "/health": answered},
         auth=auth,
@@ -50,7 +50,7 @@ async def test_a_browser_that_was_led_here_by_an_unknown_name_is_refused(
     method: str, path: str, browser: dict[str, str]
 ) -> None:
     app = App()
-    answer = await ask(surface(app), path, method=method, headers={"host": EVIL, **browser})
+    answer = await ask(gateway(app), path, method=method, headers={"host": EVIL, **browser})
 
     detail = assert_error(answer, HTTPStatus.FORBIDDEN)
     assert "rebound.evil.example" in detail
@@ -60,7 +60,7 @@ async def test_a_browser_that_was_led_here_by_an_unknown_name_is_refused(
 
 @pytest.mark.parametrize("path", ["/health", "/livez", "/readyz"])
 async def test_probes_are_answered_by_any_name(path: str) -> None:
-    answer = await ask(surface(App()), path, method="GET", headers={"host": EVIL, **BROWSERS["an_old_one"]})
+    answer = await ask(gateway(App()), path, method="GET", headers={"host": EVIL, **BROWSERS["an_old_one"]})
 
     assert answer.status == 200
 
@@ -78,7 +78,7 @@ async def test_probes_are_answered_by_any_name(path: str) -> None:
 @pytest.mark.parametrize("host", [EVIL, "pose.example.org", "backend:9090", "10.1.2.3:9090", "not a host"])
 async def test_programs_may_use_any_name(program: dict[str, str], host: str) -> None:
     for method, path in (("POST", "/predict"), ("GET", "/status")):
-        answer = await ask(surface(App()), path, method=method, headers={"host": host, **program})
+        answer = await ask(gateway(App()), path, method=method, headers={"host": host, **program})
         assert answer.status == 200
 
 
@@ -89,7 +89,7 @@ async def test_programs_may_use_any_name(program: dict[str, str], host: str) -> 
      "pose.example.org", "pose.example.org.", "POSE.example.org:443", "a.tools.example", "b.a.tools.example"],
 )  # fmt: skip
 async def test_browsers_may_use_names_that_no_page_can_have(host: str) -> None:
-    door = surface(App(), "pose.example.org", "*.tools.example")
+    door = gateway(App(), "pose.example.org", "*.tools.example")
     answer = await ask(door, "/", method="GET", headers={"host": host, **BROWSERS["somebody_opens_it"]})
 
     assert answer.status == 200
@@ -103,7 +103,7 @@ async def test_browsers_may_use_names_that_no_page_can_have(host: str) -> None:
      "pose.example.org, evil.example", "local.example", "..", "", "a..local x", "x" * 300 + ".example"],
 )  # fmt: skip
 async def test_names_that_look_similar_are_unknown(host: str) -> None:
-    door = surface(App(), "pose.example.org", "*.tools.example")
+    door = gateway(App(), "pose.example.org", "*.tools.example")
     answer = await ask(door, "/", method="GET", headers={"host": host, **BROWSERS["somebody_opens_it"]})
 
     assert_error(answer, HTTPStatus.FORBIDDEN)
@@ -120,7 +120,7 @@ class TestWithAPassword:
     """Browsers keep it for the name that it was typed for, so a page under another name has none."""
 
     async def test_any_name_will_do_for_who_has_it(self) -> None:
-        door = surface(App(), auth=BasicAuth("ann", "pass"))
+        door = gateway(App(), auth=BasicAuth("ann", "pass"))
         headers = {"host": EVIL, **BROWSERS["somebody_opens_it"]}
         without = await ask(door, "/status", method="GET", headers=headers)
         with_it = await ask(door, "/status", method="GET", headers={**headers, **RIGHT})
@@ -128,7 +128,7 @@ class TestWithAPassword:
         assert (without.status, with_it.status) == (HTTPStatus.UNAUTHORIZED, HTTPStatus.OK)
 
     async def test_a_route_that_needs_none_is_guarded_all_the_same(self) -> None:
-        door = surface(App(), auth=BasicAuth("ann", "pass"))
+        door = gateway(App(), auth=BasicAuth("ann", "pass"))
         answer = await ask(door, "/webhook", headers={"host": EVIL, **BROWSERS["a_page_asks"]})
 
         assert_error(answer, HTTPStatus.FORBIDDEN)
