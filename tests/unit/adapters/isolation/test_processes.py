@@ -118,6 +118,7 @@ async def test_a_server_that_was_killed_is_started_again(
     processes: IsolatedProcesses, descendants: Descendants
 ) -> None:
     assert await measured(processes, encoded(scene(), "GIF")) == (90, 60, None)
+    assert await ended(descendants), "the process that measured may live a moment longer than its answer"
     (server,) = descendants()
     server.kill()
     server.wait()
