@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import socket
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,14 +16,17 @@ from yarl import URL
 
 from adapters.concurrency.memory_budget import MemoryBudget
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
+from adapters.label_studio.client.retry import NOTHING_DONE, retry_after_s
 from adapters.pictures.errors import PictureError
-from adapters.pictures.fetching.address import Origin, ip_literal, origin_of, parse_web_address, shown
-from adapters.pictures.fetching.body import SMALL_BYTES, read_body
+from adapters.pictures.fetching.address import ip_literal, origin_of, parse_web_address, shown
 from adapters.pictures.fetching.data_uri import read_data_uri
 from adapters.pictures.fetching.guard import AddressPolicy
 from adapters.pictures.fetching.label_studio_site import LabelStudioSite
 from adapters.pictures.fetching.local_files import read_local_file
+from adapters.pictures.fetching.patience import Patience, TemporaryError
 from adapters.pictures.fetching.resolver import GuardedResolver, SystemResolver
+from adapters.pictures.fetching.slots import HostSlots
+from adapters.pictures.fetching.transfer import SMALL_BYTES, InterruptedTransferError, Transfer
 from adapters.pictures.limits import PictureLimits
 
 __all__ = ["PictureLimits", "PictureSource"]
@@ -77,7 +79,7 @@ class PictureSource:
         self._limits = limits
         self._resolver = resolver
         self._memory = MemoryBudget(limits.held_bytes, SMALL_BYTES)
-        self._slots = _HostSlots(limits.downloads_per_host, limits.downloads)
+        self._slots = HostSlots(limits.downloads_per_host, limits.downloads)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -181,14 +183,23 @@ class PictureSource:
             ) from None
 
     async def _download(self, url: URL, held: AsyncExitStack) -> bytes:
-        first = url
-        remaining = self._limits.total_seconds
+        """Request a picture, and again while its server ends responses early or asks to wait."""
+        transfer = Transfer(self._limits.max_bytes, self._memory, held)
+        patience = Patience(self._limits)
+        while True:
+            try:
+                return await self._follow(url, transfer, patience)
+            except TemporaryError as error:
+                await patience.pause(error)
+
+    async def _follow(self, first: URL, transfer: Transfer, patience: Patience) -> bytes:
+        """Request the next part of a picture over its redirects; return the whole when it is complete."""
+        url = first
         for _ in range(self._limits.max_redirects + 1):
             async with self._slot(url):
-                started = time.monotonic()
                 try:
-                    async with asyncio.timeout(max(remaining, 0)):
-                        outcome = await self._request(url, held)
+                    async with patience.counted():
+                        outcome = await self._request(url, transfer)
                 except TimeoutError:
                     raise PictureError(
                         "timeout",
@@ -200,12 +211,16 @@ class PictureSource:
                         f"{shown(url)} has no trusted certificate ({type(error).__name__}). For your own authority, "
                         "set SSL_CERT_FILE to its certificate.",
                     ) from error
+                except InterruptedTransferError as error:
+                    failure = PictureError(
+                        "unreachable", f"{shown(url)} {error}. Retry, or check its server."
+                    )
+                    raise TemporaryError(failure, progressed=error.progressed) from error
                 except (aiohttp.ClientError, OSError) as error:
                     raise PictureError(
                         "unreachable",
                         f"{shown(url)} is unreachable: {_short(error)}. Check its name and server.",
                     ) from error
-                remaining -= time.monotonic() - started
             if isinstance(outcome, bytes):
                 return outcome
             url = outcome
@@ -232,7 +247,7 @@ class PictureSource:
         finally:
             slots.release(origin)
 
-    async def _request(self, url: URL, held: AsyncExitStack) -> bytes | URL:
+    async def _request(self, url: URL, transfer: Transfer) -> bytes | URL:
         """Send the request, and again if the access token has expired; return the body or a redirect."""
         session = self._session
         if session is None:
@@ -243,23 +258,24 @@ class PictureSource:
             self._policy.check(origin.host, origin.port, [address])
         credentials = self._credentials if self._site and self._site.takes_credentials(url) else None
         header = await credentials.header(session) if credentials else {}
-        async with session.get(url, headers=header, allow_redirects=False) as response:
+        part = transfer.headers()
+        async with session.get(url, headers=header | part, allow_redirects=False) as response:
             if response.status != 401 or credentials is None:
-                return await self._answer(url, response, credentials, held)
+                return await self._answer(url, response, credentials, transfer)
         header = await credentials.header(session, refused=header)
-        async with session.get(url, headers=header, allow_redirects=False) as response:
-            return await self._answer(url, response, credentials, held)
+        async with session.get(url, headers=header | part, allow_redirects=False) as response:
+            return await self._answer(url, response, credentials, transfer)
 
     async def _answer(
         self,
         url: URL,
         response: aiohttp.ClientResponse,
         credentials: Credentials | None,
-        held: AsyncExitStack,
+        transfer: Transfer,
     ) -> bytes | URL:
         status = response.status
-        if status in {200, 206}:
-            return await read_body(response, self._limits.max_bytes, self._memory, held)
+        if status in {200, 206} or (status == 416 and transfer.begun):
+            return await transfer.receive(response)
         if status in _REDIRECTS and "Location" in response.headers:
             return self._redirect(url, response.headers["Location"], credentials)
         if status in {401, 403}:
@@ -273,6 +289,8 @@ class PictureSource:
                 f"Label Studio returned 500 for {shown(url)}, as it does when an uploaded file is gone. Upload the "
                 "picture again, or delete the task. If the file exists, see Label Studio's log.",
             )
+        if status in NOTHING_DONE:
+            raise _busy(url, status, response.headers.get("Retry-After"))
         raise PictureError(
             "server_error", f"{shown(url)} returned {status} instead of a picture. Check its server."
         )
@@ -313,41 +331,20 @@ class PictureSource:
         )
 
 
-class _HostSlots:
-    """Limits concurrent downloads per origin and in total; first come, first served."""
-
-    def __init__(self, per_origin: int, together: int) -> None:
-        self._per_origin = per_origin
-        self._together = asyncio.Semaphore(together)
-        self._origins: dict[Origin, tuple[asyncio.Semaphore, int]] = {}  # with its number of users
-
-    async def acquire(self, origin: Origin) -> None:
-        semaphore, users = self._origins.get(origin, (asyncio.Semaphore(self._per_origin), 0))
-        self._origins[origin] = (semaphore, users + 1)
-        try:
-            # The origin's slot first: a download that waits for a slow host must not hold a shared slot.
-            await semaphore.acquire()
-            try:
-                await self._together.acquire()
-            except BaseException:
-                semaphore.release()
-                raise
-        except BaseException:
-            self._leave(origin)
-            raise
-
-    def release(self, origin: Origin) -> None:
-        self._together.release()
-        self._origins[origin][0].release()
-        self._leave(origin)
-
-    def _leave(self, origin: Origin) -> None:
-        semaphore, users = self._origins[origin]
-        # Removed when idle: tasks can have any number of hosts.
-        if users == 1:
-            del self._origins[origin]
-        else:
-            self._origins[origin] = (semaphore, users - 1)
+def _busy(url: URL, status: int, retry_after: str | None) -> TemporaryError:
+    """Return the error for 429 and 503."""
+    asked_s = retry_after_s(retry_after)
+    if status != 429 and asked_s is None:
+        failure = PictureError(
+            "server_error", f"{shown(url)} returned {status} repeatedly. Check its server."
+        )
+        return TemporaryError(failure)
+    wait = "Retry later" if asked_s is None else f"Retry after {asked_s:.0f} s"
+    failure = PictureError(
+        "rate_limited",
+        f"{shown(url)} is rate limited ({status}). {wait}, with fewer tasks at once, or raise the limit of its server.",
+    )
+    return TemporaryError(failure, retry_after=retry_after)
 
 
 def _short(error: aiohttp.ClientError | OSError) -> str:

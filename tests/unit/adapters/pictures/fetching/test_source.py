@@ -24,6 +24,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from adapters.label_studio.client.credentials import Credentials
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.source import PictureLimits, PictureSource
 from tests.conftest import Within
@@ -36,7 +37,13 @@ FORBIDDEN, ALLOWED, LABEL_STUDIO = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 PICTURE = b"\x89PNG the bytes are not looked at here"
 LEGACY = "c0ffee" * 6 + "c0ff"
 PAT = "e30." + base64.urlsafe_b64encode(b'{"token_type": "refresh"}').decode().rstrip("=") + ".c2lnbmF0dXJl"
-QUICK = PictureLimits(connect_seconds=1, first_byte_seconds=1, total_seconds=3, slot_seconds=3)
+QUICK = PictureLimits(
+    connect_seconds=1,
+    first_byte_seconds=1,
+    total_seconds=3,
+    slot_seconds=3,
+    retries=RetryPolicy(attempts=3, first_pause_s=0.01),
+)
 
 
 class Server:
@@ -542,7 +549,7 @@ class TestStatus:
             (403, "unauthorized"),
             (404, "not_found"),
             (410, "not_found"),
-            (429, "server_error"),
+            (429, "rate_limited"),
             (500, "server_error"),
             (503, "server_error"),
         ],
