@@ -92,6 +92,13 @@ class Settings(BaseSettings):
     label_studio_url: str | None = Field(
         None, description="Address of Label Studio as this service reaches it, for uploaded pictures."
     )
+    label_studio_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated other addresses of the same Label Studio, such as the one in annotators' "
+        "browsers: `http://localhost:8080, https://label-studio.example.org`. Pictures at these addresses are "
+        "requested from LABEL_STUDIO_URL, with the token. `rtmlib-backend doctor --project N` finds them. http and "
+        "https of one host are one, if both have their default port.",
+    )
     label_studio_api_token: SecretStr | None = Field(
         None,
         description="Personal access token (or legacy token) of a Label Studio user with access to the pictures.",
@@ -153,7 +160,9 @@ class Settings(BaseSettings):
     def _upper_case(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("backend_hosts", "allowed_image_hosts", "cors_allowed_origins", mode="before")
+    @field_validator(
+        "backend_hosts", "label_studio_aliases", "allowed_image_hosts", "cors_allowed_origins", mode="before"
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return (
@@ -212,6 +221,10 @@ class Settings(BaseSettings):
             raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS must be set together")
         if self.label_studio_api_token is not None and self.label_studio_url is None:
             raise ValueError("LABEL_STUDIO_API_TOKEN is of no use without LABEL_STUDIO_URL")
+        if self.label_studio_aliases and self.label_studio_url is None:
+            raise ValueError("LABEL_STUDIO_ALIASES is of no use without LABEL_STUDIO_URL")
+        if self.label_studio_url is not None:
+            LabelStudioSite.at(self.label_studio_url, self.label_studio_aliases)
         return self
 
     @property

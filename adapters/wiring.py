@@ -91,6 +91,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
     def source(limits: PictureLimits) -> PictureSource:
         return PictureSource(
             label_studio_url=settings.label_studio_url,
+            label_studio_aliases=settings.label_studio_aliases,
             credentials=credentials,
             allowed_hosts=settings.allowed_image_hosts,
             local_files_root=settings.local_files_document_root,

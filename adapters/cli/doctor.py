@@ -19,6 +19,7 @@ from adapters.cli.doctor_label_config import (
     label_config_of_file,
     label_config_of_project,
 )
+from adapters.cli.doctor_tasks import TaskAddressesError, described_addresses
 from adapters.cli.serve import listen_error
 from adapters.concurrency.container_limits import usable_cpus
 from adapters.label_studio.client.connection import ConnectionFailedError, check_connection
@@ -43,7 +44,8 @@ def doctor(
         Path | None, typer.Option(help="Also check the label config in this file.", metavar="FILE")
     ] = None,
     project: Annotated[
-        int | None, typer.Option(help="Also check the label config of this Label Studio project.", min=1)
+        int | None,
+        typer.Option(help="Also check the label config and tasks of this Label Studio project.", min=1),
     ] = None,
 ) -> None:
     """Check Python, packages, networks, device, port and Label Studio; exit code 1 if something is wrong."""
@@ -67,11 +69,12 @@ def doctor(
     if project is not None:
         of_project = f"Label config of project {project}"
         checks.append((of_project, lambda: described(label_config_of_project(project, settings))))
+        checks.append((f"Tasks of project {project}", lambda: described_addresses(project, settings)))
     failed = 0
     for name, check in checks:
         try:
             console.print(f"[green]✓[/] {name}: {escape(check())}")
-        except (_ProblemError, LabelConfigProblemError) as problem:
+        except (_ProblemError, LabelConfigProblemError, TaskAddressesError) as problem:
             failed += 1
             console.print(f"[red]✗[/] {name}: {escape(str(problem))}")
     if failed:

@@ -22,7 +22,7 @@ from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.source import PictureSource
 from adapters.pictures.overlay import draw_people
 from adapters.settings import Settings, load_settings
-from adapters.wiring import runner_config
+from adapters.wiring import label_studio_credentials, runner_config
 from runners.pipeline import assemble_in_process
 from runners.plan import fetch
 from wholebody.person import Person
@@ -155,8 +155,9 @@ async def _source(settings: Settings, names: Sequence[str]) -> AsyncGenerator[Pi
     # The user typed these addresses, so their hosts are allowed, also in a private network.
     hosts = {host for name in names if _is_address(name) and (host := _parts(name).hostname)}
     async with PictureSource(
-        label_studio_url=None,
-        credentials=None,
+        label_studio_url=settings.label_studio_url,
+        label_studio_aliases=settings.label_studio_aliases,
+        credentials=label_studio_credentials(settings),
         allowed_hosts=[*settings.allowed_image_hosts, *hosts],
         local_files_root=None,
         limits=settings.picture_limits,

@@ -17,11 +17,11 @@ from yarl import URL
 from adapters.concurrency.memory_budget import MemoryBudget
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 from adapters.label_studio.client.retry import NOTHING_DONE, retry_after_s
-from adapters.pictures.errors import PictureError
+from adapters.pictures.errors import PictureError, Reason
 from adapters.pictures.fetching.address import ip_literal, origin_of, parse_web_address, shown
 from adapters.pictures.fetching.data_uri import read_data_uri
 from adapters.pictures.fetching.guard import AddressPolicy
-from adapters.pictures.fetching.label_studio_site import LabelStudioSite
+from adapters.pictures.fetching.label_studio_site import LabelStudioSite, label_studio_in, leads_to_login
 from adapters.pictures.fetching.local_files import read_local_file
 from adapters.pictures.fetching.patience import Patience, TemporaryError
 from adapters.pictures.fetching.resolver import GuardedResolver, SystemResolver
@@ -34,6 +34,10 @@ __all__ = ["PictureLimits", "PictureSource"]
 _CLOUD_URI = re.compile(r"(s3|gs|azure-blob)://", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _TASK_ID = re.compile(r"[0-9]{1,20}")
+_ELSEWHERE: frozenset[Reason] = frozenset(
+    {"refused", "unreachable", "timeout", "unauthorized", "not_found", "server_error", "too_many_redirects"}
+)
+"""Failures of an address of Label Studio that only browsers or another network can use."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 _HEADERS = {
     "User-Agent": "rtmlib-ml-backend",
@@ -52,6 +56,7 @@ class PictureSource:
 
     Args:
         label_studio_url: LABEL_STUDIO_URL, possibly with a path; None without a Label Studio.
+        label_studio_aliases: LABEL_STUDIO_ALIASES; addresses under them are requested under label_studio_url.
         credentials: for its pictures; sent to its picture paths only, also after redirects.
         allowed_hosts: patterns of ALLOWED_IMAGE_HOSTS, see AddressPolicy.
         local_files_root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT as mounted here; None to fetch from Label Studio.
@@ -66,13 +71,14 @@ class PictureSource:
         self,
         *,
         label_studio_url: str | None,
+        label_studio_aliases: Sequence[str] = (),
         credentials: Credentials | None,
         allowed_hosts: Sequence[str],
         local_files_root: Path | None,
         limits: PictureLimits,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        self._site = LabelStudioSite.at(label_studio_url) if label_studio_url else None
+        self._site = LabelStudioSite.at(label_studio_url, label_studio_aliases) if label_studio_url else None
         self._policy = AddressPolicy.of(self._site.origin if self._site else None, allowed_hosts)
         self._credentials = credentials
         self._local_files_root = local_files_root
@@ -142,6 +148,20 @@ class PictureSource:
             return await self._download(url, held)
         except CredentialsError as error:
             raise PictureError(error.reason, str(error)) from error
+        except PictureError as error:
+            raise self._with_alias_named(url, error) from error
+
+    def _with_alias_named(self, url: URL, error: PictureError) -> PictureError:
+        """Return an error that names the setting, if an address looks like another one of Label Studio."""
+        other = label_studio_in(url)
+        own = self._site is not None and self._site.has(url)
+        if other is None or own or error.reason not in _ELSEWHERE:
+            return error
+        setting = "LABEL_STUDIO_URL" if self._site is None else "LABEL_STUDIO_ALIASES"
+        return PictureError(
+            error.reason,
+            f"{shown(url)} looks like your Label Studio under another address: set {setting}={other}. {error}",
+        )
 
     def _web_address(self, text: str, task_id: int | str | None) -> URL:
         """Return the first URL to request for any address except data:."""
@@ -153,7 +173,7 @@ class PictureSource:
                     f"The image value {shown(text)} is no address. Use http(s)://, data:, s3://, gs://, azure-blob:// "
                     "or one of Label Studio's paths such as /data/upload/….",
                 )
-            return parse_web_address(text)
+            return self._own(parse_web_address(text))
         if text.startswith(("//", "/\\")):
             raise PictureError(
                 "bad_address", f"The address {shown(text)} has no scheme. Begin it with https://."
@@ -172,6 +192,10 @@ class PictureSource:
                 f"The task has no id, which Label Studio needs to serve {shown(text)}. Send the id.",
             )
         return self._site.presign_url(task_id, text)
+
+    def _own(self, url: URL) -> URL:
+        """Return the address at which Label Studio is requested for one of its aliases; others unchanged."""
+        return url if self._site is None else self._site.canonical(url)
 
     async def _read_local_file(self, root: Path, name: str) -> bytes:
         try:
@@ -302,18 +326,23 @@ class PictureSource:
                 location = str(url.join(URL(location, encoded=True)))
             except ValueError:
                 raise PictureError("bad_address", f"{shown(url)} redirects to an invalid address.") from None
-        target = parse_web_address(location)
-        if self._site is not None and self._site.is_login_page(target):
+        stated = parse_web_address(location)
+        target = self._own(stated)
+        own_login = self._site is not None and self._site.is_login_page(target)
+        if own_login or leads_to_login(url, target):
             raise PictureError("unauthorized", self._explain_refusal(url, 401, credentials))
-        here, there = origin_of(url), origin_of(target)
-        moved = here.host == there.host and here != there and url.raw_path == target.raw_path
-        if credentials is not None and moved:  # usually to https; a presigned address has another path
+        here, there = origin_of(url), origin_of(stated)
+        # Usually to https; a presigned address has another path.
+        moved = here.host == there.host and here != there and url.raw_path == stated.raw_path
+        if not moved and (target != url or stated == url):
+            return target
+        if credentials is not None:
             raise PictureError(
                 "unauthorized",
                 f"Label Studio at {here} redirects to {there}; the token is not sent there. Set LABEL_STUDIO_URL to "
                 "that site.",
             )
-        return target
+        return stated
 
     def _explain_refusal(self, url: URL, status: int, credentials: Credentials | None) -> str:
         if credentials is not None and status == 401:

@@ -132,6 +132,7 @@ def redirecting(*targets: str, status: int = 302) -> Callable[[web.Request], Awa
 def source(
     *,
     label_studio: str | None = None,
+    aliases: tuple[str, ...] = (),
     token: str | None = None,
     allowed: tuple[str, ...] = (f"{ALLOWED}/32",),
     root: Path | None = None,
@@ -141,6 +142,7 @@ def source(
     credentials = Credentials(label_studio, token) if label_studio and token else None
     return PictureSource(
         label_studio_url=label_studio,
+        label_studio_aliases=aliases,
         credentials=credentials,
         allowed_hosts=allowed,
         local_files_root=root,
