@@ -95,6 +95,12 @@ class LabelStudioSite:
             return None
         return url.query.get("d")
 
+    def with_slashes(self, url: URL) -> URL | None:
+        """Return the address of a local file with slashes for its backslashes, as Windows writes them; else None."""
+        if "\\" not in (self.local_file(url) or ""):
+            return None
+        return self.url(url.raw_path_qs[len(self.path) :].replace("%5C", "/").replace("%5c", "/"))
+
     def is_upload(self, url: URL) -> bool:
         """Return whether an address is that of an uploaded file."""
         return (self._own_path(url) or "").startswith("/data/upload/")

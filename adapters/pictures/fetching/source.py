@@ -145,7 +145,7 @@ class PictureSource:
             if name is not None:
                 return await self._read_local_file(self._local_files_root, name)
         try:
-            return await self._download(url, held)
+            return await self._download_spelled(url, held)
         except CredentialsError as error:
             raise PictureError(error.reason, str(error)) from error
         except PictureError as error:
@@ -205,6 +205,16 @@ class PictureSource:
             raise PictureError(
                 "timeout", "Reading the local file timed out. Check the mount of LOCAL_FILES_DOCUMENT_ROOT."
             ) from None
+
+    async def _download_spelled(self, url: URL, held: AsyncExitStack) -> bytes:
+        """Request a picture, and a local file of Label Studio with the other separators if it is not found."""
+        other = self._site.with_slashes(url) if self._site is not None else None
+        try:
+            return await self._download(url, held)
+        except PictureError as error:
+            if other is None or error.reason != "not_found":
+                raise
+        return await self._download(other, held)
 
     async def _download(self, url: URL, held: AsyncExitStack) -> bytes:
         """Request a picture, and again while its server ends responses early or asks to wait."""

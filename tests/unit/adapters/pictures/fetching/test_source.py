@@ -615,6 +615,18 @@ class TestLabelStudio:
             assert await fetch(value, label_studio=server.url, token=LEGACY) == PICTURE
         assert server.requests[0].raw_path == asked
 
+    async def test_the_separators_of_windows_are_tried_with_slashes(self) -> None:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=404) if "\\" in request.query["d"] else await label_studio()(request)
+
+        async with serving(answer, LABEL_STUDIO) as server:
+            value = "/data/local-files/?d=set%5cdir%5Cimg%20a.png"
+            assert await fetch(value, label_studio=f"{server.url}/ls", token=LEGACY) == PICTURE
+        assert [request.raw_path for request in server.requests] == [
+            "/ls/data/local-files/?d=set%5cdir%5Cimg%20a.png",
+            "/ls/data/local-files/?d=set/dir/img%20a.png",
+        ]
+
     async def test_its_absolute_addresses_are_its_own_too(self) -> None:
         async with serving(label_studio(), LABEL_STUDIO) as server:
             assert await fetch(
