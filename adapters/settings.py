@@ -4,10 +4,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.cache.redis_address import RedisAddress, parse_redis_url
+from adapters.connections import environment_proxy, read_proxy, tls_context
 from adapters.http.guards.cross_origin import as_origin
 from adapters.http.guards.hosts import as_host_pattern
 from adapters.label_studio.client.credentials import token_kind
@@ -110,6 +119,17 @@ class Settings(BaseSettings):
         description="Comma-separated picture hosts on private networks: `host`, `host:port`, `*.example.org` or "
         "`10.0.0.0/8`. Public addresses and LABEL_STUDIO_URL are always allowed.",
     )
+    image_proxy: SecretStr | None = Field(
+        None,
+        description="HTTP proxy for pictures that are not on Label Studio: `http://user:password@proxy:3128`. Names "
+        "are checked here before the proxy resolves them itself: use one that refuses private addresses. Label Studio "
+        "and model downloads use `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` instead.",
+    )
+    ssl_cert_file: FilePath | None = Field(
+        None,
+        description="PEM file of your own certificate authorities. They are trusted in addition to the public ones, "
+        "for pictures, Label Studio, a running backend and model downloads.",
+    )
     local_files_document_root: DirectoryPath | None = Field(
         None, description="Label Studio's folder of local files, if it is mounted here too."
     )
@@ -198,6 +218,22 @@ class Settings(BaseSettings):
         AddressPolicy.of(None, value)
         return value
 
+    @field_validator("image_proxy")
+    @classmethod
+    def _readable_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_proxy("IMAGE_PROXY", value.get_secret_value())
+        return value
+
+    @field_validator("ssl_cert_file")
+    @classmethod
+    def _readable_certificates(cls, value: Path | None) -> Path | None:
+        try:
+            tls_context()
+        except OSError as error:
+            raise ValueError(f"has no certificates in PEM form ({error.strerror or error})") from None
+        return value
+
     @field_validator("backend_hosts")
     @classmethod
     def _host_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -225,6 +261,7 @@ class Settings(BaseSettings):
             raise ValueError("LABEL_STUDIO_ALIASES is of no use without LABEL_STUDIO_URL")
         if self.label_studio_url is not None:
             LabelStudioSite.at(self.label_studio_url, self.label_studio_aliases)
+            environment_proxy(self.label_studio_url)
         return self
 
     @property

@@ -92,6 +92,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
         return PictureSource(
             label_studio_url=settings.label_studio_url,
             label_studio_aliases=settings.label_studio_aliases,
+            proxy=settings.image_proxy.get_secret_value() if settings.image_proxy else None,
             credentials=credentials,
             allowed_hosts=settings.allowed_image_hosts,
             local_files_root=settings.local_files_document_root,

@@ -103,7 +103,8 @@ def _packages() -> str:
 def _settings(settings: Settings) -> str:
     return (
         f"MODE={settings.mode} DEVICE={settings.device} BACKEND_TYPE={settings.backend_type} "
-        f"PRECISION={settings.precision}, {usable_cpus()} CPUs"
+        f"PRECISION={settings.precision}, {usable_cpus()} CPUs; a gateway before this service must wait longer than "
+        f"TIME_BUDGET_SECONDS={settings.time_budget_seconds:g}"
     )
 
 
@@ -160,8 +161,14 @@ def _port(settings: Settings) -> str:
 
 def _running_there(port: int) -> str | None:
     """Return the model version of this service if it runs on a port, else None."""
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy leads to this machine
+        return _version_from(session, port)
+
+
+def _version_from(session: requests.Session, port: int) -> str | None:
     try:
-        said: Any = requests.get(f"http://127.0.0.1:{port}/health", timeout=HEALTH_LIMIT_S).json()
+        said: Any = session.get(f"http://127.0.0.1:{port}/health", timeout=HEALTH_LIMIT_S).json()
         version = said["model_version"]
     except (requests.RequestException, ValueError, LookupError, TypeError):
         return None

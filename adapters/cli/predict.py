@@ -157,6 +157,7 @@ async def _source(settings: Settings, names: Sequence[str]) -> AsyncGenerator[Pi
     async with PictureSource(
         label_studio_url=settings.label_studio_url,
         label_studio_aliases=settings.label_studio_aliases,
+        proxy=settings.image_proxy.get_secret_value() if settings.image_proxy else None,
         credentials=label_studio_credentials(settings),
         allowed_hosts=[*settings.allowed_image_hosts, *hosts],
         local_files_root=None,

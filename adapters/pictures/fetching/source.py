@@ -15,16 +15,17 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from adapters.concurrency.memory_budget import MemoryBudget
+from adapters.connections import read_proxy, tls_problem
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 from adapters.label_studio.client.retry import NOTHING_DONE, retry_after_s
 from adapters.pictures.errors import PictureError, Reason
-from adapters.pictures.fetching.address import ip_literal, origin_of, parse_web_address, shown
+from adapters.pictures.fetching.address import origin_of, parse_web_address, shown
+from adapters.pictures.fetching.connections import PictureConnections
 from adapters.pictures.fetching.data_uri import read_data_uri
 from adapters.pictures.fetching.guard import AddressPolicy
 from adapters.pictures.fetching.label_studio_site import LabelStudioSite, label_studio_in, leads_to_login
 from adapters.pictures.fetching.local_files import read_local_file
 from adapters.pictures.fetching.patience import Patience, TemporaryError
-from adapters.pictures.fetching.resolver import GuardedResolver, SystemResolver
 from adapters.pictures.fetching.slots import HostSlots
 from adapters.pictures.fetching.transfer import SMALL_BYTES, InterruptedTransferError, Transfer
 from adapters.pictures.limits import PictureLimits
@@ -39,12 +40,6 @@ _ELSEWHERE: frozenset[Reason] = frozenset(
 )
 """Failures of an address of Label Studio that only browsers or another network can use."""
 _REDIRECTS = {301, 302, 303, 307, 308}
-_HEADERS = {
-    "User-Agent": "rtmlib-ml-backend",
-    # Not image/*: Label Studio's API views return 406 for types that they do not negotiate.
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",
-}
 
 
 class PictureSource:
@@ -61,6 +56,7 @@ class PictureSource:
         allowed_hosts: patterns of ALLOWED_IMAGE_HOSTS, see AddressPolicy.
         local_files_root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT as mounted here; None to fetch from Label Studio.
         limits: bounds on every wait and size.
+        proxy: IMAGE_PROXY, for all hosts but Label Studio.
         resolver: of host names; the system's if None.
 
     Raises:
@@ -76,44 +72,28 @@ class PictureSource:
         allowed_hosts: Sequence[str],
         local_files_root: Path | None,
         limits: PictureLimits,
+        proxy: str | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._site = LabelStudioSite.at(label_studio_url, label_studio_aliases) if label_studio_url else None
-        self._policy = AddressPolicy.of(self._site.origin if self._site else None, allowed_hosts)
+        policy = AddressPolicy.of(self._site.origin if self._site else None, allowed_hosts)
+        self._connections = PictureConnections(
+            policy, self._site, limits, resolver, read_proxy("IMAGE_PROXY", proxy) if proxy else None
+        )
         self._credentials = credentials
         self._local_files_root = local_files_root
         self._limits = limits
-        self._resolver = resolver
         self._memory = MemoryBudget(limits.held_bytes, SMALL_BYTES)
         self._slots = HostSlots(limits.downloads_per_host, limits.downloads)
-        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=GuardedResolver(self._resolver or SystemResolver(), self._policy),
-                use_dns_cache=False,  # each new connection is checked again
-                family=socket.AF_UNSPEC,
-                limit=0,  # the slots limit
-            ),
-            timeout=aiohttp.ClientTimeout(
-                total=None,  # counted over all redirects, in _download
-                sock_connect=self._limits.connect_seconds,
-                sock_read=self._limits.first_byte_seconds,
-            ),
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),  # cookies must not link one task's pictures to another's
-            auto_decompress=False,  # the library would decompress without a limit
-            trust_env=False,  # a proxy would resolve and connect itself, past the guard
-        )
+        await self._connections.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._connections.__aexit__(kind, error, trace)
 
     async def fetch(
         self, uri: str, *, task_id: int | str | None = None, held: AsyncExitStack | None = None
@@ -230,37 +210,42 @@ class PictureSource:
         """Request the next part of a picture over its redirects; return the whole when it is complete."""
         url = first
         for _ in range(self._limits.max_redirects + 1):
-            async with self._slot(url):
-                try:
-                    async with patience.counted():
-                        outcome = await self._request(url, transfer)
-                except TimeoutError:
-                    raise PictureError(
-                        "timeout",
-                        f"{shown(url)} timed out. Retry, or check its server.",
-                    ) from None
-                except aiohttp.ClientSSLError as error:
-                    raise PictureError(
-                        "unreachable",
-                        f"{shown(url)} has no trusted certificate ({type(error).__name__}). For your own authority, "
-                        "set SSL_CERT_FILE to its certificate.",
-                    ) from error
-                except InterruptedTransferError as error:
-                    failure = PictureError(
-                        "unreachable", f"{shown(url)} {error}. Retry, or check its server."
-                    )
-                    raise TemporaryError(failure, progressed=error.progressed) from error
-                except (aiohttp.ClientError, OSError) as error:
-                    raise PictureError(
-                        "unreachable",
-                        f"{shown(url)} is unreachable: {_short(error)}. Check its name and server.",
-                    ) from error
+            try:
+                async with self._slot(url):
+                    outcome = await self._ask(url, transfer, patience)
+            except PictureError as error:
+                raise self._with_storage_named(first, url, error) from error
             if isinstance(outcome, bytes):
                 return outcome
             url = outcome
         raise PictureError(
             "too_many_redirects",
             f"{shown(first)} redirects more than {self._limits.max_redirects} times. Use its final address.",
+        )
+
+    async def _ask(self, url: URL, transfer: Transfer, patience: Patience) -> bytes | URL:
+        """Request one address; return the whole picture, or a redirect."""
+        try:
+            async with patience.counted():
+                return await self._request(url, transfer)
+        except TimeoutError:
+            raise PictureError("timeout", f"{shown(url)} timed out. Retry, or check its server.") from None
+        except InterruptedTransferError as error:
+            failure = PictureError("unreachable", f"{shown(url)} {error}. Retry, or check its server.")
+            raise TemporaryError(failure, progressed=error.progressed) from error
+        except (aiohttp.ClientError, OSError) as error:
+            problem = tls_problem(error) or f"is unreachable: {_short(error)}. Check its name and server"
+            raise PictureError("unreachable", f"{shown(url)} {problem}.") from error
+
+    def _with_storage_named(self, first: URL, url: URL, error: PictureError) -> PictureError:
+        """Return an error that names the storage's endpoint, if Label Studio redirects there."""
+        redirected = self._site is not None and self._site.has(first) and not self._site.has(url)
+        if not redirected or error.reason not in _ELSEWHERE:
+            return error
+        return PictureError(
+            error.reason,
+            f"Label Studio redirects to its storage at {origin_of(url)}: {error} Its storage settings need an endpoint "
+            "that this service and browsers reach; or switch off pre-signed URLs there.",
         )
 
     @asynccontextmanager
@@ -283,13 +268,7 @@ class PictureSource:
 
     async def _request(self, url: URL, transfer: Transfer) -> bytes | URL:
         """Send the request, and again if the access token has expired; return the body or a redirect."""
-        session = self._session
-        if session is None:
-            raise RuntimeError("PictureSource is used outside of its async with block")
-        origin = origin_of(url)
-        address = ip_literal(origin.host)
-        if address is not None:  # the resolver checks names when they are connected to
-            self._policy.check(origin.host, origin.port, [address])
+        session = await self._connections.session(url)
         credentials = self._credentials if self._site and self._site.takes_credentials(url) else None
         header = await credentials.header(session) if credentials else {}
         part = transfer.headers()

@@ -137,6 +137,7 @@ def source(
     allowed: tuple[str, ...] = (f"{ALLOWED}/32",),
     root: Path | None = None,
     limits: PictureLimits = QUICK,
+    proxy: str | None = None,
     resolver: AbstractResolver | None = None,
 ) -> PictureSource:
     credentials = Credentials(label_studio, token) if label_studio and token else None
@@ -147,6 +148,7 @@ def source(
         allowed_hosts=allowed,
         local_files_root=root,
         limits=limits,
+        proxy=proxy,
         resolver=resolver,
     )
 
