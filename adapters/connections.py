@@ -1,4 +1,4 @@
-"""Connections to Label Studio and other servers: through which proxy, and what a TLS failure means."""
+"""Connections to Label Studio and other servers: through which proxy, and what their failures mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,8 +78,8 @@ def open_session(
     )
 
 
-def tls_problem(error: BaseException) -> str | None:
-    """Return what is wrong with TLS and what to do, as the end of a sentence; None for other errors."""
+def connection_problem(error: BaseException) -> str | None:
+    """Return what is wrong with TLS or a proxy and what to do, as the end of a sentence; None for other errors."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause: object = error.certificate_error
         why = str(getattr(cause, "verify_message", "") or type(cause).__name__)
@@ -88,4 +88,8 @@ def tls_problem(error: BaseException) -> str | None:
         cause = cast(object, error.os_error)
         why = str(getattr(cause, "reason", "") or type(cause).__name__)
         return f"does not speak TLS as expected ({printable(why, 100)}). Check https:// and the port"
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # its text may hold the proxy's password
+        return f"is not available through the proxy, which returns {error.status}. Check its user, password and rules"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"is behind the proxy {error.host}:{error.port}, which is unreachable. Check its address"
     return None

@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
-from adapters.connections import environment_proxy, open_session, tls_problem
+from adapters.connections import connection_problem, environment_proxy, open_session
 from adapters.label_studio.client.api import JsonObject, Project, ProjectTask
 from adapters.label_studio.client.retry import RetryPolicy
 from adapters.preannotation.outcome import RunEndedError
@@ -130,11 +130,12 @@ class RunningBackend:
                 problem = f"returned {status}"
             except (
                 aiohttp.ClientConnectionError,
+                aiohttp.ClientHttpProxyError,
                 aiohttp.ClientPayloadError,
                 OSError,
                 TimeoutError,
             ) as error:
-                if certificate := tls_problem(error):
+                if certificate := connection_problem(error):
                     raise RunEndedError(f"The backend at {self._url} {certificate}.") from error
                 problem = str(error)[:200] or type(error).__name__
                 status = None

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
-from adapters.connections import environment_proxy, open_session, tls_problem
+from adapters.connections import connection_problem, environment_proxy, open_session
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 from adapters.label_studio.client.retry import NOTHING_DONE, RETRIED, SHORT_LIVED, RetryPolicy
 from adapters.time_limits import TIME_LIMITS
@@ -372,7 +372,7 @@ class LabelStudioApi:
         )
 
     def _unreachable(self, error: Exception) -> LabelStudioApiError:
-        if problem := tls_problem(error):
+        if problem := connection_problem(error):
             return LabelStudioApiError(f"Label Studio at {self._url} {problem}.")
         said = type(error).__name__ if not str(error) else str(error)[:200]
         return LabelStudioApiError(

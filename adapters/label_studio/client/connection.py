@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from adapters.connections import environment_proxy, open_session, tls_problem
+from adapters.connections import connection_problem, environment_proxy, open_session
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 
 _LIMIT_S = 10
@@ -53,7 +53,7 @@ async def check_connection(url: str, credentials: Credentials | None) -> str:
     except CredentialsError as error:
         raise ConnectionFailedError(str(error)) from error
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        problem = tls_problem(error) or (
+        problem = connection_problem(error) or (
             f"is unreachable ({type(error).__name__}). Use Label Studio's address from this machine; in a container, "
             "localhost is the container itself"
         )

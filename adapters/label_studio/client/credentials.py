@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 import aiohttp
 
-from adapters.connections import tls_problem
+from adapters.connections import connection_problem
 from adapters.sentences import printable
 
 TokenKind = Literal["personal access token", "legacy token"]
@@ -150,7 +150,7 @@ class Credentials:
                 f"{REFRESH_SECONDS:g} s. Check whether it is overloaded.",
             ) from None
         except (aiohttp.ClientError, OSError) as error:
-            problem = tls_problem(error) or (
+            problem = connection_problem(error) or (
                 f"is unreachable ({printable(str(error), 200)}). Check that LABEL_STUDIO_URL is its address from here"
             )
             raise CredentialsError("unreachable", f"Label Studio at {self._url} {problem}.") from error

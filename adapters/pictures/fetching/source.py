@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from adapters.concurrency.memory_budget import MemoryBudget
-from adapters.connections import read_proxy, tls_problem
+from adapters.connections import connection_problem, read_proxy
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 from adapters.label_studio.client.retry import NOTHING_DONE, retry_after_s
 from adapters.pictures.errors import PictureError, Reason
@@ -234,7 +234,9 @@ class PictureSource:
             failure = PictureError("unreachable", f"{shown(url)} {error}. Retry, or check its server.")
             raise TemporaryError(failure, progressed=error.progressed) from error
         except (aiohttp.ClientError, OSError) as error:
-            problem = tls_problem(error) or f"is unreachable: {_short(error)}. Check its name and server"
+            problem = (
+                connection_problem(error) or f"is unreachable: {_short(error)}. Check its name and server"
+            )
             raise PictureError("unreachable", f"{shown(url)} {problem}.") from error
 
     def _with_storage_named(self, first: URL, url: URL, error: PictureError) -> PictureError:

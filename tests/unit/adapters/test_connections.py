@@ -196,6 +196,35 @@ class TestProxies:
         with pytest.raises(SettingsError, match="HTTPS_PROXY is not the address of an HTTP proxy"):
             load_settings()
 
+    @pytest.mark.promise("no-secret-shown")
+    @pytest.mark.parametrize(("client", "error"), CLIENTS, ids=lambda one: one.__name__)
+    async def test_one_that_refuses_is_named_without_its_password(
+        self,
+        client: Callable[[str], Awaitable[str]],
+        error: type[Exception],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async def refusing(_: web.BaseRequest) -> web.StreamResponse:
+            return web.Response(status=407)
+
+        async with serving(answering=refusing) as url:
+            monkeypatch.setenv("HTTPS_PROXY", url.replace("http://", "http://user:secret@"))
+            with pytest.raises(error, match="through the proxy, which returns 407") as refused:
+                await client("https://label-studio.test")
+        assert "secret" not in str(refused.value)
+
+    @pytest.mark.parametrize(("client", "error"), CLIENTS, ids=lambda one: one.__name__)
+    async def test_one_that_is_away_is_named(
+        self,
+        client: Callable[[str], Awaitable[str]],
+        error: type[Exception],
+        monkeypatch: pytest.MonkeyPatch,
+        unused_tcp_port: int,
+    ) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@127.0.0.1:{unused_tcp_port}")
+        with pytest.raises(error, match=f"behind the proxy 127.0.0.1:{unused_tcp_port}, which is"):
+            await client("https://label-studio.test")
+
     async def test_requests_go_through_it(self) -> None:
         async with (
             serving() as proxy,
