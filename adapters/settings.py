@@ -82,6 +82,12 @@ class Settings(BaseSettings):
         le=1,
         description="Lowest score of a returned keypoint, unless the label config sets another.",
     )
+    max_people: int | None = Field(
+        None,
+        ge=1,
+        description="Most people of a predicted picture, the largest first, unless the label config sets another "
+        "(`model_max_people`); by default all. Labeling pages get slow with thousands of regions.",
+    )
     model_cache_dir: Path | None = Field(
         None, description="Folder of the model files; by default the platform's cache folder."
     )

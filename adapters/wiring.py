@@ -107,7 +107,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
             find_people=lambda picture, boxes: find_people(picture, detector, estimator, boxes),
             find_part=estimator.part_at,
             decoder=await opened.enter_async_context(PictureDecoder(settings.max_image_pixels, processes)),
-            thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
+            thresholds=Thresholds(0.0, settings.confidence_threshold, settings.max_people),
             admission=admission,
             status=status,
             cache=cache,

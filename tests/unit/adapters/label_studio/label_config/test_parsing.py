@@ -549,3 +549,14 @@ class TestOffTheEventLoop:
         for xml in ("<View>", "<View>" + " " * 100_000, "<View>" + " " * 10_000_000, ""):
             with pytest.raises(LabelConfigError):
                 await read_label_config(xml)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "٣", "9" * 30])
+def test_a_limit_of_people_that_is_no_count_is_named(text: str) -> None:
+    xml = (
+        f'<View><Image name="image" value="$image" model_max_people="{text}"/>'
+        '<RectangleLabels name="box" toName="image"><Label value="person"/></RectangleLabels></View>'
+    )
+    config = parse_label_config(xml)
+    assert config.images[0].most_people is None
+    assert "model_max_people" in config.sentences[0]
