@@ -1,7 +1,10 @@
 """Connections to Label Studio and other servers: through which proxy, and what their failures mean."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from ipaddress import ip_address
 from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
@@ -10,6 +13,8 @@ from yarl import URL
 
 from adapters.sentences import printable
 from runners.web_identity import PRIVATE_AUTHORITY, tls_context, user_agent
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ def read_proxy(setting: str, text: str) -> Proxy:
     """
     try:
         url = URL(text if "://" in text else f"http://{text}")
-        valid = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None
+        bare = url.path in {"", "/"} and not url.query_string and not url.fragment
+        valid = url.scheme in {"http", "https"} and bool(url.host) and url.port is not None and bare
     except ValueError:
         valid = False
         url = URL()
@@ -48,15 +54,30 @@ def read_proxy(setting: str, text: str) -> Proxy:
 def environment_proxy(address: str) -> Proxy | None:
     """Return the proxy of HTTPS_PROXY, HTTP_PROXY and ALL_PROXY for an address, unless NO_PROXY excludes it.
 
+    This machine is never reached through a proxy.
+
     Raises:
-        ValueError: The variable holds something else.
+        ValueError: HTTPS_PROXY or HTTP_PROXY holds something else.
     """
     url = URL(address)
-    found = getproxies()
-    text = found.get(url.scheme) or found.get("all")
-    if not text or url.host is None or proxy_bypass(f"{url.host}:{url.port}"):
+    if url.host is None or _is_this_machine(url.host) or proxy_bypass(f"{url.host}:{url.port}"):
         return None
-    return read_proxy(f"{url.scheme.upper()}_PROXY", text)
+    found = getproxies()
+    if text := found.get(url.scheme):
+        return read_proxy(f"{url.scheme.upper()}_PROXY", text)
+    if text := found.get("all"):
+        try:
+            return read_proxy("ALL_PROXY", text)
+        except ValueError as error:  # usually SOCKS for other programs
+            _LOG.warning("ALL_PROXY is ignored: %s.", error)
+    return None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def open_session(
@@ -74,12 +95,20 @@ def open_session(
         headers={"User-Agent": user_agent(), **(headers or {})},
         timeout=timeout,
         proxy=proxy.url if proxy else None,
+        raise_for_status=proxy_refusals if proxy else False,
         trust_env=False,
     )
 
 
+async def proxy_refusals(response: aiohttp.ClientResponse) -> None:
+    """Raise the error of a proxy that wants a password; aiohttp raises it for https only."""
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        response.close()
+        raise aiohttp.ClientHttpProxyError(response.request_info, response.history, status=response.status)
+
+
 def connection_problem(error: BaseException) -> str | None:
-    """Return what is wrong with TLS or a proxy and what to do, as the end of a sentence; None for other errors."""
+    """Return what is wrong with a name, TLS or a proxy and what to do, as the end of a sentence; else None."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause: object = error.certificate_error
         why = str(getattr(cause, "verify_message", "") or type(cause).__name__)
@@ -88,8 +117,17 @@ def connection_problem(error: BaseException) -> str | None:
         cause = cast(object, error.os_error)
         why = str(getattr(cause, "reason", "") or type(cause).__name__)
         return f"does not speak TLS as expected ({printable(why, 100)}). Check https:// and the port"
-    if isinstance(error, aiohttp.ClientHttpProxyError):  # its text may hold the proxy's password
-        return f"is not available through the proxy, which returns {error.status}. Check its user, password and rules"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):  # the name may be the proxy's
+        return f"is unreachable: the name {printable(error.host, 100)} is unknown. Check it"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"is behind the proxy {error.host}:{error.port}, which is unreachable. Check its address"
+    return _response_problem(error)
+
+
+def _response_problem(error: BaseException) -> str | None:
+    """Return what is wrong with a response, without the error's own text, which may hold the proxy's password."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"is not available through the proxy, which returns {error.status}. Check its user, password and rules"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "does not answer with valid HTTP, or a proxy before it does not. Check both addresses"
     return None

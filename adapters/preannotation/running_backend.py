@@ -130,13 +130,13 @@ class RunningBackend:
                 problem = f"returned {status}"
             except (
                 aiohttp.ClientConnectionError,
-                aiohttp.ClientHttpProxyError,
+                aiohttp.ClientResponseError,
                 aiohttp.ClientPayloadError,
                 OSError,
                 TimeoutError,
             ) as error:
-                if certificate := connection_problem(error):
-                    raise RunEndedError(f"The backend at {self._url} {certificate}.") from error
+                if cause := connection_problem(error):
+                    raise RunEndedError(f"The backend at {self._url} {cause}.") from error
                 problem = str(error)[:200] or type(error).__name__
                 status = None
             if status in _BUSY:  # not an outage: the queue is long

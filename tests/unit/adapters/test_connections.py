@@ -1,5 +1,6 @@
 """Certificates of a private authority are trusted everywhere or named; proxies are those of the variables."""
 
+import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -157,7 +158,10 @@ class TestProxies:
             ("http://label-studio:8080", "http://plain:3128"),
             ("https://label-studio.test", "http://secure:3128"),
             ("http://inside.test", None),
-            ("http://127.0.0.1:8080", None),
+            ("http://127.0.0.2:8080", None),
+            ("http://localhost:8080", None),
+            ("https://[::1]", None),
+            ("http://ls.localhost", None),
         ],
     )
     def test_are_those_of_the_variables(
@@ -165,7 +169,7 @@ class TestProxies:
     ) -> None:
         monkeypatch.setenv("HTTP_PROXY", "http://plain:3128")
         monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@secure:3128/")
-        monkeypatch.setenv("NO_PROXY", "inside.test,127.0.0.1")
+        monkeypatch.setenv("NO_PROXY", "inside.test")
         found = environment_proxy(address)
         assert (str(found) if found else None) == proxy
 
@@ -184,7 +188,17 @@ class TestProxies:
         assert seen == [f"Basic {base64.b64encode(b'us@er:secret').decode()}"]
         assert "secret" not in f"{proxy} {proxy!r}"
 
-    @pytest.mark.parametrize("text", ["socks5://user:secret@proxy:1080", "http://", "http://x:99999"])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "socks5://user:secret@proxy:1080",
+            "http://",
+            "http://x:99999",
+            "http://user:1234/secret@proxy:3128",
+            "http://user:12#secret@proxy:3128",
+            "http://user:12?secret@proxy:3128",
+        ],
+    )
     def test_others_are_refused_without_their_password(self, text: str) -> None:
         with pytest.raises(ValueError, match="IMAGE_PROXY is not the address of an HTTP proxy") as refused:
             read_proxy("IMAGE_PROXY", text)
@@ -196,21 +210,60 @@ class TestProxies:
         with pytest.raises(SettingsError, match="HTTPS_PROXY is not the address of an HTTP proxy"):
             load_settings()
 
+    @pytest.mark.parametrize("address", ["http://ls.test", "https://ls.test"])
+    def test_a_socks_proxy_for_all_is_ignored(
+        self, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("ALL_PROXY", "socks5://user:secret@proxy:1080")
+        assert environment_proxy(address) is None
+        assert "ALL_PROXY is ignored" in caplog.text
+        assert "secret" not in caplog.text
+        monkeypatch.setenv("ALL_PROXY", "proxy:3128")
+        assert str(environment_proxy(address)) == "http://proxy:3128"
+
     @pytest.mark.promise("no-secret-shown")
+    @pytest.mark.parametrize(
+        "response", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n"]
+    )
+    @pytest.mark.parametrize(("client", "error"), CLIENTS, ids=lambda one: one.__name__)
+    async def test_one_that_speaks_no_http_is_named_without_its_password(
+        self,
+        client: Callable[[str], Awaitable[str]],
+        error: type[Exception],
+        response: bytes,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(response)
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(on_connection, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@127.0.0.1:{port}")
+            with pytest.raises(error, match="does not answer with valid HTTP") as refused:
+                await client("https://label-studio.test")
+        assert "secret" not in str(refused.value)
+
+    @pytest.mark.promise("no-secret-shown")
+    @pytest.mark.parametrize("scheme", ["http", "https"])
     @pytest.mark.parametrize(("client", "error"), CLIENTS, ids=lambda one: one.__name__)
     async def test_one_that_refuses_is_named_without_its_password(
         self,
         client: Callable[[str], Awaitable[str]],
         error: type[Exception],
+        scheme: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async def refusing(_: web.BaseRequest) -> web.StreamResponse:
             return web.Response(status=407)
 
         async with serving(answering=refusing) as url:
-            monkeypatch.setenv("HTTPS_PROXY", url.replace("http://", "http://user:secret@"))
+            monkeypatch.setenv(f"{scheme}_proxy", url.replace("http://", "http://user:secret@"))
             with pytest.raises(error, match="through the proxy, which returns 407") as refused:
-                await client("https://label-studio.test")
+                await client(f"{scheme}://label-studio.test")
         assert "secret" not in str(refused.value)
 
     @pytest.mark.parametrize(("client", "error"), CLIENTS, ids=lambda one: one.__name__)
