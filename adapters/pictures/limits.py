@@ -20,7 +20,7 @@ class PictureLimits:
             slot.
         slot_seconds: wait for a free slot. Label Studio's timeout is 100 s in any case.
         max_redirects: redirects, each checked like the first address.
-        retries: attempts in a row without progress, and the pauses between them. A server that asks for a longer pause
+        retries: attempts without progress, and the pauses between them. A server that asks for a longer pause
             than the rest of the time is not waited for.
         max_requests: requests for one picture, redirects not counted, however little each of them brings.
         downloads_per_host: concurrent downloads from one host.

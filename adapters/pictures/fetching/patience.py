@@ -53,7 +53,7 @@ class Patience:
             PictureError: The failure, if there is no time or no attempt left.
         """
         self._requests_left -= 1
-        self._in_vain = 0 if error.progressed else self._in_vain + 1
+        self._in_vain += not error.progressed
         pause_s = 0.0 if error.progressed else self._retries.pause_s(self._in_vain - 1, error.retry_after)
         if self._requests_left <= 0 or self._in_vain >= self._retries.attempts or pause_s >= self._left_s:
             raise error.failure from error

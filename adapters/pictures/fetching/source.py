@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -140,7 +139,8 @@ class PictureSource:
         setting = "LABEL_STUDIO_URL" if self._site is None else "LABEL_STUDIO_ALIASES"
         return PictureError(
             error.reason,
-            f"{shown(url)} looks like your Label Studio under another address: set {setting}={other}. {error}",
+            f"{shown(url)} looks like your Label Studio under another address. If it is yours, set {setting}={other}. "
+            f"{error}",
         )
 
     def _web_address(self, text: str, task_id: int | str | None) -> URL:
@@ -197,7 +197,7 @@ class PictureSource:
         return await self._download(other, held)
 
     async def _download(self, url: URL, held: AsyncExitStack) -> bytes:
-        """Request a picture, and again while its server ends responses early or asks to wait."""
+        """Request a picture, and again after pauses while its server fails or asks to wait."""
         transfer = Transfer(self._limits.max_bytes, self._memory, held)
         patience = Patience(self._limits)
         while True:
@@ -207,12 +207,12 @@ class PictureSource:
                 await patience.pause(error)
 
     async def _follow(self, first: URL, transfer: Transfer, patience: Patience) -> bytes:
-        """Request the next part of a picture over its redirects; return the whole when it is complete."""
+        """Request a picture over its redirects."""
         url = first
         for _ in range(self._limits.max_redirects + 1):
             try:
                 async with self._slot(url):
-                    outcome = await self._ask(url, transfer, patience)
+                    outcome = await self._parts(url, transfer, patience)
             except PictureError as error:
                 raise self._with_storage_named(first, url, error) from error
             if isinstance(outcome, bytes):
@@ -222,6 +222,25 @@ class PictureSource:
             "too_many_redirects",
             f"{shown(first)} redirects more than {self._limits.max_redirects} times. Use its final address.",
         )
+
+    async def _parts(self, url: URL, transfer: Transfer, patience: Patience) -> bytes | URL:
+        """Request one address until its picture is complete, in one slot; return it, or a redirect.
+
+        Nothing received is kept without a slot: other downloads hold slots while they wait for its memory.
+        """
+        outcome: bytes | URL | None = None
+        try:
+            while outcome is None:
+                try:
+                    outcome = await self._ask(url, transfer, patience)
+                except TemporaryError as error:
+                    if not error.progressed:
+                        raise
+                    await patience.pause(error)
+            return outcome
+        finally:
+            if not isinstance(outcome, bytes):
+                await transfer.drop()
 
     async def _ask(self, url: URL, transfer: Transfer, patience: Patience) -> bytes | URL:
         """Request one address; return the whole picture, or a redirect."""
@@ -237,7 +256,8 @@ class PictureSource:
             problem = (
                 connection_problem(error) or f"is unreachable: {_short(error)}. Check its name and server"
             )
-            raise PictureError("unreachable", f"{shown(url)} {problem}.") from error
+            failure = PictureError("unreachable", f"{shown(url)} {problem}.")
+            raise (TemporaryError(failure) if transfer.begun else failure) from error
 
     def _with_storage_named(self, first: URL, url: URL, error: PictureError) -> PictureError:
         """Return an error that names the storage's endpoint, if Label Studio redirects there."""
@@ -306,9 +326,10 @@ class PictureSource:
             )
         if status in NOTHING_DONE:
             raise _busy(url, status, response.headers.get("Retry-After"))
-        raise PictureError(
+        failure = PictureError(
             "server_error", f"{shown(url)} returned {status} instead of a picture. Check its server."
         )
+        raise TemporaryError(failure) if transfer.begun else failure
 
     def _redirect(self, url: URL, location: str, credentials: Credentials | None) -> URL:
         """Return the redirect's target, which is checked like any other address before it is requested."""
@@ -371,14 +392,10 @@ def _short(error: aiohttp.ClientError | OSError) -> str:
     """Describe an error without the server's text and without an address, whose query may be secret."""
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
-    if isinstance(error, socket.gaierror):
-        return error.strerror or "unknown name"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection was closed before the response"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the body is incomplete"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "the response is not valid HTTP"
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno else str(error)[:200]
     return type(error).__name__

@@ -18,6 +18,7 @@ SMALL_BYTES = 4 * 2**20
 
 _PLAIN, _PACKED = frozenset({"", "identity"}), frozenset({"gzip", "x-gzip", "deflate"})
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_DATE = re.compile(r"[A-Za-z]{3}, [0-9A-Za-z :]{1,30} GMT")
 _PART = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(?:(\d{1,18})|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})")
 
@@ -26,7 +27,7 @@ class InterruptedTransferError(Exception):
     """A response ended before the body was complete; `str()` is the predicate of a sentence about the address.
 
     Attributes:
-        progressed: Whether it got further than the responses before it.
+        progressed: Whether the next request can continue where this one ended, or confirm its end.
     """
 
     def __init__(self, predicate: str, *, progressed: bool = False) -> None:
@@ -37,9 +38,10 @@ class InterruptedTransferError(Exception):
 class Transfer:
     """One body, received in parts if the server ends responses early (RFC 9110, 14 and 15.3.7).
 
-    Some proxies end each response after some seconds or megabytes, and expect clients to continue with Range. A body
-    without length and chunks ends with its connection, whether complete or not: it is complete only if the server has
-    nothing beyond its end, or ends a second time at the same byte.
+    Some proxies end each response after some seconds or megabytes, and expect clients to continue with Range. Only a
+    body with a strong ETag or a Last-Modified is continued; any other begins again. A body without length and chunks
+    ends with its connection, whether complete or not: it is complete only if the server has nothing beyond its end, or
+    ends a second time at the same byte.
 
     Args:
         max_bytes: Limit on the body before and after decompression.
@@ -55,10 +57,11 @@ class Transfer:
         self._counted = False
         self._body = io.BytesIO()  # joining chunks at the end would take the memory twice
         self._total: int | None = None
+        self._response_end: int | None = None
         self._etag: str | None = None
         self._modified: str | None = None
+        self._validator: str | None = None
         self._ended_at: int | None = None
-        self._furthest = 0
 
     @property
     def begun(self) -> bool:
@@ -67,11 +70,9 @@ class Transfer:
 
     def headers(self) -> dict[str, str]:
         """Return the headers of the next request: for all of the body, or for its rest."""
-        if not self.begun:
+        if self._validator is None or not self.begun:
             return {}
-        validator = self._etag or self._modified
-        rest = {"Range": f"bytes={self._body.tell()}-"}
-        return rest if validator is None else {**rest, "If-Range": validator}
+        return {"Range": f"bytes={self._body.tell()}-", "If-Range": self._validator}
 
     async def receive(self, response: aiohttp.ClientResponse) -> bytes:
         """Read a response and return the complete body.
@@ -85,7 +86,7 @@ class Transfer:
         """
         if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return await self._after_the_end(response.headers)
-        packed = _packed(response.headers)
+        packed, before = _packed(response.headers), self._body.tell()
         if response.status == HTTPStatus.PARTIAL_CONTENT:
             await self._continue(response.headers, packed)
         else:
@@ -95,39 +96,54 @@ class Transfer:
         except TimeoutError:
             raise
         except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError) as error:
-            raise await self._cut_off(packed) from error
-        if self._total is not None and self._body.tell() != self._total:
-            raise await self._cut_off(packed)
+            raise await self._cut_off(packed, before) from error
+        received = self._body.tell()
+        if received < (self._response_end or 0) or self._total not in {None, received}:
+            raise await self._cut_off(packed, before)
         if packed:
             return await self._unpacked()
         if self._total is None and not _delimited(response):
-            self._confirm_end()
+            await self._confirm_end()
         return self._body.getvalue()
 
+    async def drop(self) -> None:
+        """Discard the received bytes and return their share of the memory."""
+        await self._share.aclose()
+        self._counted = False
+        self._body = io.BytesIO()
+        self._total = self._response_end = self._etag = self._modified = self._validator = None
+
     async def _restart(self, response: aiohttp.ClientResponse) -> None:
-        await self._clear()
-        headers = response.headers
-        etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
-        self._etag = etag if _STRONG_ETAG.fullmatch(etag) else None
-        self._modified = modified if modified.endswith(" GMT") and modified.isascii() else None
-        self._total = response.content_length
+        await self.drop()
+        self._identify(response.headers)
+        self._total = self._response_end = response.content_length
+
+    def _identify(self, headers: Mapping[str, str]) -> None:
+        self._etag, self._modified = headers.get("ETag"), headers.get("Last-Modified")
+        if _STRONG_ETAG.fullmatch(self._etag or ""):
+            self._validator = self._etag
+        elif _DATE.fullmatch(self._modified or ""):
+            self._validator = self._modified
+
+    def _is_same(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a part is of the same file; the other of the two headers may be missing (RFC 9110, 15.3.7)."""
+        etag, modified = headers.get("ETag"), headers.get("Last-Modified")
+        same = etag in {None, self._etag} and modified in {None, self._modified}
+        return same and self._validator is not None and self._validator in {etag, modified}
 
     async def _continue(self, headers: Mapping[str, str], packed: bool) -> None:
         """Check that a part begins where the received bytes end, and belongs to the same file."""
         part = _PART.fullmatch(headers.get("Content-Range", "").strip())
-        begins = int(part[1]) if part else None
-        total = int(part[3]) if part and part[3] else None
-        etag = headers.get("ETag", "")
-        other = self.begun and (
-            (self._total is not None and total is not None and total != self._total)
-            or (self._etag is not None and etag not in {"", self._etag})
-        )
-        if packed or begins != self._body.tell() or other:
-            await self._clear()
+        begin, end = (int(part[1]), int(part[2]) + 1) if part else (None, 0)
+        total = int(part[3]) if part and part[3] else self._total
+        fits = begin == self._body.tell() and (total is None or end <= total)
+        same = not self.begun or (self._total in {None, total} and self._is_same(headers))
+        if packed or not fits or not same:
+            await self.drop()
             raise InterruptedTransferError("sent another part of the file than requested")
         if not self.begun:
-            self._etag = etag if _STRONG_ETAG.fullmatch(etag) else None
-        self._total = total if total is not None else self._total
+            self._identify(headers)
+        self._total, self._response_end = total, end
 
     async def _read(self, response: aiohttp.ClientResponse, packed: bool) -> None:
         if self._total is not None and self._total > self._max_bytes:
@@ -136,6 +152,9 @@ class Transfer:
             await self._count(self._total)
         async for chunk in response.content.iter_any():
             size = self._body.tell() + len(chunk)
+            if self._response_end is not None and size > self._response_end:
+                await self.drop()
+                raise InterruptedTransferError("sent more bytes than announced")
             if size > self._max_bytes:
                 raise _too_large(self._max_bytes)
             if packed or size > SMALL_BYTES:
@@ -148,45 +167,36 @@ class Transfer:
         await self._share.enter_async_context(self._memory.hold(count))
         self._counted = True
 
-    async def _clear(self) -> None:
-        await self._share.aclose()
-        self._counted = False
-        self._body = io.BytesIO()
-        self._total = self._etag = self._modified = None
-
-    async def _cut_off(self, packed: bool) -> InterruptedTransferError:
+    async def _cut_off(self, packed: bool, before: int) -> InterruptedTransferError:
         received, total = self._body.tell(), self._total
-        resumable = not packed and (total is None or received < total)
+        resumable = not packed and self._validator is not None
         if not resumable:
-            await self._clear()
+            await self.drop()
         of = f" of {total}" if total is not None else ""
         return InterruptedTransferError(
-            f"ended the file after {received}{of} bytes", progressed=self._progressed(received)
+            f"ended the file after {received}{of} bytes", progressed=resumable and received > before
         )
 
-    def _progressed(self, received: int) -> bool:
-        before, self._furthest = self._furthest, max(self._furthest, received)
-        return received > before
-
-    def _confirm_end(self) -> None:
+    async def _confirm_end(self) -> None:
         before, end = self._ended_at, self._body.tell()
         self._ended_at = end
         if end != before:
-            raise InterruptedTransferError(
-                "ends the file at different bytes", progressed=self._progressed(end)
-            )
+            if self._validator is None:
+                await self.drop()
+            raise InterruptedTransferError("ends the file at different bytes", progressed=end > (before or 0))
 
     async def _after_the_end(self, headers: Mapping[str, str]) -> bytes:
         length = _UNSATISFIED.fullmatch(headers.get("Content-Range", "").strip())
-        if self.begun and self._total is None and (length is None or int(length[1]) == self._body.tell()):
+        end = self._body.tell()
+        if self.begun and length and int(length[1]) == end and self._total in {None, end}:
             return self._body.getvalue()
-        await self._clear()
+        await self.drop()
         raise InterruptedTransferError("has no such part of the file any more")
 
     async def _unpacked(self) -> bytes:
         content = await asyncio.to_thread(_unpack, self._body.getvalue(), self._max_bytes)
         if content is None:
-            await self._clear()
+            await self.drop()
             raise InterruptedTransferError("sent an incomplete compressed response")
         return content
 

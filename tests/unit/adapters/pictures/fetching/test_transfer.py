@@ -35,6 +35,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 FILE = bytes(range(256)) * 40  # 10,240 bytes
+MONDAY, TUESDAY = (f"{day} Jan 2024 00:00:00 GMT" for day in ("Mon, 01", "Tue, 02"))
 PATIENT = PictureLimits(total_seconds=30, retries=RetryPolicy(attempts=3, first_pause_s=0.01))
 
 
@@ -92,6 +93,19 @@ class FileServer:
         return response
 
 
+async def cut_off(
+    request: web.Request, content: bytes, length: int, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Send less than announced."""
+    response = web.StreamResponse(headers=headers)
+    response.content_length = length
+    await response.prepare(request)
+    await response.write(content)
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
 @asynccontextmanager
 async def fetching(server: FileServer, **limits: object) -> AsyncIterator[tuple[str, PictureSource]]:
     async with (
@@ -123,7 +137,7 @@ class TestResuming:
             begin = int(request.headers.get("Range", "bytes=0-")[6:-1])
             part = FILE[begin : begin + 6000]
             span = f"bytes {begin}-{begin + len(part) - 1}/{len(FILE)}"
-            return web.Response(status=206, body=part, headers={"Content-Range": span})
+            return web.Response(status=206, body=part, headers={"Content-Range": span, "ETag": '"one"'})
 
         async with serving(answer) as server:
             assert await fetch(server.url) == FILE
@@ -132,11 +146,60 @@ class TestResuming:
         async with fetching(FileServer(cut=True, length=False)) as (url, pictures):
             assert await pictures.fetch(url) == FILE
 
-    async def test_a_file_without_a_validator_is_resumed(self) -> None:
-        server = FileServer(etag=None)
+    @pytest.mark.promise("interrupted-transfers-resumed")
+    @pytest.mark.parametrize("etag", [None, 'W/"one"'])
+    async def test_a_file_without_a_strong_validator_begins_again(self, etag: str | None) -> None:
+        server = FileServer(etag=etag)
         async with fetching(server) as (url, pictures):
+            assert isinstance(await try_fetch(pictures, url), PictureError)
+            assert server.asked == [(None, None)] * PATIENT.retries.attempts
+            server.part = len(FILE)
             assert await pictures.fetch(url) == FILE
-        assert server.asked[1] == ("bytes=4096-", None)
+
+    @pytest.mark.promise("interrupted-transfers-resumed")
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ({"Last-Modified": MONDAY}, {"Last-Modified": TUESDAY}),
+            ({"Last-Modified": MONDAY}, {}),
+            ({"ETag": '"1"'}, {}),
+            ({"ETag": '"1"', "Last-Modified": MONDAY}, {"ETag": '"1"', "Last-Modified": TUESDAY}),
+            ({"ETag": 'W/"1"', "Last-Modified": MONDAY}, {"ETag": 'W/"2"', "Last-Modified": MONDAY}),
+        ],
+    )
+    async def test_bytes_of_two_versions_are_not_joined(
+        self, first: dict[str, str], second: dict[str, str]
+    ) -> None:
+        """The server ignores If-Range."""
+        old, new = b"A" * 8192, b"B" * 8192
+        asked: list[str | None] = []
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            asked.append(request.headers.get("Range"))
+            if "Range" in request.headers:
+                span = {"Content-Range": "bytes 4096-8191/8192"}
+                return web.Response(status=206, body=new[4096:], headers=span | second)
+            if len(asked) > 1:
+                return web.Response(body=new, headers=second)
+            return await cut_off(request, old[:4096], len(old), first)
+
+        async with serving(answer) as server:
+            assert await fetch(server.url) == new
+        assert asked == [None, "bytes=4096-", None]
+
+    async def test_a_date_is_a_validator(self) -> None:
+        ranges: list[tuple[str | None, str | None]] = []
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            ranges.append((request.headers.get("Range"), request.headers.get("If-Range")))
+            if len(ranges) == 1:
+                return await cut_off(request, FILE[:4096], len(FILE), {"Last-Modified": MONDAY})
+            rest = {"Content-Range": f"bytes 4096-{len(FILE) - 1}/{len(FILE)}", "Last-Modified": MONDAY}
+            return web.Response(status=206, body=FILE[4096:], headers=rest)
+
+        async with serving(answer) as server:
+            assert await fetch(server.url) == FILE
+        assert ranges == [(None, None), ("bytes=4096-", MONDAY)]
 
     async def test_a_file_that_changes_meanwhile_is_fetched_from_its_beginning(self) -> None:
         server = FileServer()
@@ -161,7 +224,7 @@ class TestResuming:
         assert isinstance(outcome, PictureError)
         assert outcome.reason == "unreachable"  # not lasting: a frame would be left out for good
         assert "after 4096 of 10240 bytes" in str(outcome)
-        assert len(server.asked) == 1 + PATIENT.retries.attempts
+        assert len(server.asked) == 2 * PATIENT.retries.attempts  # each is continued once
 
     @pytest.mark.promise("interrupted-transfers-resumed")
     @pytest.mark.parametrize("broken", [b"4\r\nfour\r\n", b"4\r\nfo"])
@@ -199,9 +262,30 @@ class TestUnmarkedEnds:
         assert len(asked) == 2
 
     async def test_a_rest_that_does_not_exist_is_the_end(self) -> None:
-        async with unmarked([FILE, b""], statuses=[200, 416]) as (url, asked):
+        async with unmarked([FILE, b""], heads=[ETAG, "416 No\r\nContent-Range: bytes */10240"]) as (
+            url,
+            asked,
+        ):
             assert await fetch(url) == FILE
+        assert len(asked) == 2
         assert b"Range: bytes=10240-" in asked[1]
+
+    @pytest.mark.promise("interrupted-transfers-resumed")
+    @pytest.mark.parametrize(
+        "rest",
+        ["416 No", "416 No\r\nContent-Range: bytes */8000", "206 Part\r\nContent-Range: bytes 1000-7999/*"],
+    )
+    @pytest.mark.parametrize("chunked", [True, False])
+    async def test_an_end_that_the_server_contradicts_is_none(self, rest: str, chunked: bool) -> None:
+        """The rest has no bytes; the first body ends early."""
+        first = f"{ETAG}\r\nTransfer-Encoding: chunked" if chunked else ETAG
+        body = b"3e8\r\n" + FILE[:1000] + b"\r\n" if chunked else FILE[:1000]
+        bodies, heads = (
+            [body, b"", FILE],
+            [first, f'{rest}\r\nETag: "one"', f"{ETAG}\r\nContent-Length: 10240"],
+        )
+        async with unmarked(bodies, heads) as (url, _):
+            assert await fetch(url) == FILE
 
     @pytest.mark.promise("interrupted-transfers-resumed")
     async def test_a_body_that_ends_early_once_is_completed(self) -> None:
@@ -216,24 +300,86 @@ class TestUnmarkedEnds:
         assert "different bytes" in str(error)
 
 
+ETAG = '200 Yes\r\nETag: "one"'
+
+
 @asynccontextmanager
 async def unmarked(
-    bodies: list[bytes], statuses: Sequence[int] = (200,)
+    bodies: list[bytes], heads: Sequence[str] = ("200 Yes",)
 ) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server of HTTP/1.0 without lengths; each request gets the next body and status, or the last one."""
+    """A server that closes each connection; each request gets the next body and head, or the last one."""
     asked: list[bytes] = []
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.readuntil(b"\r\n\r\n"))
         turn = len(asked) - 1
-        status, body = statuses[min(turn, len(statuses) - 1)], bodies[min(turn, len(bodies) - 1)]
-        writer.write(f"HTTP/1.0 {status} Status\r\n\r\n".encode() + body)
+        head, body = heads[min(turn, len(heads) - 1)], bodies[min(turn, len(bodies) - 1)]
+        writer.write(f"HTTP/1.1 {head}\r\nConnection: close\r\n\r\n".encode() + body)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(on_connection, ALLOWED, 0)
     async with server:
         yield f"http://{ALLOWED}:{server.sockets[0].getsockname()[1]}", asked
+
+
+class TestFailuresAmongParts:
+    """A failure of a later request is not final: the first bytes did arrive."""
+
+    @pytest.mark.promise("interrupted-transfers-resumed")
+    @pytest.mark.parametrize("status", [502, None], ids=["502", "no response"])
+    async def test_the_picture_is_requested_again(self, status: int | None) -> None:
+        server = FileServer()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            # aiohttp sends the request again if there is no response.
+            if 2 <= len(web_server.requests) <= (3 if status is None else 2):
+                if status is not None:
+                    return web.Response(status=status)
+                assert request.transport is not None
+                request.transport.close()
+            return await server(request)
+
+        async with serving(answer) as web_server:
+            assert await fetch(web_server.url, limits=PATIENT) == FILE
+
+
+class TestSharedResources:
+    """Downloads that are continued do not block each other."""
+
+    @staticmethod
+    def large(server: FileServer, downloads: int) -> PictureLimits:
+        size = len(server.file)
+        return replace(PATIENT, max_bytes=size, held_bytes=2 * size, downloads_per_host=downloads)
+
+    @pytest.mark.promise("decoding-memory-reserved")
+    async def test_more_of_them_than_fit_the_memory_all_arrive(self) -> None:
+        server = FileServer(part=2 * 2**20, cut=True, file=bytes(5 * 2**20))
+        async with serving(server) as web_server, source(limits=self.large(server, 2)) as pictures:
+            urls = [f"{web_server.url}/{n}" for n in range(6)]
+            fetched = await asyncio.gather(*(pictures.fetch(url) for url in urls))
+        assert fetched == [server.file] * 6
+
+    @pytest.mark.promise("decoding-memory-reserved")
+    async def test_a_pause_holds_no_memory(self) -> None:
+        file, paused = bytes(5 * 2**20), asyncio.Event()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if request.path == "/whole":
+                return web.Response(body=file)
+            if "Range" in request.headers:
+                paused.set()
+                return web.Response(status=429, headers={"Retry-After": "3"})
+            return await cut_off(request, file[: 2**20], len(file), {"ETag": '"one"'})
+
+        limits = replace(self.large(FileServer(file=file), 8), held_bytes=len(file), total_seconds=600)
+        async with serving(answer) as server, source(limits=limits) as pictures:
+            limited = asyncio.create_task(try_fetch(pictures, f"{server.url}/limited"))
+            await asyncio.wait_for(paused.wait(), 30)
+            assert await pictures.fetch(f"{server.url}/whole") == file
+            assert [request.path for request in server.requests] == ["/limited", "/limited", "/whole"]
+            limited.cancel()
+            await asyncio.wait([limited])
 
 
 class TestLimits:
@@ -260,17 +406,27 @@ class TestLimits:
     async def test_another_part_than_requested_is_not_appended(self, span: str) -> None:
         async def answer(request: web.Request) -> web.StreamResponse:
             if "Range" in request.headers:
-                return web.Response(status=206, body=bytes(100), headers={"Content-Range": span})
+                headers = {"Content-Range": span, "ETag": '"one"'}
+                return web.Response(status=206, body=bytes(100), headers=headers)
             return await server(request)
 
         server = FileServer()
         async with serving(answer) as web_server:
             assert (await failure(web_server.url)).reason == "unreachable"
 
+    @pytest.mark.promise("decoding-memory-reserved")
+    @pytest.mark.parametrize("span", ["bytes 0-9/10", "bytes 0-49999/10"])
+    async def test_no_more_bytes_than_announced_are_read(self, span: str) -> None:
+        """Only the announced ones are reserved in the memory."""
+        head = f"HTTP/1.1 206 Part\r\nContent-Range: {span}\r\n\r\n"
+        async with speaking(head.encode() + bytes(50_000)) as url:
+            error = await failure(url, limits=replace(PATIENT, max_bytes=20_000))
+        assert error.reason == "unreachable"  # not too_large: it is noticed before
+
     async def test_a_part_longer_than_the_file_is_not_accepted(self) -> None:
         async def answer(request: web.Request) -> web.StreamResponse:
             if "Range" in request.headers:
-                span = {"Content-Range": f"bytes 4096-10239/{len(FILE)}"}
+                span = {"Content-Range": f"bytes 4096-10239/{len(FILE)}", "ETag": '"one"'}
                 return web.Response(status=206, body=bytes(9000), headers=span)
             return await server(request)
 
@@ -294,7 +450,7 @@ class TestBusyServers:
             assert await pictures.fetch(url) == FILE
         assert len(server.asked) == 2
 
-    async def test_the_pause_keeps_what_was_received(self) -> None:
+    async def test_a_pause_keeps_no_bytes(self) -> None:
         server = FileServer()
 
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -304,7 +460,7 @@ class TestBusyServers:
 
         async with serving(answer) as web_server:
             assert await fetch(web_server.url, limits=PATIENT) == FILE
-        assert [part for part, _ in server.asked] == [None, "bytes=4096-", "bytes=4096-", "bytes=8192-"]
+        assert [part for part, _ in server.asked] == [None, "bytes=4096-", None, "bytes=4096-", "bytes=8192-"]
 
     async def test_a_pause_beyond_the_time_is_not_waited_for(self) -> None:
         server = FileServer(troubles=deque([self.busy(retry_after="3600")]))
