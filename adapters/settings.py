@@ -127,8 +127,9 @@ class Settings(BaseSettings):
     )
     image_proxy: SecretStr | None = Field(
         None,
-        description="HTTP proxy for pictures that are not on Label Studio: `http://user:password@proxy:3128`. Names "
-        "are checked here before the proxy resolves them itself: use one that refuses private addresses. Label Studio "
+        description="HTTP proxy for pictures at public addresses: `http://user:password@proxy:3128`. Names are checked "
+        "here before the proxy resolves them itself: use one that refuses private addresses. Hosts on private networks "
+        "that ALLOWED_IMAGE_HOSTS allows are reached without it. Label Studio "
         "and model downloads use `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` instead.",
     )
     ssl_cert_file: FilePath | None = Field(

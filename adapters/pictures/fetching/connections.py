@@ -9,12 +9,12 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from adapters.connections import Proxy, environment_proxy, tls_context, user_agent
+from adapters.connections import Proxy, environment_proxy, proxy_refusals, tls_context, user_agent
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.address import ip_literal, origin_of
-from adapters.pictures.fetching.guard import AddressPolicy
+from adapters.pictures.fetching.guard import AddressPolicy, is_public
 from adapters.pictures.fetching.label_studio_site import LabelStudioSite
-from adapters.pictures.fetching.resolver import GuardedResolver, SystemResolver
+from adapters.pictures.fetching.resolver import GuardedResolver, SystemResolver, addresses_in
 from adapters.pictures.limits import PictureLimits
 
 _HEADERS = {
@@ -28,8 +28,8 @@ _HEADERS = {
 class PictureConnections:
     """HTTP sessions for pictures. An async context manager.
 
-    Label Studio is reached as its API is: through the proxy of the environment, if there is one. All other hosts are
-    connected to directly, or through IMAGE_PROXY.
+    Label Studio is reached as its API is: through the proxy of the environment, if there is one. IMAGE_PROXY is for
+    public addresses; hosts that only ALLOWED_IMAGE_HOSTS allows are connected to directly.
 
     Args:
         policy: Which hosts may be connected to.
@@ -88,22 +88,32 @@ class PictureConnections:
         address = ip_literal(origin.host)
         if address is not None:  # the resolver checks names when they are connected to
             self._policy.check(origin.host, origin.port, [address])
-        elif self._proxy is not None:
-            await self._check_name(self._guarded, origin.host, origin.port)
-        return self._sessions[self._proxy]
+        proxied = self._proxy is not None and (
+            await self._is_for_proxy(origin.host, origin.port) if address is None else is_public(address)
+        )
+        return self._sessions[self._proxy if proxied else None]
 
-    async def _check_name(self, resolver: GuardedResolver, host: str, port: int) -> None:
-        """Check a name before a proxy resolves it, which this program cannot observe."""
+    async def _is_for_proxy(self, host: str, port: int) -> bool:
+        """Check a name before a proxy resolves it, which this program cannot observe: the proxy may use any address."""
         try:
-            await resolver.resolve(host, port, socket.AF_UNSPEC)
+            addresses = addresses_in(await self._resolver.resolve(host, port, socket.AF_UNSPEC))
         except OSError as error:
             if self._policy.lists(host, port):
-                return
+                return True
             raise PictureError(
                 "unreachable",
                 f"{host} cannot be resolved here, so it cannot be checked before IMAGE_PROXY connects to it. Add it to "
                 "ALLOWED_IMAGE_HOSTS to leave that to the proxy.",
             ) from error
+        self._policy.check(host, port, addresses)
+        public = [is_public(address) for address in addresses]
+        if any(public) and not all(public) and not self._policy.lists(host, port):
+            raise PictureError(
+                "refused",
+                f"{host} has public and private addresses, so IMAGE_PROXY might connect to a private one. To connect "
+                "without the proxy, add its name to ALLOWED_IMAGE_HOSTS.",
+            )
+        return all(public)
 
     def _open(self, proxy: Proxy | None, guarded: GuardedResolver) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -120,5 +130,6 @@ class PictureConnections:
             cookie_jar=aiohttp.DummyCookieJar(),  # cookies must not link one task's pictures to another's
             auto_decompress=False,  # the library would decompress without a limit
             proxy=proxy.url if proxy else None,
+            raise_for_status=proxy_refusals if proxy else False,
             trust_env=False,  # a proxy of the environment would resolve and connect itself, past the guard
         )

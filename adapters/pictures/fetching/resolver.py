@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from adapters.pictures.fetching.address import IPAddress
 from adapters.pictures.fetching.guard import AddressPolicy
 
 _THREADS = 8
@@ -66,13 +68,18 @@ class GuardedResolver(AbstractResolver):
             OSError: if the host has no address.
         """
         results = await self._resolver.resolve(host, port, family)
-        # A zone id ("fe80::1%eth0") is ignored in the check: its address is link-local in any case.
-        by_address = [(ip_address(result["host"].partition("%")[0]), result) for result in results]
-        if not by_address:
+        addresses = addresses_in(results)
+        if not addresses:
             raise OSError(f"{host} has no address")
-        admitted = set(self._policy.check(host, port, [address for address, _ in by_address]))
-        return [result for address, result in by_address if address in admitted]
+        admitted = set(self._policy.check(host, port, addresses))
+        return [result for address, result in zip(addresses, results, strict=True) if address in admitted]
 
     async def close(self) -> None:
         """Close the wrapped resolver."""
         await self._resolver.close()
+
+
+def addresses_in(results: Sequence[ResolveResult]) -> list[IPAddress]:
+    """Return the address of each result of a resolver."""
+    # A zone id ("fe80::1%eth0") is ignored in the check: its address is link-local in any case.
+    return [ip_address(result["host"].partition("%")[0]) for result in results]

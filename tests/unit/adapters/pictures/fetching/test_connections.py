@@ -92,6 +92,56 @@ async def test_a_name_that_only_the_proxy_knows_must_be_listed() -> None:
         assert await fetch("http://images.test/a.png", allowed=("*.test",), **options) == PICTURE
 
 
+class Several(Names):
+    """DNS with all addresses of a name in one answer."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0)
+            for address in self.names[host.replace(".", "_")]
+        ]
+
+
+@pytest.mark.promise("only-allowed-addresses")
+@pytest.mark.parametrize("private", ["169.254.169.254", "10.0.0.5", ALLOWED])
+async def test_a_name_with_one_private_address_does_not_go_through_it(private: str) -> None:
+    """The proxy may connect to any of them."""
+    names = Several(images_test=["93.184.215.14", private])
+    async with serving(picture, FORBIDDEN) as proxy:
+        error = await failure("http://images.test/", proxy=proxy.url, resolver=names)
+    assert error.reason == "refused"
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize("listed", [f"{ALLOWED}/32", "inside.test"])
+async def test_private_hosts_that_are_allowed_are_reached_without_it(listed: str) -> None:
+    names = Several(inside_test=[ALLOWED])
+    async with serving(answering(status=403), FORBIDDEN) as proxy, serving(picture) as server:
+        options = {"proxy": proxy.url, "resolver": names, "allowed": (listed,)}
+        assert await fetch(f"http://inside.test:{server.port}/a.png", **options) == PICTURE
+        if listed != "inside.test":
+            assert await fetch(f"{server.url}/a.png", **options) == PICTURE
+    assert proxy.requests == []
+
+
+async def test_one_that_refuses_is_named() -> None:
+    names = Names(images_test=["93.184.215.14"])
+    async with serving(answering(status=407), FORBIDDEN) as proxy:
+        error = await failure("http://images.test/", proxy=proxy.url, resolver=names)
+    assert "through the proxy, which returns 407. Check its user" in str(error)
+
+
+async def test_a_proxy_without_a_host_is_named() -> None:
+    names = Names(images_test=["93.184.215.14"])
+    error = await failure(
+        "http://images.test/", proxy="http://user:secret@no-such-proxy.invalid:3128", resolver=names
+    )
+    assert "the name no-such-proxy.invalid is unknown" in str(error)
+    assert "secret" not in str(error)
+
+
 @pytest.mark.promise("token-stays-with-label-studio")
 async def test_label_studio_is_not_reached_through_it() -> None:
     async with serving(picture, FORBIDDEN) as proxy, serving(label_studio(), LABEL_STUDIO) as server:
