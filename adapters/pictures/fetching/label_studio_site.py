@@ -18,6 +18,7 @@ _LOCAL_FILES = re.compile(r"/data/local-files/?")
 _UNMISTAKABLE = re.compile(
     r"/(data/(upload/[0-9]+|local-files)/|storage-data/uploaded/|(tasks|projects)/[0-9]+/(resolve|presign)/)"
 )
+_LONGEST_PREFIX = 100
 _WEB_PORTS = {"http": 80, "https": 443}
 
 
@@ -28,7 +29,7 @@ class LabelStudioSite:
     Attributes:
         origin: scheme, host and port.
         path: its path prefix: empty, or like ``/ls`` (no slash at the end).
-        aliases: the same Label Studio under other addresses, which are never connected to.
+        aliases: the same Label Studio under other addresses. Their picture paths are never connected to.
     """
 
     origin: Origin
@@ -64,11 +65,16 @@ class LabelStudioSite:
         return (LabelStudioSite(Origin(scheme, self.origin.host, _WEB_PORTS[scheme]), self.path),)
 
     def canonical(self, url: URL) -> URL:
-        """Return an address under an alias as the one under LABEL_STUDIO_URL, and every other one unchanged."""
+        """Return a picture path or the login page of an alias as that of LABEL_STUDIO_URL, other addresses unchanged.
+
+        The host of an alias may serve more than Label Studio, such as its storage under another path.
+        """
         if self.has(url):
             return url
-        alias = next((alias for alias in self.aliases if alias.has(url)), None)
-        return url if alias is None else self.url(url.raw_path_qs[len(alias.path) :])
+        for alias in self.aliases:
+            if alias.takes_credentials(url) or alias.is_login_page(url):
+                return self.url(url.raw_path_qs[len(alias.path) :])
+        return url
 
     def url(self, path: str) -> URL:
         """Return the address of a path in a task, such as ``/data/upload/1/a.jpg``.
@@ -119,7 +125,9 @@ class LabelStudioSite:
 
     def has(self, url: URL) -> bool:
         """Return whether an address is below LABEL_STUDIO_URL."""
-        return origin_of(url) == self.origin and url.path.startswith(f"{self.path}/")
+        below = f"{self.path}/"
+        # Both, since paths are cut in both forms: "/%6Cs/" is "/ls/" decoded.
+        return origin_of(url) == self.origin and url.path.startswith(below) and url.raw_path.startswith(below)
 
 
 def leads_to_login(url: URL, target: URL) -> bool:
@@ -130,4 +138,6 @@ def leads_to_login(url: URL, target: URL) -> bool:
 def label_studio_in(url: URL) -> str | None:
     """Return the address of the Label Studio that an address with one of its paths belongs to, else None."""
     match = _UNMISTAKABLE.search(url.raw_path)
-    return None if match is None else f"{origin_of(url)}{url.raw_path[: match.start()]}"
+    if match is None or match.start() > _LONGEST_PREFIX:
+        return None
+    return f"{origin_of(url)}{url.raw_path[: match.start()]}"

@@ -57,8 +57,23 @@ async def test_a_local_file_under_an_alias_is_read_from_the_folder(tmp_path: Pat
 @pytest.mark.promise("token-stays-with-label-studio")
 async def test_an_alias_gives_the_token_to_no_other_path(path: str) -> None:
     async with serving(picture, LABEL_STUDIO) as server:
-        await fetch(IN_BROWSERS + path, label_studio=server.url, aliases=ALIASES, token=LEGACY)
-    assert server.authorizations == [None]
+        error = await failure(IN_BROWSERS + path, label_studio=server.url, aliases=ALIASES, token=LEGACY)
+    assert error.reason == "refused"
+    assert server.requests == []
+
+
+async def test_the_host_of_an_alias_may_serve_the_storage() -> None:
+    async with serving(picture) as storage, serving(label_studio(), LABEL_STUDIO) as server:
+        options = {"label_studio": server.url, "aliases": (storage.url,), "token": LEGACY}
+        assert await fetch(f"{storage.url}/minio/bucket/a.png?X-Amz-Signature=1", **options) == PICTURE
+    assert storage.authorizations == [None]
+    assert server.requests == []
+
+
+def test_a_path_is_that_of_an_alias_as_it_is_written() -> None:
+    site = LabelStudioSite.at("http://label-studio:8080", ("https://tools.test/ls",))
+    escaped = URL("https://tools.test/%6Cs/data/upload/1/a.png", encoded=True)
+    assert site.canonical(escaped) == escaped
 
 
 @pytest.mark.promise("only-allowed-addresses")
@@ -139,7 +154,11 @@ class TestWithoutTheSetting:
 
     async def test_without_any_label_studio_its_own_setting_is_named(self) -> None:
         error = await failure(f"{IN_BROWSERS}/data/upload/1/a.png")
-        assert f"set LABEL_STUDIO_URL={IN_BROWSERS}." in str(error)
+        assert f"If it is yours, set LABEL_STUDIO_URL={IN_BROWSERS}." in str(error)
+
+    async def test_a_long_path_is_not_repeated(self) -> None:
+        error = await failure(f"http://{FORBIDDEN}/{'x,' * 5000}/data/upload/1/a.png")
+        assert len(str(error)) < 500
 
     async def test_a_login_page_there_is_a_refusal(self) -> None:
         login = answering(status=302, headers={"Location": "/user/login/?next=/data/"})
