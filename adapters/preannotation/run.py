@@ -4,6 +4,7 @@ All state is in Label Studio, so a later run continues one that ended anywhere.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ Predict = Callable[[Project, ProjectTask], Awaitable[Mapping[str, object] | Fail
 MAX_ATTEMPTS = 10
 """Attempts for a task that runs out of time."""
 RATE_LIMITED = RetryPolicy(attempts=6, first_pause_s=10, longest_pause_s=120)
-"""Attempts for a task whose picture server is rate limited, over four to five minutes."""
+"""Rounds without success over the tasks whose picture server is rate limited, over four to five minutes."""
+_HOPELESS = 20
+"""Rate limited tasks in a row that end a round."""
 _MAX_STALLED = 3
 """Attempts without another finished frame; each replica has its own cache, so one is not enough."""
 _RATE_LIMITED: Reason = "rate_limited"
@@ -89,7 +92,7 @@ class Run:
         predict: Predicts a task.
         at_once: Number of concurrent tasks.
         outcome: Receives the counts and failures.
-        rate_limited: Repetitions of a task whose picture server is rate limited.
+        rate_limited: Rounds over the tasks whose picture server is rate limited, after all others.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one run, each named by its caller
@@ -111,6 +114,8 @@ class Run:
         self._outcome = outcome
         self._store = PredictionStore(api, model_version)
         self._rate_limited = rate_limited
+        self._limited: dict[int, Failure] = {}
+        self._limited_in_a_row = 0
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -124,11 +129,39 @@ class Run:
             RunEndedError: No further task can succeed. Running tasks are cancelled.
             LabelStudioApiError: Likewise, because of Label Studio.
         """
-        tasks = self._in_order(lacking)
+        try:
+            await self._predict_all(lacking)
+            await self._repeat_limited()
+        except BaseExceptionGroup as errors:
+            with suppress(LabelStudioApiError):
+                await self._store.settle()
+            # The workers end for one cause: the first error.
+            raise errors.exceptions[0] from None
+        await self._store.settle()
+
+    async def _repeat_limited(self) -> None:
+        """Predict the tasks whose picture server was rate limited, in rounds with growing pauses.
+
+        All other tasks come first, so a pause delays none of them. A round ends after some failures in a row: the
+        server is still limited, and each of them takes its time.
+        """
+        in_vain = 0
+        while self._limited and in_vain < self._rate_limited.attempts - 1:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._rate_limited.pause_s(in_vain, None))
+                return  # the next run predicts them
+            before, self._limited_in_a_row = len(self._limited), 0
+            await self._predict_all(list(self._limited), most_limited_in_a_row=_HOPELESS)
+            in_vain = 0 if len(self._limited) < before else in_vain + 1
+        if not self._stopping.is_set():
+            self._outcome.failures.extend(self._limited.values())
+
+    async def _predict_all(self, numbers: Sequence[int], most_limited_in_a_row: float = math.inf) -> None:
+        tasks = self._in_order(numbers)
         one_at_a_time = asyncio.Lock()  # a generator serves one caller at a time
 
         async def worker() -> None:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and self._limited_in_a_row < most_limited_in_a_row:
                 async with one_at_a_time:
                     task = await anext(tasks, None)
                 if task is None:
@@ -139,31 +172,30 @@ class Run:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._at_once):
                     group.create_task(worker())
-        except BaseExceptionGroup as errors:
-            with suppress(LabelStudioApiError):
-                await self._store.settle()
-            # The workers end for one cause: the first error.
-            raise errors.exceptions[0] from None
         finally:
             await tasks.aclose()
-        await self._store.settle()
 
-    async def _in_order(self, lacking: Sequence[int]) -> AsyncGenerator[ProjectTask]:
-        for start in range(0, len(lacking), _READ_AT_ONCE):
-            batch = lacking[start : start + _READ_AT_ONCE]
-            fresh = [task async for task in self._api.tasks(self._project.id, ids=batch)]
-            self._outcome.gone += len(batch) - len(fresh)
-            for task in fresh:
-                if self._model_version in task.model_versions:
+    async def _in_order(self, numbers: Sequence[int]) -> AsyncGenerator[ProjectTask]:
+        for start in range(0, len(numbers), _READ_AT_ONCE):
+            batch = numbers[start : start + _READ_AT_ONCE]
+            fresh = {task.id: task async for task in self._api.tasks(self._project.id, ids=batch)}
+            for number in batch:
+                self._limited.pop(number, None)
+                if number not in fresh:
+                    self._outcome.gone += 1
+                elif self._model_version in fresh[number].model_versions:
                     self._outcome.overtaken += 1
                 else:
-                    yield task
+                    yield fresh[number]
 
     async def _finish(self, task: ProjectTask) -> None:
-        slot = await self._predicted(task)
+        slot = await self._predicted_in_time(task)
+        limited = isinstance(slot, Failure) and slot.reason == _RATE_LIMITED
+        self._limited_in_a_row = self._limited_in_a_row + 1 if limited else 0
         if isinstance(slot, Failure):
-            passing = slot.reason in {OUT_OF_TIME, _RATE_LIMITED}
-            if not (self._stopping.is_set() and passing):  # else the next run predicts it
+            if limited:
+                self._limited[task.id] = slot
+            elif slot.reason != OUT_OF_TIME or not self._stopping.is_set():  # else the next run predicts it
                 self._outcome.failures.append(slot)
             return
         try:
@@ -175,17 +207,6 @@ class Run:
         else:
             self._outcome.created += kept
             self._outcome.overtaken += not kept
-
-    async def _predicted(self, task: ProjectTask) -> Mapping[str, object] | Failure:
-        """Predict a task; repeat it while its picture server is rate limited, with growing pauses."""
-        for attempt in range(self._rate_limited.attempts - 1):
-            slot = await self._predicted_in_time(task)
-            if not isinstance(slot, Failure) or slot.reason != _RATE_LIMITED or self._stopping.is_set():
-                return slot
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._rate_limited.pause_s(attempt, None))
-                return slot
-        return await self._predicted_in_time(task)
 
     async def _predicted_in_time(self, task: ProjectTask) -> Mapping[str, object] | Failure:
         """Predict a task; retry on a timeout: finished frames are cached, and a clip's queue wait may be shorter."""

@@ -222,6 +222,45 @@ class TestRateLimited:
         assert [failure.reason for failure in outcome.failures] == ["rate_limited"]
         assert len(asked) == QUICK.attempts
 
+    async def test_the_others_do_not_wait_for_it(self) -> None:
+        async def predict(_: Project, task: ProjectTask) -> dict[str, Any] | Failure:
+            if task.id == 6:
+                asyncio.get_running_loop().call_later(0.05, runs[0].stop)
+            return self.limited(task) if task.id == 1 else PREDICTION
+
+        runs: list[Run] = []
+        forever = RetryPolicy(attempts=9, first_pause_s=3600, longest_pause_s=3600)
+        async with asyncio.timeout(30), connected(6) as (_, api):
+            outcome = await preannotated(api, predict, at_once=1, begun=runs.append, rate_limited=forever)
+        assert (outcome.created, outcome.failures, outcome.left) == (5, [], 1)
+
+    async def test_a_server_that_stays_limited_is_given_up(self) -> None:
+        asked = 0
+
+        async def predict(_: Project, task: ProjectTask) -> Failure:
+            nonlocal asked
+            asked += 1
+            return self.limited(task)
+
+        async with connected(100) as (_, api):
+            outcome = await preannotated(api, predict, at_once=4)
+        assert (len(outcome.failures), outcome.left) == (100, 0)
+        assert asked < 100 + (QUICK.attempts - 1) * (20 + 4)  # not each task again
+
+    @pytest.mark.promise("rate-limits-waited-for")
+    async def test_a_few_in_each_round_are_enough(self) -> None:
+        asked = 0
+
+        async def predict(_: Project, task: ProjectTask) -> dict[str, Any] | Failure:
+            nonlocal asked
+            asked += 1
+            return PREDICTION if asked > 30 and asked % 2 == 0 else self.limited(task)
+
+        async with connected(30) as (stub, api):
+            outcome = await preannotated(api, predict)
+        assert (outcome.created, outcome.failures) == (30, [])
+        assert set(map(len, stub.versions().values())) == {1}
+
     async def test_a_pause_ends_when_the_run_is_stopped(self) -> None:
         asked: list[int] = []
 
