@@ -369,7 +369,7 @@ class TestSharedResources:
                 return web.Response(body=file)
             if "Range" in request.headers:
                 paused.set()
-                return web.Response(status=429, headers={"Retry-After": "3"})
+                return web.Response(status=429, headers={"Retry-After": "300"})
             return await cut_off(request, file[: 2**20], len(file), {"ETag": '"one"'})
 
         limits = replace(self.large(FileServer(file=file), 8), held_bytes=len(file), total_seconds=600)
