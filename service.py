@@ -12,6 +12,7 @@ import bentoml
 
 from adapters.cache.prediction_cache import open_prediction_cache
 from adapters.concurrency.admission import Admission
+from adapters.concurrency.precedence import Precedence
 from adapters.concurrency.threads import run_in_thread
 from adapters.http.errors import error_response
 from adapters.http.gateway import BasicAuth, Gateway
@@ -114,8 +115,9 @@ class Backend:
         status.serving(plan.version, networks)
         metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
+        precedence = Precedence()
         detector, estimator = assemble_runners(
-            plan.files, self.detector, self.pose, call_limit_s=TIME_LIMITS.call_s
+            plan, self.detector, self.pose, call_limit_s=TIME_LIMITS.call_s, turn=precedence.turn
         )
         cache = open_prediction_cache(settings.prediction_cache_bytes, settings.redis_address)
         predictor = open_predictor(
@@ -124,6 +126,7 @@ class Backend:
             estimator=estimator,
             status=status,
             admission=admission,
+            precedence=precedence,
             cache=await self._open.enter_async_context(cache) if cache else None,
         )
         self._predictor = await self._open.enter_async_context(predictor)

@@ -8,6 +8,7 @@ import cv2
 from adapters.cache.prediction_cache import PredictionCache
 from adapters.concurrency.admission import Admission
 from adapters.concurrency.container_limits import usable_cpus
+from adapters.concurrency.precedence import Precedence
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.regions.predictions import Thresholds
@@ -71,6 +72,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
     status: Status,
     admission: Admission,
     cache: PredictionCache | None = None,
+    precedence: Precedence | None = None,
     warn: Callable[[Event], None] = log_failure,
 ) -> AsyncGenerator[Predictor]:
     """Open the connections that predictions need, and close them at the end.
@@ -82,6 +84,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
         status: Is told what happens.
         admission: Gives places to tasks.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
+        precedence: Lets smart tools go before other tasks at the networks.
         warn: Gets an event for each failed task.
     """
     # The CPUs belong to the networks; a crop is too small to be cut by several threads.
@@ -109,6 +112,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
             admission=admission,
             status=status,
             cache=cache,
+            precedence=precedence,
             warn=warn,
             clips=PeopleInClips(clips, detector.detect, processes),
         )

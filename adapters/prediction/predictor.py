@@ -18,6 +18,7 @@ from prometheus_client import Gauge
 from adapters.cache.prediction_cache import PredictionCache
 from adapters.concurrency.admission import Admission
 from adapters.concurrency.frames import over_frames
+from adapters.concurrency.precedence import Precedence
 from adapters.concurrency.threads import run_in_thread
 from adapters.label_studio.interactive.context import compact_context, is_interactive
 from adapters.label_studio.interactive.prompts import PromptError
@@ -95,6 +96,7 @@ class Predictor:
         cache: Caches the people of a picture; None for no cache.
         clips: Finds the people in clips; None fails tasks with clips.
         find_part: Finds the part at an annotator's click; None if unsupported.
+        precedence: Lets smart tools go before other tasks.
         warn: Receives an event per failed task; by default the log.
     """
 
@@ -110,6 +112,7 @@ class Predictor:
         cache: PredictionCache | None = None,
         clips: PeopleInClips | None = None,
         find_part: FindPart | None = None,
+        precedence: Precedence | None = None,
         warn: Callable[[Event], None] = log_failure,
     ) -> None:
         self._people = PeopleInPictures(pictures, find_people, decoder, cache, find_part)
@@ -118,7 +121,11 @@ class Predictor:
         self._status = status
         self._admission = admission
         self._warn = warn
-        self._smart_tools = SmartTools(self._people, thresholds.keypoint)
+        first = (precedence or Precedence()).first
+        drawn_on = PeopleInPictures(
+            pictures, first(find_people), decoder, cache, None if find_part is None else first(find_part)
+        )
+        self._smart_tools = SmartTools(drawn_on, thresholds.keypoint)
 
     async def predict(
         self, request: PredictRequest, time_budget_s: float = TIME_LIMITS.budget_s
@@ -176,7 +183,7 @@ class Predictor:
 
     @asynccontextmanager
     async def _slot(self, job: _Job) -> AsyncGenerator[None]:
-        async with job.slots, self._admission.place():
+        async with job.slots, self._admission.place(urgent=is_interactive(job.context)):
             yield
 
     @contextmanager
