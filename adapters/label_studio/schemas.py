@@ -133,14 +133,17 @@ class _NoneIfOther:
 Named = Annotated[_Named | None, _NoneIfOther()]
 """The id of an object of any form and size: nothing else of it becomes a Python object."""
 
+NamedMany = Annotated[_Named | Annotated[list[Named], Field(max_length=1_000)] | None, _NoneIfOther()]
+"""Likewise, of one object or of a list."""
+
 
 class WebhookRequest(_Body):
     """Body of `POST /webhook`: any JSON object. The fields of an event depend on its action."""
 
     action: str | None = Field(None, examples=["ANNOTATION_CREATED"])
     project: Named = None
-    annotation: Named = None
-    task: Named = None
+    annotation: NamedMany = None
+    task: NamedMany = None
 
 
 class RegionBody(_Body):

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.client.retry import RetryPolicy
 from adapters.label_studio.corrections import watch as watching
 from adapters.label_studio.corrections.comparison import REMOVED, Comparison, Outcome, compare
-from adapters.label_studio.corrections.watch import CorrectionWatch, Submitted, correction_watch, submitted
+from adapters.label_studio.corrections.watch import CorrectionWatch, correction_watch
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.schemas import WebhookRequest
 from tests.conftest import Within
@@ -44,7 +43,6 @@ from wholebody.schema import PART_RANGES, Part
 
 VERSION = "rtmlib-embedded-1a2b3c4d"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-RECORDED = Path(__file__).parents[4] / "data" / "label_studio"
 # A box of 300 × 400 pixels, so that its diagonal is 500; a percent is 10 pixels across and 5 down.
 PREDICTED = [
     box("p0-box", x=10, y=10, width=30, height=80),
@@ -310,33 +308,6 @@ class TestVerticesByHand:
 
     def test_none_is_accepted(self) -> None:
         assert compared([*self.LINE], predicted=[*self.LINE]).outcome is Outcome.ACCEPTED
-
-
-class TestWhatAWebhookNames:
-    @pytest.mark.parametrize("name", ["webhook_annotation_created", "webhook_annotation_updated"])
-    def test_is_the_annotation_that_label_studio_sends(self, name: str) -> None:
-        body = WebhookRequest.model_validate_json((RECORDED / f"{name}.json").read_bytes())
-
-        assert submitted(body) == Submitted(project=19, task=43, annotation=3)
-
-    def test_a_deletion_names_nothing_to_compare(self) -> None:
-        body = WebhookRequest.model_validate_json(
-            (RECORDED / "webhook_annotations_deleted.json").read_bytes()
-        )
-
-        assert submitted(body) is None
-
-    @pytest.mark.parametrize("number", [None, "3", 3.0, True, -1, 0, 2**63, [], {"id": {}}])
-    def test_what_is_no_number_is_ignored(self, number: Any) -> None:
-        body = {
-            "action": "ANNOTATION_CREATED",
-            "project": {"id": 1},
-            "task": {"id": 1},
-            "annotation": {"id": number},
-        }
-
-        assert submitted(WebhookRequest.model_validate(body)) is None
-        assert submitted(WebhookRequest.model_validate({**body, "annotation": number})) is None
 
 
 @dataclass
