@@ -5,7 +5,17 @@ import os
 
 import typer
 
-from adapters.cli import doctor, evaluate, export_coco, label_config, models, preannotate, predict, serve
+from adapters.cli import (
+    doctor,
+    evaluate,
+    export_coco,
+    label_config,
+    models,
+    preannotate,
+    predict,
+    sample_project,
+    serve,
+)
 from adapters.settings import SettingsError
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
@@ -24,6 +34,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("label-config")(label_config.label_config)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
+app.command("sample-project")(sample_project.sample_project)
 
 
 def main() -> None:

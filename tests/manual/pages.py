@@ -13,6 +13,7 @@ NOT_RUN = {
     "cosign verify ": "needs the registry with a released image",
     "curl -s http://POD:9090/": "needs a cluster, and the name of a pod",
     "curl https://rtmlib.gawron.cloud/": "needs the deployed service",
+    "docker compose ": "needs docker; tests/e2e/test_compose.py runs the parts of compose.yaml",
     "docker run ": "needs docker and an image; tests/delivery/test_image.py runs one with podman",
     "export LABEL_STUDIO_URL=": "needs a project; tests/e2e/test_exports.py and tests/e2e/test_preannotate.py have one",
     "git clone ": "needs the repository's server; its command runs in every test of a service",
