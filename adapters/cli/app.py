@@ -6,6 +6,7 @@ import os
 import typer
 
 from adapters.cli import doctor, evaluate, export_coco, label_config, models, preannotate, predict, serve
+from adapters.cli.data import export
 from adapters.settings import SettingsError
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.command("preannotate")(preannotate.preannotate)
+app.command("export")(export.export)
 app.command("export-coco")(export_coco.export_coco)
 app.command("evaluate")(evaluate.evaluate)
 app.command("label-config")(label_config.label_config)

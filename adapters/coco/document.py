@@ -64,7 +64,11 @@ class PictureOfTask:
 
 
 def coco_document(
-    pictures: Sequence[PictureOfTask], description: str, *, with_scores: bool
+    pictures: Sequence[PictureOfTask],
+    description: str,
+    *,
+    with_scores: bool,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Write pictures and their people.
 
@@ -72,12 +76,14 @@ def coco_document(
         pictures: The pictures. One that was annotated twice is included twice, with an id for each annotation.
         description: Their source.
         with_scores: Whether people have a `score`, as predictions do.
+        names: `file_name` of each picture; by default the end of its address.
 
     Returns:
         A document for `json.dump`. In addition to COCO's fields, an image has `address` and its source: `task_id`,
         `annotation_id`, `image_tag` and `frame`.
     """
-    names = file_names([(one.address, _name(one)) for one in pictures])
+    if names is None:
+        names = picture_names(pictures)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (one, name) in enumerate(zip(pictures, names, strict=True), start=1):
@@ -107,6 +113,11 @@ def coco_document(
         "annotations": annotations,
         "categories": [person_category()],
     }
+
+
+def picture_names(pictures: Sequence[PictureOfTask]) -> list[str]:
+    """Return a file name for each picture: the shortest end of its address that is unique."""
+    return file_names([(one.address, _name(one)) for one in pictures])
 
 
 def _name(one: PictureOfTask) -> str:
