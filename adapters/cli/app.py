@@ -6,7 +6,7 @@ import os
 import typer
 
 from adapters.cli import doctor, evaluate, export_coco, label_config, models, preannotate, predict, serve
-from adapters.cli.data import export
+from adapters.cli.data import export, import_predictions
 from adapters.settings import SettingsError
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
@@ -22,6 +22,7 @@ app.command("predict")(predict.predict)
 app.command("preannotate")(preannotate.preannotate)
 app.command("export")(export.export)
 app.command("export-coco")(export_coco.export_coco)
+app.command("import-predictions")(import_predictions.import_predictions)
 app.command("evaluate")(evaluate.evaluate)
 app.command("label-config")(label_config.label_config)
 app.add_typer(models.app, name="models")

@@ -32,7 +32,8 @@ class CocoPerson:
         box: x, y, width, height in pixels, shape (4,).
         area: Of the outline in square pixels.
         keypoints: x, y in pixels, shape (133, 2).
-        visibility: COCO's flags, shape (133,): 0 is not annotated, or not predicted. In lists of results, scores.
+        visibility: COCO's flags, shape (133,): 0 is not annotated, or not predicted. Of predictions with scores of
+            keypoints, these.
         score: Confidence of a prediction.
         crowd: Whether the box is around a crowd, without individual people.
     """
@@ -202,6 +203,7 @@ class _Annotation(BaseModel):
     face_kpts: Numbers | None = None
     lefthand_kpts: Numbers | None = None
     righthand_kpts: Numbers | None = None
+    keypoint_scores: Numbers | None = None
 
 
 class _Document(BaseModel):
@@ -216,9 +218,18 @@ _RESULTS = TypeAdapter(list[_Annotation])
 
 def _person(annotation: _Annotation, title: str) -> CocoPerson:
     points = _points(annotation, title)
+    if annotation.keypoint_scores is not None:
+        points[:, 2] = _scores(annotation.keypoint_scores, points[:, 2], title)
     box = box_around(points) if annotation.bbox is None else np.array(annotation.bbox)
     area = float(box[2] * box[3]) if annotation.area is None else annotation.area
     return CocoPerson(box, area, points[:, :2], points[:, 2], annotation.score, annotation.iscrowd)
+
+
+def _scores(scores: Numbers, flags: NDArray[np.float64], title: str) -> NDArray[np.float64]:
+    """Return the scores of visible keypoints, which are above 0; 0 for others."""
+    if len(scores) != KEYPOINT_COUNT:
+        raise CocoError(f"{title} has {len(scores)} keypoint_scores; {KEYPOINT_COUNT} are needed.")
+    return np.where(flags > 0, np.array(scores).clip(np.finfo(np.float32).tiny), 0)
 
 
 def box_around(points: NDArray[np.float64]) -> NDArray[np.float64]:

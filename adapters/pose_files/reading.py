@@ -1,4 +1,4 @@
-"""Reads the predictions of other programs, whatever their form: COCO, MMPose, OpenPose."""
+"""Reads the predictions of other programs, whatever their form: COCO, MMPose, OpenPose, `.pose`."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,14 +23,14 @@ from adapters.pose_files.openpose import OpenPoseError, read_people
 
 _OPENPOSE_ENDING = "_keypoints"
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-FORMS = "COCO JSON, a list of COCO results, OpenPose JSON or MMPose's predictions"
+FORMS = "COCO JSON, a list of COCO results, OpenPose JSON, MMPose's predictions or .pose"
 
 
 def read_poses(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[PictureKey, CocoPicture]:
     """Read a file, or a folder with a file per picture.
 
     Args:
-        path: COCO JSON, a list of COCO results, OpenPose JSON or MMPose's predictions.
+        path: COCO JSON, a list of COCO results, OpenPose JSON, MMPose's predictions, or `.pose`.
         listed: The pictures that a list of results refers to by number.
 
     Returns:
@@ -58,6 +58,10 @@ def _named(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[Picture
 
 
 def _read(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[PictureKey, CocoPicture]:
+    if path.suffix.lower() == ".pose":
+        from adapters.pose_files.dot_pose import read_dot_pose  # noqa: PLC0415 - imports pose-format
+
+        return read_dot_pose(path)
     document = read_json_file(path)
     name = path.stem.removesuffix(_OPENPOSE_ENDING)
     fields = _fields(document)
@@ -126,8 +130,8 @@ class PictureNames:
             for form, table in zip(_forms(name), self._tables, strict=True):
                 table.setdefault(form, []).append(key)
 
-    def find(self, name: str) -> PictureKey | None:
-        """Return the picture with this name; None without one, or with several.
+    def find(self, name: str, known: PictureKey = ()) -> PictureKey | None:
+        """Return the picture with this name; None without one, or with several, unless the known one is among them.
 
         Compared are the whole names, then those without folders, then without ending, and last without the letters
         that Label Studio puts before the name of an upload.
@@ -135,6 +139,8 @@ class PictureNames:
         for form, table in zip(_forms(name), self._tables, strict=True):
             found: Sequence[PictureKey] = table.get(form, ())
             if found:
+                if known in found:
+                    return known
                 return found[0] if len(found) == 1 else None
         return None
 
