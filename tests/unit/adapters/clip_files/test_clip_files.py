@@ -176,7 +176,7 @@ class TestCoco:
         ]
         person = pictures["sign/000002.jpg",].people[1]
         np.testing.assert_allclose(person.keypoints[THERE], posed(1, 2).person.keypoints[THERE], atol=0.0051)
-        assert person.visibility[:5].tolist() == [0, 1, 2, 0, 2]
+        np.testing.assert_allclose(person.visibility, visible(posed(1, 2))[1], atol=0.0001)
         assert person.box.tolist() == [0, 10, 600, 460], "clipped to the picture"
 
     def test_says_what_each_keypoint_is(self, tmp_path: Path) -> None:
@@ -192,6 +192,7 @@ class TestCoco:
             "seen",
         ]
         assert person["keypoint_scores"][3] == 0
+        assert person["keypoints"][2:15:3] == [0, 1, 2, 0, 2]
 
 
 class TestCsv:
