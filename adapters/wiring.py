@@ -63,6 +63,19 @@ def label_studio_access(settings: Settings, why: str) -> tuple[str, Credentials]
     return url, credentials
 
 
+def picture_source(
+    settings: Settings, limits: PictureLimits, credentials: Credentials | None
+) -> PictureSource:
+    """Return the source of the pictures of tasks, to be opened as a context manager."""
+    return PictureSource(
+        label_studio_url=settings.label_studio_url,
+        credentials=credentials,
+        allowed_hosts=settings.allowed_image_hosts,
+        local_files_root=settings.local_files_document_root,
+        limits=limits,
+    )
+
+
 @asynccontextmanager
 async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each named by its caller
     settings: Settings,
@@ -90,21 +103,13 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
     # The CPUs belong to the networks; a crop is too small to be cut by several threads.
     cv2.setNumThreads(1)
     credentials = label_studio_credentials(settings)
-
-    def source(limits: PictureLimits) -> PictureSource:
-        return PictureSource(
-            label_studio_url=settings.label_studio_url,
-            credentials=credentials,
-            allowed_hosts=settings.allowed_image_hosts,
-            local_files_root=settings.local_files_document_root,
-            limits=limits,
-        )
-
     async with AsyncExitStack() as opened:
         processes = await opened.enter_async_context(IsolatedProcesses())
-        clips = await opened.enter_async_context(source(settings.video_limits))
+        clips = await opened.enter_async_context(picture_source(settings, settings.video_limits, credentials))
         yield Predictor(
-            pictures=await opened.enter_async_context(source(settings.picture_limits)),
+            pictures=await opened.enter_async_context(
+                picture_source(settings, settings.picture_limits, credentials)
+            ),
             find_people=lambda picture, boxes: find_people(picture, detector, estimator, boxes),
             find_part=estimator.part_at,
             decoder=await opened.enter_async_context(PictureDecoder(settings.max_image_pixels, processes)),

@@ -16,6 +16,7 @@ from adapters.cli import (
     sample_project,
     serve,
 )
+from adapters.cli.data import export, import_predictions
 from adapters.settings import SettingsError
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
@@ -29,7 +30,9 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("predict")(predict.predict)
 app.command("preannotate")(preannotate.preannotate)
+app.command("export")(export.export)
 app.command("export-coco")(export_coco.export_coco)
+app.command("import-predictions")(import_predictions.import_predictions)
 app.command("evaluate")(evaluate.evaluate)
 app.command("label-config")(label_config.label_config)
 app.add_typer(models.app, name="models")

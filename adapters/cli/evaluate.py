@@ -24,6 +24,7 @@ from adapters.coco.document import coco_document
 from adapters.coco.evaluation import PCK_AT, PCK_THRESHOLDS, Evaluation, evaluate_pictures
 from adapters.coco.plot import plot
 from adapters.coco.reading import CocoError, read_coco, read_coco_file
+from adapters.pose_files.reading import matching, read_poses
 
 
 def evaluate(  # noqa: PLR0913 - the options of a command
@@ -34,10 +35,13 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     model_version: ModelVersionOption = None,
     annotated: Annotated[
         Path | None,
-        typer.Option(help="COCO-WholeBody JSON with annotations, instead of a project or an export."),
+        typer.Option(help="COCO JSON with annotations, instead of a project or an export."),
     ] = None,
     predicted: Annotated[
-        Path | None, typer.Option(help="COCO-WholeBody JSON with predictions; needs --annotated.")
+        Path | None,
+        typer.Option(
+            help="Predictions: COCO JSON or results, MMPose, or OpenPose (a folder); needs --annotated."
+        ),
     ] = None,
     worst: Annotated[int, typer.Option(min=0, help="Number of worst pictures to list.")] = 10,
     json_file: Annotated[
@@ -58,7 +62,8 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     try:
         if annotated is not None and predicted is not None:
             title = f"{predicted.name} against {annotated.name}"
-            evaluation = evaluate_pictures(read_coco_file(annotated), read_coco_file(predicted))
+            truth = read_coco_file(annotated)
+            evaluation = evaluate_pictures(truth, matching(read_poses(predicted, truth), truth))
         else:
             source = load_project(project, export, label_config)
             versions = ", ".join(source.model_versions(model_version)) or "no predictions"

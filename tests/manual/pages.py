@@ -25,8 +25,17 @@ NOT_RUN = {
     "make setup hooks ": "changes the checkout that this test runs in",
     "uv run rtmlib-backend doctor --label-config config.xml": "needs a file and a project; tests of doctor have both",
     "uv run rtmlib-backend evaluate --project ": "needs a project; tests/e2e/test_exports.py has one",
+    "uv run rtmlib-backend evaluate --annotated people.json --predicted openpose_output": (
+        "needs files; tests/unit/adapters/pose_files/test_reading.py has some"
+    ),
+    "uv run rtmlib-backend export --project ": (
+        "needs a project; tests/unit/adapters/cli/data/test_export.py has an export"
+    ),
     "uv run rtmlib-backend export-coco people.json --export ": (
         "needs an export; tests/unit/adapters/cli/test_export_coco.py has one"
+    ),
+    "uv run rtmlib-backend import-predictions ": (
+        "needs a project; tests/unit/adapters/cli/data/test_import_predictions.py has one"
     ),
     "uv run rtmlib-backend preannotate --project 3 --shard ": "needs a project; tests/e2e/test_preannotate.py has one",
 }

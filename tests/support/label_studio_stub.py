@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,3 +162,27 @@ async def serving_label_studio(tasks: int = 0, **fields: Any) -> AsyncIterator[L
     async with TestServer(app) as server:
         stub.url = str(server.make_url("/")).rstrip("/")
         yield stub
+
+
+@contextmanager
+def label_studio_in_thread(tasks: int = 0, **fields: Any) -> Generator[LabelStudioStub]:
+    """Run one on a loop of its own, for commands, which have a loop too."""
+    ready, end = threading.Event(), asyncio.Event()
+    stubs: list[LabelStudioStub] = []
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving_label_studio(tasks, **fields) as stub:
+            stubs.append(stub)
+            ready.set()
+            await end.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield stubs[0]
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(10)
+        loop.close()
