@@ -9,7 +9,7 @@ from wholebody.geometry import Picture
 from wholebody.person import Person
 from wholebody.stages import stage
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Part of every model version: increase it when the same weights can give other keypoints."""
 
 

@@ -16,6 +16,7 @@ from runners.pipeline import assemble, assemble_in_process
 from runners.plan import NetworkPlan, fetch
 from wholebody.detection import LetterboxDetector
 from wholebody.estimation import PartsEstimator, WholeBodyEstimator
+from wholebody.hands.search import HandSearch
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES, Part
 
@@ -45,8 +46,9 @@ class TestNetworksOfAMode:
         assert estimator == PartsEstimator(
             body=named("body"),
             body_size=(192, 256),
-            hand=named("hand"),
-            hand_size=224,
+            hands=HandSearch(
+                network=named("hand"), size=224, palm_detector=named("palm"), palm_detector_size=192
+            ),
             face_detector=named("face"),
             face_detector_size=128,
             face_mesh=named("face_mesh"),

@@ -22,16 +22,15 @@ from runners.pipeline import assemble_in_process
 from runners.plan import fetch
 from tests.support.predictor import picture_source
 from wholebody.estimation import (
-    FaceDetections,
-    FaceMesh,
-    HandLandmarks,
     InferenceError,
     PartsEstimator,
     WholeBodyEstimator,
 )
 from wholebody.faces import MESH_TO_FACE68
 from wholebody.geometry import SquareRegion
-from wholebody.hands import Hand, refined_region
+from wholebody.hands.landmarks import Hand, refined_region
+from wholebody.hands.search import HandSearch
+from wholebody.networks import FaceDetections, FaceMesh, HandLandmarks, Network, PalmDetections
 from wholebody.person import Person
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
@@ -91,6 +90,9 @@ class Networks:
         score = self.hand_score(self.note("hand", crops, 224))
         return [HandLandmarks(settled_hand(), score, self.right)] * len(crops)
 
+    async def palm(self, crops: Picture) -> Sequence[PalmDetections]:
+        raise AssertionError("a click needs no palm detector: the hand network searches around it")
+
     async def face(self, crops: Picture) -> Sequence[FaceDetections]:
         self.note("face", crops, 128)
         points = np.array([[0.43, 0.47], [0.57, 0.47], [0.5, 0.54], [0.5, 0.6], [0.33, 0.5], [0.67, 0.5]])
@@ -105,7 +107,12 @@ class Networks:
         return [FaceMesh(points, 0.7)] * len(crops)
 
     def estimator(self) -> PartsEstimator:
-        return PartsEstimator(self.body, (192, 256), self.hand, 224, self.face, 128, self.mesh, 192)
+        return self.with_hands(self.hand)
+
+    def with_hands(self, network: Network[HandLandmarks]) -> PartsEstimator:
+        """An estimator with another hand network."""
+        hands = HandSearch(network, 224, self.palm, 192)
+        return PartsEstimator(self.body, (192, 256), hands, self.face, 128, self.mesh, 192)
 
 
 class TestWithANetworkForEachPart:
@@ -236,9 +243,7 @@ class TestInAFetchedPicture:
             raise InferenceError("out of memory")
 
         networks = Networks()
-        estimator = PartsEstimator(
-            networks.body, (192, 256), broken, 224, networks.face, 128, networks.mesh, 192
-        )
+        estimator = networks.with_hands(broken)
         with pytest.raises(InferenceError, match="out of memory"):
             await self.found_by(estimator.part_at, whole)
 

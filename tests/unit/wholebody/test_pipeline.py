@@ -14,16 +14,15 @@ from wholebody.detection import Detections
 from wholebody.estimation import (
     HALPE_BODY_AND_FEET,
     Estimate,
-    FaceDetections,
-    FaceMesh,
-    HandLandmarks,
     InferenceError,
     PartsEstimator,
     WholeBodyEstimator,
 )
 from wholebody.faces import MESH_NOSE_AND_EYES, MESH_TO_FACE68
 from wholebody.geometry import SquareRegion
-from wholebody.hands import Hand, refined_region
+from wholebody.hands.landmarks import Hand, refined_region
+from wholebody.hands.search import HandSearch
+from wholebody.networks import FaceDetections, FaceMesh, HandLandmarks, Network, PalmDetections
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES, Part
 
@@ -151,6 +150,14 @@ HALPE = [
 LEFT_WRIST, RIGHT_WRIST = 9, 10
 
 
+def palms_at(*centers: tuple[float, float]) -> PalmDetections:
+    """Upright palms, a tenth of the crop wide, in units of the crop."""
+    at = np.array(centers, np.float32).reshape(-1, 1, 2)
+    boxes = np.concatenate([at - 0.05, at + 0.05], axis=2)[:, 0]
+    points = at + np.array([(0, 0.05), (0.02, -0.05), (0, -0.05), *[(0, 0)] * 4], np.float32)
+    return PalmDetections(boxes, points, np.full(len(at), 0.9, np.float32))
+
+
 @dataclass
 class Networks:
     """Networks that find a person, their face, and hands wherever they are asked, unless told otherwise."""
@@ -158,6 +165,7 @@ class Networks:
     body_scores: dict[int, float] = field(default_factory=dict)
     hand_score: Callable[[int], float] = field(default=lambda look: 0.8)
     hand_points: Callable[[int], Floats] = field(default=lambda look: UPRIGHT_HAND)
+    palms: PalmDetections = field(default_factory=palms_at)
     mesh_score: float = 0.7
     face_found: bool = True
     calls: dict[str, list[int]] = field(default_factory=dict)
@@ -179,6 +187,10 @@ class Networks:
         # In the order in which arms are searched: left, right, left, right.
         return [HandLandmarks(points, score, float(i % 2)) for i in range(len(crops))]
 
+    async def palm(self, crops: NDArray[np.uint8]) -> Sequence[PalmDetections]:
+        self.note("palm", crops, (192, 192))
+        return [self.palms] * len(crops)
+
     async def face(self, crops: NDArray[np.uint8]) -> Sequence[FaceDetections]:
         self.note("face", crops, (128, 128))
         # Right eye, left eye, nose, mouth, right ear, left ear: about where this body has them.
@@ -196,7 +208,12 @@ class Networks:
         return [FaceMesh(points, self.mesh_score)] * len(crops)
 
     def estimator(self) -> PartsEstimator:
-        return PartsEstimator(self.body, SIZE, self.hand, 224, self.face, 128, self.mesh, 192)
+        return self.with_parts(self.hand, self.face)
+
+    def with_parts(self, hand: Network[HandLandmarks], face: Network[FaceDetections]) -> PartsEstimator:
+        """An estimator with another hand network or face detector."""
+        hands = HandSearch(hand, 224, self.palm, 192)
+        return PartsEstimator(self.body, SIZE, hands, face, 128, self.mesh, 192)
 
 
 MESH_PLACES = ((0.5, 0.55), (0.57, 0.48), (0.43, 0.48))  # nose, left eye, right eye
@@ -266,7 +283,7 @@ class TestPartsEstimator:
     @pytest.mark.parametrize(
         ("networks", "lost"),
         [
-            (Networks(hand_score=lambda look: 0.4), {Part.LEFT_HAND, Part.RIGHT_HAND}),
+            (Networks(hand_score=lambda look: 0.55), {Part.LEFT_HAND, Part.RIGHT_HAND}),
             (Networks(body_scores={LEFT_WRIST: 0.1}), {Part.LEFT_HAND}),
             (Networks(body_scores={RIGHT_WRIST: 0.1}), {Part.RIGHT_HAND}),
             (Networks(mesh_score=0.4), {Part.FACE}),
@@ -284,7 +301,8 @@ class TestPartsEstimator:
         assert np.all(np.isfinite(estimate.keypoints))
 
     async def test_networks_with_nothing_to_look_at_are_not_asked(self) -> None:
-        networks = Networks(body_scores=dict.fromkeys(range(26), 0.1))
+        joints = {LEFT_WRIST, RIGHT_WRIST, 0}
+        networks = Networks(body_scores=dict.fromkeys(joints, 0.1))
         await networks.estimator().estimate(PICTURE, BOXES)
         assert set(networks.calls) == {"body"}
 
@@ -305,16 +323,44 @@ class TestPartsEstimator:
         assert second_time.calls["hand"] == [4, 4]
 
     async def test_a_hopeless_hand_is_looked_at_once(self) -> None:
-        networks = Networks(hand_score=lambda look: 0.01)
+        networks = Networks(hand_score=lambda look: 0.09)
         await networks.estimator().estimate(PICTURE, BOXES)
         assert networks.calls["hand"] == [4]
 
-    @pytest.mark.parametrize(("first", "later", "found"), [(0.1, 0.8, True), (0.8, 0.1, False)])
+    @pytest.mark.parametrize(("first", "later", "found"), [(0.2, 0.8, True), (0.8, 0.1, False)])
     async def test_the_last_look_decides(self, first: float, later: float, found: bool) -> None:
         networks = Networks(hand_score=lambda look: first if look == 1 else later)
         estimate = await networks.estimator().estimate(PICTURE, BOXES)
         for part in (Part.LEFT_HAND, Part.RIGHT_HAND):
             assert np.allclose(estimate.scores[:, list(PART_RANGES[part])], later if found else 0)
+
+    ELBOWS, KNEES = (7, 8), (13, 14)
+    SEATED = dict.fromkeys((*ELBOWS, *KNEES), 0.1)
+
+    async def test_a_hand_without_an_arm_is_found_at_a_palm(self) -> None:
+        palms = palms_at((0.5, 0.5), (0.8, 0.5))
+        networks = Networks(body_scores=self.SEATED, palms=palms, hand_points=lambda look: settled_hand())
+        estimate = await networks.estimator().estimate(PICTURE, BOXES)
+        assert networks.calls["palm"] == [2]
+        assert networks.calls["hand"] == [4], "no arm, two palms of each person"
+        for person in range(2):
+            for part in (Part.LEFT_HAND, Part.RIGHT_HAND):
+                assert np.allclose(estimate.scores[person, list(PART_RANGES[part])], 0.8)
+            left, right = (PART_RANGES[part].start for part in (Part.LEFT_HAND, Part.RIGHT_HAND))
+            # The network takes every first hand for a left one.
+            assert estimate.keypoints[person, left, 0] < estimate.keypoints[person, right, 0]
+
+    async def test_people_whose_arms_or_knees_are_seen_are_not_searched_for_palms(self) -> None:
+        for seen in (self.ELBOWS, self.KNEES):
+            networks = Networks(body_scores=self.SEATED | dict.fromkeys(seen, 0.9))
+            await networks.estimator().estimate(PICTURE, BOXES)
+            assert "palm" not in networks.calls
+
+    async def test_where_no_palm_is_no_hand_is_searched(self) -> None:
+        networks = Networks(body_scores=self.SEATED)
+        await networks.estimator().estimate(PICTURE, BOXES)
+        assert networks.calls["palm"] == [2]
+        assert "hand" not in networks.calls
 
     async def test_hands_and_faces_are_looked_for_at_the_same_time(self) -> None:
         networks = Networks()
@@ -330,7 +376,7 @@ class TestPartsEstimator:
             await hand_started.wait()
             return await networks.face(crops)
 
-        estimator = PartsEstimator(networks.body, SIZE, hand, 224, face, 128, networks.mesh, 192)
+        estimator = networks.with_parts(hand, face)
         estimate = await asyncio.wait_for(
             estimator.estimate(PICTURE, BOXES), 10
         )  # in turn they would wait for ever
@@ -351,7 +397,7 @@ class TestPartsEstimator:
             await hands_asked.wait()
             raise InferenceError("out of memory")
 
-        estimator = PartsEstimator(networks.body, SIZE, hand, 224, face, 128, networks.mesh, 192)
+        estimator = networks.with_parts(hand, face)
         async with asyncio.timeout(5):
             with pytest.raises(InferenceError, match="out of memory"):
                 await estimator.estimate(PICTURE, BOXES)
@@ -363,6 +409,6 @@ class TestPartsEstimator:
             raise InferenceError("out of memory")
 
         networks = Networks()
-        estimator = PartsEstimator(networks.body, SIZE, broken, 224, networks.face, 128, networks.mesh, 192)
+        estimator = networks.with_parts(broken, networks.face)
         with pytest.raises(InferenceError, match="out of memory"):
             await estimator.estimate(PICTURE, BOXES)
