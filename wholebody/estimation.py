@@ -70,6 +70,15 @@ class PoseEstimator(Protocol):
         """
         ...
 
+    async def hands_alone(self, picture: Picture, box: Floats) -> list[tuple[Part, PartFound]]:
+        """Return the hands in a box in which no body was found, each with its likelier side.
+
+        Args:
+            picture: H×W×3 uint8, BGR, upright.
+            box: x1, y1, x2, y2 in pixels, shape (4,), with a positive area.
+        """
+        ...
+
 
 async def _estimate_in_boxes(
     network: PoseNetwork, size: tuple[int, int], picture: Picture, boxes: Floats
@@ -114,6 +123,10 @@ class WholeBodyEstimator:
         keypoints, scores = await _estimate_in_boxes(self.network, self.size, picture, boxes)
         where = list(PART_RANGES[part])
         return clicks.part_at(click, list(zip(keypoints[:, where], scores[:, where], strict=True)))
+
+    async def hands_alone(self, picture: Picture, box: Floats) -> list[tuple[Part, PartFound]]:
+        """See `PoseEstimator`: a network for whole people finds none, since it sees no hand without a body."""
+        return []
 
 
 # Indices of COCO-WholeBody's body and feet in Halpe-26 (github.com/Fang-Haoshu/Halpe-FullBody).
@@ -229,6 +242,15 @@ class PartsEstimator:
             return None
         points, score = found
         return points.astype(np.float32), np.full(len(points), score, np.float32)
+
+    async def hands_alone(self, picture: Picture, box: Floats) -> list[tuple[Part, PartFound]]:
+        """See `PoseEstimator`."""
+        with stage("hands_and_face"):
+            found = await self.hands.alone(picture, box)
+        return [
+            (hand.side, (hand.points.astype(np.float32), np.full(len(hand.points), hand.score, np.float32)))
+            for hand in found
+        ]
 
     async def _face_at(self, picture: Picture, click: Click) -> tuple[NDArray[np.floating], float] | None:
         detected = await self._detect_faces(picture, faces.regions_at(click))

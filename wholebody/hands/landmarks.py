@@ -4,6 +4,7 @@ The refined region is that of MediaPipe's hand tracking (hand_landmark_landmarks
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,3 +94,12 @@ def same_hand(hand: Hand, other: Hand) -> bool:
     """Tell whether two results are one hand."""
     apart = float(np.linalg.norm(hand.points - other.points, axis=1).mean())
     return apart < hand.palm * (SAME_HAND if hand.side is other.side else SAME_HAND_OF_UNLIKE_SIDES)
+
+
+def distinct(hands: Sequence[Hand]) -> list[Hand]:
+    """Return each hand once, the surest result of it, surest first."""
+    kept: list[Hand] = []
+    for hand in sorted(hands, key=lambda hand: hand.score, reverse=True):
+        if not any(same_hand(hand, other) for other in kept):
+            kept.append(hand)
+    return kept

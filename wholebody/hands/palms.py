@@ -31,7 +31,9 @@ KNOWN_HAND = 0.5
 """Largest distance of a palm from the centre of a known hand, in palm lengths of it, to be that hand."""
 
 TURNS = (0.0, 90.0, 180.0, 270.0)
-"""Degrees by which a picture of hands alone is turned until a palm is found."""
+"""Degrees by which a picture of hands alone is turned until a hand is found."""
+MOST_ALONE = 8
+"""Palms of a picture of hands alone that the hand network looks at."""
 
 
 @dataclass(frozen=True)

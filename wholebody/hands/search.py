@@ -9,6 +9,8 @@ from wholebody.hands.landmarks import (
     MAX_REFINEMENTS,
     PROMISING_SCORE,
     Hand,
+    distinct,
+    is_hand,
     refined_region,
 )
 from wholebody.networks import Floats, HandLandmarks, Network, PalmDetections, at_once, cut_squares
@@ -65,6 +67,26 @@ class HandSearch:
             found += [(torso.person, part, hand) for part, hand in own]
             known += [hand for _, hand in own]
         return found
+
+    async def alone(self, picture: Picture, box: Floats) -> list[Hand]:
+        """Return the hands in a box (x1, y1, x2, y2, pixels) without a body, in any turn.
+
+        Where no palm is detected, the hand network itself searches the box, and must be sure.
+        """
+        size = size_of(picture)
+        for turn in palms.TURNS:
+            (seen,) = await self._detect(picture, [palms.square_around(box, turn)])
+            regions = [palm.region for palm in seen[: palms.MOST_ALONE]]
+            finds = [hand for hand, _ in await self.look_and_refine(picture, regions)]
+            if hands := distinct([hand for hand in finds if is_hand(hand, size)]):
+                return hands
+        (x, y), reach = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) / 2
+        click = Click.on((float(x), float(y)), None, reach, size)
+        hand = await self.at_click(
+            picture, click, Part.RIGHT_HAND
+        )  # without a person, either side is the same
+        is_sure = hand is not None and is_hand(hand, size) and hand.score >= clicked.SURE_SCORE
+        return [hand] if hand is not None and is_sure else []
 
     async def look_and_refine(
         self, picture: Picture, regions: list[SquareRegion]

@@ -15,6 +15,7 @@ from wholebody.estimation import (
     HALPE_BODY_AND_FEET,
     Estimate,
     InferenceError,
+    PartFound,
     PartsEstimator,
     WholeBodyEstimator,
 )
@@ -43,16 +44,30 @@ class Detector:
 
 
 class Estimator:
-    """Puts all keypoints of a person on the corner of their box, and keeps the boxes it was asked about."""
+    """Puts all keypoints of a person on the corner of their box, and keeps the boxes it was asked about.
 
-    def __init__(self) -> None:
+    Attributes:
+        score: Of every keypoint.
+        hands: Found where no body is.
+        asked_for_hands: The boxes that were searched for them.
+    """
+
+    def __init__(self, score: float = 1, hands: Sequence[tuple[Part, PartFound]] = ()) -> None:
         self.asked: list[Floats] = []
+        self.score = score
+        self.hands = list(hands)
+        self.asked_for_hands: list[list[float]] = []
 
     async def estimate(self, picture: NDArray[np.uint8], boxes: Floats) -> Estimate:
         self.asked.append(boxes)
         return Estimate(
-            np.repeat(boxes[:, np.newaxis, :2], 133, axis=1), np.ones((len(boxes), 133), np.float32)
+            np.repeat(boxes[:, np.newaxis, :2], 133, axis=1),
+            np.full((len(boxes), 133), self.score, np.float32),
         )
+
+    async def hands_alone(self, picture: NDArray[np.uint8], box: Floats) -> list[tuple[Part, PartFound]]:
+        self.asked_for_hands.append(box.tolist())
+        return self.hands
 
 
 class TestFindPeople:
@@ -105,6 +120,32 @@ class TestFindPeople:
         drawn = np.array([[50, 50, 50, 50]], np.float32)
         assert await find_people(PICTURE, Detector([], []), estimator, drawn) == []
         assert estimator.asked == []
+
+
+A_HAND = (Part.LEFT_HAND, (np.full((21, 2), [30, 40], np.float32), np.full(21, 0.7, np.float32)))
+DRAWN = np.array([[10, 20, 60, 90]], np.float32)
+
+
+class TestAHandAlone:
+    async def test_is_a_person_of_a_hand_where_a_drawn_box_has_no_sure_body(self) -> None:
+        estimator = Estimator(score=0.49, hands=[A_HAND])
+        (person,) = await find_people(PICTURE, Detector([], []), estimator, DRAWN)
+        assert estimator.asked_for_hands == DRAWN.tolist()
+        where = list(PART_RANGES[Part.LEFT_HAND])
+        assert person.keypoints[where].tolist() == [[30, 40]] * 21
+        assert np.flatnonzero(person.scores).tolist() == where
+        assert person.box.tolist() == [30, 40, 30, 40]
+        assert person.box_score == 1
+
+    async def test_that_is_not_there_leaves_the_unsure_body(self) -> None:
+        (person,) = await find_people(PICTURE, Detector([], []), Estimator(score=0.49), DRAWN)
+        assert np.all(person.scores == np.float32(0.49))
+
+    async def test_is_not_searched_where_a_body_is_or_nobody_drew(self) -> None:
+        sure, found = Estimator(score=0.5, hands=[A_HAND]), Estimator(score=0.1, hands=[A_HAND])
+        await find_people(PICTURE, Detector([], []), sure, DRAWN)
+        await find_people(PICTURE, Detector(DRAWN.tolist(), [0.9]), found)
+        assert sure.asked_for_hands == found.asked_for_hands == []
 
 
 BOXES = np.array([[50, 50, 110, 130], [200, 50, 260, 130]], np.float32)
