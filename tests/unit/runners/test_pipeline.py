@@ -124,6 +124,32 @@ class TestInThisProcess:
             frames += 1
         assert frames == 11
 
+    @pytest.mark.skipif(not CLIP.is_file(), reason="there is no sign-language clip in ../shared/photos")
+    @pytest.mark.parametrize("turn", [0, 1, 2, 3])
+    async def test_a_hand_cut_out_of_a_clip_is_found_alone_in_any_turn(
+        self, model_store: ModelStore, turn: int
+    ) -> None:
+        networks = assemble_in_process(plan(model_store))
+        frame = np.asarray(cv2.VideoCapture(str(CLIP)).read()[1], np.uint8)
+        (signer,) = await find_people(frame, *networks)
+        where = list(PART_RANGES[Part.RIGHT_HAND])
+        known = signer.keypoints[where]
+        size = float(np.ptp(known, axis=0).max())
+        low, high = known.min(axis=0) - 0.25 * size, known.max(axis=0) + 0.25 * size
+        (left, top), (right, bottom) = low.clip(0).astype(int), high.astype(int)
+        cut = np.ascontiguousarray(np.rot90(frame[top:bottom, left:right], -turn))  # clockwise
+        everything = np.array([[0, 0, cut.shape[1], cut.shape[0]]], np.float32)
+
+        (alone,) = await find_people(cut, *networks, everything)
+
+        assert not alone.scores[: PART_RANGES[Part.BODY].stop].any()
+        expected = known - (left, top)
+        height, width = bottom - top, right - left
+        for _ in range(turn):
+            expected = np.stack([height - expected[:, 1], expected[:, 0]], axis=1)
+            height, width = width, height
+        assert float(np.linalg.norm(alone.keypoints[where] - expected, axis=1).mean()) < 0.15 * size
+
     @pytest.mark.skipif(
         not MATCH.is_file(), reason="there is no photograph of a football match in ../shared/photos"
     )
