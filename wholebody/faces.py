@@ -36,7 +36,7 @@ DETECTION_AGREEMENT = 0.25
 MESH_SCALE, MESH_SHIFT = 2.0, -0.1
 """MediaPipe's scale of the detected points' bounding square, and its shift towards the forehead."""
 MESH_SCORE = 0.5
-MESH_AGREEMENT = 0.25
+MESH_AGREEMENT = 0.35
 """Largest mean distance of the mesh's nose and eyes from the body's, in spans."""
 
 CLICKED_REGION_PER_FOREARM = 1.8
@@ -147,13 +147,23 @@ def mesh_is_believed(head: Head, mesh: Points, score: float) -> bool:
     """Tell whether a mesh (468 points, pixels, shape (468, 2)) is this head's face."""
     if not score > MESH_SCORE:  # also for NaN
         return False
-    return _disagreement(head, mesh) < MESH_AGREEMENT
+    return _disagreement(head, mesh) < MESH_AGREEMENT and not _is_mirrored(head, mesh)
 
 
 def _disagreement(head: Head, mesh: Points) -> float:
     """Return the mean distance of the mesh's nose and eyes from the body's, in spans."""
-    centers = np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
-    return float(np.linalg.norm(centers - head.nose_and_eyes, axis=1).mean()) / head.span
+    apart = _nose_and_eyes(mesh) - head.nose_and_eyes
+    return float(np.linalg.norm(apart, axis=1).mean()) / head.span
+
+
+def _is_mirrored(head: Head, mesh: Points) -> bool:
+    """Tell whether the mesh's left eye is on the other side than the body's."""
+    (_, left, right), (_, mesh_left, mesh_right) = head.nose_and_eyes, _nose_and_eyes(mesh)
+    return float((left - right) @ (mesh_left - mesh_right)) < 0
+
+
+def _nose_and_eyes(mesh: Points) -> Points:
+    return np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
 
 
 def regions_at(click: Click) -> list[SquareRegion]:

@@ -20,7 +20,7 @@ class NetworkInUse:
     """A network that runs.
 
     Attributes:
-        name: Its task: `person`, `body`, `hand`, `face`, `face_mesh`.
+        name: Its task: `person`, `body`, `hand`, `palm`, `face`, `face_mesh`.
         weights: The name of its weights.
         engine: Its inference engine.
         precision: Its precision: `f32`, or a faster one (`bf16`, `mixed`, …).

@@ -15,6 +15,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
+from adapters.cache.entries import prompt_box
 from adapters.cache.prediction_cache import PredictionCache
 from adapters.concurrency.admission import Admission
 from adapters.concurrency.frames import over_frames
@@ -40,7 +41,7 @@ from adapters.pictures.fetching.source import PictureSource
 from adapters.prediction.frames import frame_addresses, left_out
 from adapters.prediction.outcome import OUT_OF_TIME, Failure, Slot, TaskError
 from adapters.prediction.people_in_pictures import FindPart, FindPeople, PeopleInPictures
-from adapters.prediction.smart_tools import SmartTools
+from adapters.prediction.smart_tools import SmartTools, has_hand, is_hand_alone, wants_hands_only
 from adapters.time_limits import TIME_LIMITS
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
@@ -287,8 +288,14 @@ class Predictor:
         self, task: Task, image: ImageControls, address: str, frame: int | None = None
     ) -> PeopleInImage:
         async with self._people.fetched(address, task.id) as fetched:
-            found = await self._people.find(fetched, self._status.model_version)
-        return PeopleInImage(image, found.people, found.size, frame)
+            people = (await self._people.find(fetched, self._status.model_version)).people
+            size = fetched.size.width, fetched.size.height
+            if wants_hands_only(image) and not any(map(has_hand, people)):
+                # Searched as a drawn box around everything is: hands may be there without a body.
+                whole = prompt_box(0, 0, *size)
+                alone = (await self._people.find(fetched, self._status.model_version, whole)).people
+                people = tuple(filter(is_hand_alone, alone)) or people
+        return PeopleInImage(image, people, size, frame)
 
     async def _frames(self, run: _TaskRun, image: ImageControls) -> list[PeopleInImage]:
         """Find the people in all frames; frames with a permanent failure are left out."""

@@ -28,7 +28,8 @@ from runners.serving.batching import Answer, Crops, Failed
 from runners.serving.worker import Worker
 from runners.startup.preparation import prepare_networks
 from wholebody.detection import PersonDetector
-from wholebody.estimation import InferenceError, Network, PoseEstimator
+from wholebody.estimation import InferenceError, PoseEstimator
+from wholebody.networks import Network
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s:
         prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
-            self._worker = Worker(config, ("body", "hand", "face", "face_mesh"), batch_limit_s)
+            self._worker = Worker(config, ("body", "hand", "palm", "face", "face_mesh"), batch_limit_s)
 
         @bentoml.on_startup
         def check(self) -> None:
@@ -130,6 +131,10 @@ def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s:
         @crop_calls()
         def hand(self, calls: list[Any]) -> Answers:
             return self._worker.run("hand", calls)
+
+        @crop_calls()
+        def palm(self, calls: list[Any]) -> Answers:
+            return self._worker.run("palm", calls)
 
         @crop_calls()
         def face(self, calls: list[Any]) -> Answers:

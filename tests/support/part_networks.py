@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from wholebody.estimation import FaceDetections, FaceMesh, HandLandmarks, PartsEstimator
+from wholebody.estimation import PartsEstimator
 from wholebody.faces import MESH_NOSE_AND_EYES, MESH_TO_FACE68
 from wholebody.geometry import SquareRegion
-from wholebody.hands import Hand, refined_region
+from wholebody.hands.landmarks import Hand, refined_region
+from wholebody.hands.search import HandSearch
+from wholebody.networks import FaceDetections, FaceMesh, HandLandmarks, Network, PalmDetections
 
 Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -48,6 +50,14 @@ def settled_hand() -> Floats:
     return ((UPRIGHT_HAND - (region.x, region.y)) @ to_region.T / region.side + 0.5).astype(np.float32)
 
 
+def palms_at(*centers: tuple[float, float]) -> PalmDetections:
+    """Upright palms, a tenth of the crop wide, in units of the crop."""
+    at = np.array(centers, np.float32).reshape(-1, 1, 2)
+    boxes = np.concatenate([at - 0.05, at + 0.05], axis=2)[:, 0]
+    points = at + np.array([(0, 0.05), (0.02, -0.05), (0, -0.05), *[(0, 0)] * 4], np.float32)
+    return PalmDetections(boxes, points, np.full(len(at), 0.9, np.float32))
+
+
 @dataclass
 class Networks:
     """Networks that find a person, their face, and hands wherever they are asked, unless told otherwise.
@@ -60,6 +70,7 @@ class Networks:
     hand_score: Callable[[int], float] = field(default=lambda look: 0.8)
     hand_points: Callable[[int], Floats] = field(default=lambda look: UPRIGHT_HAND)
     right: float | None = None  # of every hand, in place of that of each arm
+    palms: PalmDetections = field(default_factory=palms_at)
     mesh_score: float = 0.7
     face_found: bool = True
     calls: dict[str, list[int]] = field(default_factory=dict)
@@ -82,6 +93,10 @@ class Networks:
         sides = (float(i % 2) if self.right is None else self.right for i in range(len(crops)))
         return [HandLandmarks(points, score, right) for right in sides]
 
+    async def palm(self, crops: Crops) -> Sequence[PalmDetections]:
+        self.note("palm", crops, (192, 192))
+        return [self.palms] * len(crops)
+
     async def face(self, crops: Crops) -> Sequence[FaceDetections]:
         self.note("face", crops, (128, 128))
         # Right eye, left eye, nose, mouth, right ear, left ear: about where this body has them.
@@ -99,4 +114,11 @@ class Networks:
         return [FaceMesh(points, self.mesh_score)] * len(crops)
 
     def estimator(self) -> PartsEstimator:
-        return PartsEstimator(self.body, SIZE, self.hand, 224, self.face, 128, self.mesh, 192)
+        return self.with_parts(self.hand, self.face)
+
+    def with_parts(
+        self, hand: Network[HandLandmarks], face: Network[FaceDetections] | None = None
+    ) -> PartsEstimator:
+        """An estimator with another hand network or face detector."""
+        hands = HandSearch(hand, 224, self.palm, 192)
+        return PartsEstimator(self.body, SIZE, hands, face or self.face, 128, self.mesh, 192)

@@ -18,9 +18,9 @@ from runners.config import RunnerConfig
 from runners.models.store import ModelStore
 from runners.pipeline import assemble_in_process
 from runners.plan import fetch
-from tests.support.part_networks import SIZE, Networks, settled_hand
+from tests.support.part_networks import Networks, settled_hand
 from tests.support.predictor import picture_source
-from wholebody.estimation import InferenceError, PartsEstimator, WholeBodyEstimator
+from wholebody.estimation import InferenceError, WholeBodyEstimator
 from wholebody.person import Person
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
@@ -178,8 +178,7 @@ class TestInAFetchedPicture:
         async def broken(crops: Picture) -> Any:
             raise InferenceError("out of memory")
 
-        networks = networks_for()
-        estimator = PartsEstimator(networks.body, SIZE, broken, 224, networks.face, 128, networks.mesh, 192)
+        estimator = networks_for().with_parts(broken)
         with pytest.raises(InferenceError, match="out of memory"):
             await self.found_by(estimator.part_at, whole)
 

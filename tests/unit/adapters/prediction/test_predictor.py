@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from tests.support.predictor import VERSION, person, picture
 from tests.support.predictor import predicting as with_real_parts
 from wholebody.estimation import InferenceError
 from wholebody.person import Person
+from wholebody.schema import PART_RANGES, Part
 
 Picture = NDArray[np.uint8]
 
@@ -155,6 +157,58 @@ async def test_nobody_in_the_picture_is_an_empty_result_and_no_failure() -> None
 
     assert slot == {"model_version": VERSION, "score": 0.0, "result": []}
     assert status.as_dict()["tasks"]["succeeded"] == 1
+
+
+def a_hand_alone() -> Person:
+    """A right hand without a body."""
+    points = np.linspace([15, 5], [25, 15], 21, dtype=np.float32)
+    return Person.of_part(Part.RIGHT_HAND, points, np.ones(21, np.float32))
+
+
+def without_hands() -> Person:
+    scores = np.ones(133, np.float32)
+    scores[PART_RANGES[Part.LEFT_HAND].start :] = 0
+    return replace(person(), scores=scores)
+
+
+HANDS_ONLY = label_config_template([Selection.HANDS])
+WHOLE = [[0, 0, 40, 20]]
+
+
+@pytest.mark.parametrize(
+    ("config", "people", "asked", "hands"),
+    [
+        (HANDS_ONLY, [], [None, WHOLE], 21),
+        (HANDS_ONLY, [without_hands()], [None, WHOLE], 21),
+        (HANDS_ONLY, [person()], [None], 42),
+        (label_config_template([Selection.WHOLE]), [], [None], 0),
+    ],
+    ids=["nobody", "nobody with a hand", "somebody with hands", "not only hands wanted"],
+)
+async def test_hands_without_a_body_are_searched_where_only_hands_are_wanted(
+    config: str, people: list[Person], asked: list[Any], hands: int
+) -> None:
+    boxes: list[Any] = []
+
+    async def find(_: Any, drawn: NDArray[np.float32] | None) -> list[Person]:
+        boxes.append(None if drawn is None else drawn.tolist())
+        return people if drawn is None else [a_hand_alone()]
+
+    async with predicting(find) as (predictor, _):
+        (slot,) = await predictor.predict(request(picture(), label_config=config))
+    assert boxes == asked
+    assert not isinstance(slot, Failure)
+    assert sum(region["type"] == "keypointlabels" for region in slot["result"]) == hands
+
+
+async def test_a_body_that_is_guessed_in_the_whole_picture_is_not_shown() -> None:
+    async def find(_: Any, drawn: NDArray[np.float32] | None) -> list[Person]:
+        return [] if drawn is None else [person()]
+
+    async with predicting(find) as (predictor, _):
+        (slot,) = await predictor.predict(request(picture(), label_config=HANDS_ONLY))
+    assert not isinstance(slot, Failure)
+    assert slot["result"] == []
 
 
 async def test_no_tasks_are_no_slots() -> None:
