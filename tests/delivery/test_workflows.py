@@ -139,7 +139,7 @@ class TestAgreement:
 
     def test_scripts_that_are_called_exist_and_can_be_executed(self, root: Path) -> None:
         text = "\n".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
-        called = set(re.findall(r"run: (?:sudo env \S+ )?(\.[\w/.-]+)", text))
+        called = set(re.findall(r"run: (\.[\w/.-]+)", text))
         assert called == {".ci/run", ".github/deploy.sh", ".github/release/semantic-release.sh"}
         assert all(os.access(root / script, os.X_OK) for script in called)
 
@@ -162,12 +162,39 @@ class TestAgreement:
             name for name in installers if re.search(rf"install .*\b{name}\b|\.ci/{name}\b", script)
         } == installers
 
+    def test_only_packages_and_the_part_root_use_the_rights_of_root(self, root: Path) -> None:
+        scripts = [path for path in (root / ".ci").rglob("*") if path.is_file() and path.suffix == ""]
+        lines = [
+            (path.name, line.strip())
+            for path in [*scripts, *(root / ".github/workflows").glob("*.yml"), root / "Makefile"]
+            for line in path.read_text().splitlines()
+            if re.search(r"(?<![-\w])sudo -n|apt-get (update|install)", line)
+        ]
+        assert {name for name, _ in lines} == {"packages", "run", "check"}, "check builds an image as root"
+        (alone,) = [line for name, line in lines if name == "run"]
+        part = (root / ".ci/run").read_text().partition("    root)\n")[2].partition(";;")[0]
+        assert alone in part
+
+    def test_packages_that_cannot_be_installed_are_named(self, root: Path, tmp_path: Path) -> None:
+        for name, script in {"id": "echo 1000", "sudo": "exit 1", "python3.11": "exit 0"}.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        result = run(
+            "/bin/bash", str(root / ".ci/packages"), "sh", "no-such-command=its-package",
+            cwd=tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin",
+        )  # fmt: skip
+        assert result.returncode == 1
+        assert result.stderr.startswith("Missing: its-package. Install these packages as root")
+
     @pytest.mark.parametrize(
         ("changed", "parts"),
         [
             (["docs/models.md", "README.md"], ["lint", "manual"]),
-            (["docs/models.md", "service.py"], ["lint", "manual", "unit", "service", "e2e", "timing"]),
-            (["tests/manual/pages.md"], ["lint", "manual", "unit", "service", "e2e", "timing"]),
+            (
+                ["docs/models.md", "service.py"],
+                ["lint", "manual", "unit", "service", "root", "e2e", "timing"],
+            ),
+            (["tests/manual/pages.md"], ["lint", "manual", "unit", "service", "root", "e2e", "timing"]),
         ],
     )
     def test_a_change_in_pages_alone_needs_no_test_of_the_code(
