@@ -23,6 +23,7 @@ SECRETS = {
     "BASIC_AUTH_USER": "annotator",
     "BASIC_AUTH_PASS": "tr0ub4dor=&3",
 }
+VARIANTS = ["cpu", "gpu", "baked"]
 IMAGE = f"ghcr.io/fhswf/dgs-pg-gruppe-1/rtmlib-ml-backend@sha256:{'d' * 64}"
 
 
@@ -148,7 +149,10 @@ class TestAgreement:
     def test_scripts_that_are_called_exist_and_can_be_executed(self, root: Path) -> None:
         text = "\n".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
         called = set(re.findall(r"run: (\.[\w/.-]+)", text))
-        assert called == {".ci/run", ".github/deploy.sh", ".github/release/semantic-release.sh"}
+        assert called == {
+            ".ci/image/lock", ".ci/run", ".github/deploy.sh", ".github/release/semantic-release.sh",
+            ".github/release/tag-image.sh",
+        }  # fmt: skip
         assert all(os.access(root / script, os.X_OK) for script in called)
 
     def test_a_pull_request_and_a_release_get_every_check(self, root: Path) -> None:
@@ -232,41 +236,138 @@ class TestAgreement:
         deployment = yaml.safe_load((root / "k8s/base/deployment.yaml").read_text())
         assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == name
 
-    @pytest.mark.parametrize(("branch", "environment"), [("main", "production"), ("dev", "staging")])
-    @pytest.mark.parametrize("variant", ["cpu", "gpu"])
+    @pytest.mark.parametrize(
+        ("components", "variant"), [((), "cpu"), (("gpu",), "gpu"), (("baked-models",), "baked")]
+    )
     def test_a_release_goes_where_its_branch_says_with_the_image_of_that_overlay(
-        self, root: Path, tmp_path: Path, branch: str, environment: str, variant: str
+        self, root: Path, tmp_path: Path, components: tuple[str, ...], variant: str
     ) -> None:
+        for branch, environment in [("main", "production"), ("dev", "staging")]:
+            folder = tmp_path / branch
+            code, output = self.target(root, folder, branch, environment, components)
+            assert code == 0, output
+            assert output == f"environment={environment}\nimage={IMAGE}-{variant}\n"
+
+    def test_a_release_without_the_image_of_its_overlay_says_so(self, root: Path, tmp_path: Path) -> None:
+        code, output = self.target(root, tmp_path, "main", "production", ("gpu", "baked-models"))
+        assert code == 1
+        assert "no release has networks in the GPU image" in output
+
+    @staticmethod
+    def target(
+        root: Path, folder: Path, branch: str, environment: str, components: tuple[str, ...]
+    ) -> tuple[int, str]:
+        """The step that chooses, with these components uncommented: its status, and its output or its errors."""
         (script,) = [
             step["run"]
             for step in workflows(root)["release.yml"]["jobs"]["target"]["steps"]
             if step.get("id") == "target"
         ]
-        shutil.copytree(root / "k8s/overlays", tmp_path / "k8s/overlays")
-        overlay = tmp_path / "k8s/overlays" / environment / "kustomization.yaml"
-        if variant == "gpu":
-            overlay.write_text(
-                overlay.read_text().replace("# - ../../components/gpu", "- ../../components/gpu")
-            )
-            assert "../../components/gpu" in yaml.safe_load(overlay.read_text())["components"]
-        for name in ("cpu", "gpu"):
-            (tmp_path / f"image-{name}.txt").write_text(f"{IMAGE}-{name}\n")
-        output = tmp_path / "output"
+        shutil.copytree(root / "k8s/overlays", folder / "k8s/overlays")
+        overlay = folder / "k8s/overlays" / environment / "kustomization.yaml"
+        for name in components:
+            line = f"- ../../components/{name}\n"
+            assert f"# {line}" in overlay.read_text()
+            overlay.write_text(overlay.read_text().replace(f"# {line}", line))
+        for name in VARIANTS:
+            (folder / f"image-{name}.txt").write_text(f"{IMAGE}-{name}\n")
+        output = folder / "output"
         result = run(
             "bash", "-e", "-o", "pipefail", "-c", script,
-            cwd=tmp_path, GITHUB_REF_NAME=branch, GITHUB_OUTPUT=str(output),
+            cwd=folder, GITHUB_REF_NAME=branch, GITHUB_OUTPUT=str(output),
         )  # fmt: skip
-        assert result.returncode == 0, result.stderr
-        assert output.read_text() == f"environment={environment}\nimage={IMAGE}-{variant}\n"
+        return result.returncode, output.read_text() if output.exists() else result.stdout + result.stderr
+
+    def test_names_of_images_move_last(self, root: Path) -> None:
+        jobs = workflows(root)["release.yml"]["jobs"]
+
+        def before(name: str) -> set[str]:
+            return {name} | {earlier for needed in jobs[name].get("needs", []) for earlier in before(needed)}
+
+        assert before("tags") == set(jobs), "all other jobs come before"
+        assert "--tag" not in json.dumps([jobs[name] for name in jobs if name not in ("publish", "tags")])
+        (create,) = [
+            step["run"] for step in jobs["publish"]["steps"] if "imagetools create" in step.get("run", "")
+        ]
+        assert re.findall(r'--tag "([^"]+)"', create) == ["$candidate"]
+        for name in ("publish", "tags"):
+            assert jobs[name]["strategy"]["matrix"]["variant"] == VARIANTS
+        assert {entry["variant"] for entry in jobs["image"]["strategy"]["matrix"]["include"]} == set(VARIANTS)
+
+    def test_what_a_private_repository_cannot_keep_stops_nothing_and_is_said(self, root: Path) -> None:
+        steps = workflows(root)["release.yml"]["jobs"]["publish"]["steps"]
+        optional = {step["id"] for step in steps if step.get("continue-on-error")}
+        assert optional == {"upload", "contents", "provenance"}
+        said = steps[-1]
+        assert set(re.findall(r"steps\.(\w+)\.outcome", json.dumps(said["env"]))) == optional
+        failed = run(
+            "bash",
+            "-e",
+            "-c",
+            said["run"],
+            cwd=root,
+            UPLOAD="failure",
+            CONTENTS="failure",
+            PROVENANCE="success",
+        )
+        assert failed.returncode == 0
+        assert failed.stdout.count("::warning::") == 2
+
+    def test_manifests_are_those_of_the_released_commit(self, root: Path) -> None:
+        assert workflows(root)["release.yml"]["jobs"]["deploy"]["with"]["ref"] == "${{ github.sha }}"
+        deploy = workflows(root)["deploy.yml"]
+        assert deploy[True]["workflow_dispatch"]["inputs"]["ref"]["required"] is True
+        assert deploy["jobs"]["deploy"]["steps"][0]["with"]["ref"] == "${{ inputs.ref }}"
 
     def test_main_deploys_to_production_and_dev_to_staging(self, root: Path) -> None:
         release = workflows(root)["release.yml"]
         assert release[True]["push"]["branches"] == ["main", "dev"]  # YAML 1.1 reads the key `on` as true
-        assert release["jobs"]["deploy"]["with"] == {
+        given = release["jobs"]["deploy"]["with"]
+        assert {name: given[name] for name in ("environment", "image")} == {
             name: f"${{{{ needs.target.outputs.{name} }}}}" for name in ("environment", "image")
         }
         branches = json.loads((root / "release_config.json").read_text())["branches"]
         assert branches == ["main", {"name": "dev", "prerelease": "beta"}]
+
+
+class TestNamesOfImages:
+    """.github/release/tag-image.sh, with a docker that keeps digests by name in a folder."""
+
+    @pytest.fixture
+    def names(self, tmp_path: Path) -> Path:
+        docker = tmp_path / "docker"
+        docker.write_text(
+            "#!/bin/bash\n"
+            'file() { printf "%s/%s" "$NAMES" "$(printf %s "$1" | tr / _)"; }\n'
+            "case $3 in\n"
+            '  inspect) cat "$(file "$4")" ;;\n'
+            '  create) for tag in "$5" "$7"; do printf %s "${8#*@}" >"$(file "$tag")"; done ;;\n'
+            "esac\n"
+        )
+        docker.chmod(0o755)
+        (tmp_path / "names").mkdir()
+        return tmp_path / "names"
+
+    def name(self, root: Path, names: Path, image: str, variant: str) -> subprocess.CompletedProcess[str]:
+        path = f"{names.parent}:{os.environ['PATH']}"
+        script = str(root / ".github/release/tag-image.sh")
+        return run(
+            script, image, variant, "1.2.0", cwd=names, PATH=path, NAMES=str(names), GITHUB_REF_NAME="main"
+        )
+
+    def test_version_and_channel(self, root: Path, names: Path) -> None:
+        result = self.name(root, names, IMAGE, "baked")
+        assert result.returncode == 0, result.stdout + result.stderr
+        tags = {path.name.partition(":")[2]: path.read_text() for path in names.iterdir()}
+        assert tags == dict.fromkeys(["1.2.0-baked", "latest-baked"], IMAGE.partition("@")[2])
+
+    def test_a_version_is_never_two_images(self, root: Path, names: Path) -> None:
+        assert self.name(root, names, IMAGE, "cpu").returncode == 0
+        assert self.name(root, names, IMAGE, "cpu").returncode == 0, "the same again is no harm"
+        result = self.name(root, names, IMAGE.replace("d" * 64, "e" * 64), "cpu")
+        assert result.returncode == 1
+        assert "a version is one image" in result.stdout
+        assert {path.read_text() for path in names.iterdir()} == {IMAGE.partition("@")[2]}
 
 
 class TestSemanticRelease:
