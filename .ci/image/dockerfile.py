@@ -15,7 +15,8 @@ INSTALL = re.compile(
     r".*?uv --directory [^\n]+\n",
     re.MULTILINE | re.DOTALL,
 )
-# uv installs and is gone. OpenVINO: plugins for other devices than CPUs, and readers of other formats than ONNX.
+# uv installs and is gone. OpenVINO: plugins for other devices than CPUs, readers of other formats than ONNX, and headers.
+# The rest: tests, and tools that change networks of other kinds.
 ONE_LAYER = r"""\g<copy>\g<environment>RUN base=$(command -v python3) \\
     && "$base" -m pip install --no-cache-dir --quiet uv \\
     && uv venv \g<python> /app/.venv \\
@@ -25,7 +26,8 @@ ONE_LAYER = r"""\g<copy>\g<environment>RUN base=$(command -v python3) \\
     && rm -f openvino/libs/cache.json openvino/libs/libopenvino_intel_[gn]pu_* \\
     openvino/libs/libopenvino_pytorch_frontend* openvino/libs/libopenvino_tensorflow* \\
     openvino/libs/libopenvino_paddle_frontend* openvino/libs/libopenvino_jax_frontend* \\
-    openvino/libs/libopenvino_gguf_frontend*
+    openvino/libs/libopenvino_gguf_frontend* \\
+    && rm -rf openvino/include onnx/backend/test onnxruntime/transformers tornado/test
 """
 PORTS = re.compile(
     r"^# Default port for BentoServer\nEXPOSE 3000\n+# Expose Prometheus port\nEXPOSE 3001\n", re.MULTILINE

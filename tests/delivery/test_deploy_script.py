@@ -93,9 +93,11 @@ class TestDeploying:
 class TestCredentialsOfOneNamespace:
     def test_they_can_deploy(self, cluster: Cluster) -> None:
         cluster.forbidden = {(verb, "namespaces") for verb in ("get", "list", "patch", "create")}
+        cluster.forbidden.add(("list", "servicemonitors"))
         result = cluster.deploy("production", "--image", NEW)
         assert result.returncode == 0, result.stderr
         assert "may not read the namespace object" in result.stdout
+        assert 'cannot list resource "servicemonitors"' in result.stderr, "what was taken out of them stays"
 
     def test_the_role_has_every_kind_that_is_applied_or_looked_for(self, root: Path, render: Render) -> None:
         (role,) = [
