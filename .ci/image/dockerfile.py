@@ -15,7 +15,7 @@ INSTALL = re.compile(
     r".*?uv --directory [^\n]+\n",
     re.MULTILINE | re.DOTALL,
 )
-# uv installs and is gone. OpenVINO: plugins for other devices than CPUs, readers of other formats than ONNX, and headers.
+# uv installs and is gone. OpenVINO: plugins for other devices than CPUs, readers of other formats than ONNX, headers.
 # The rest: tests, and tools that change networks of other kinds.
 ONE_LAYER = r"""\g<copy>\g<environment>RUN base=$(command -v python3) \\
     && "$base" -m pip install --no-cache-dir --quiet uv \\

@@ -31,15 +31,6 @@ def cluster(tmp_path: Path, checkout: Path, tool: Callable[[str], str]) -> Itera
     running.stop()
 
 
-@pytest.fixture
-def checkout(root: Path, tmp_path: Path) -> Path:
-    """What deploy.sh needs of a checkout, to be changed at will."""
-    folder = tmp_path / "checkout"
-    shutil.copytree(root / "k8s", folder / "k8s")
-    shutil.copy(root / "deploy.sh", folder)
-    return folder
-
-
 def switch_on(checkout: Path, *components: str) -> None:
     """Uncomment components of the production overlay."""
     path = checkout / "k8s/overlays/production/kustomization.yaml"

@@ -446,8 +446,8 @@ class TestDeployStep:
     """.github/deploy.sh, which the deploy workflow runs, against an API server."""
 
     @pytest.fixture
-    def cluster(self, root: Path, tmp_path: Path, tool: Tool) -> Iterator[Cluster]:
-        running = Cluster(tmp_path, root, tool("kubectl"))
+    def cluster(self, checkout: Path, tmp_path: Path, tool: Tool) -> Iterator[Cluster]:
+        running = Cluster(tmp_path, checkout, tool("kubectl"))
         running.start()
         (tmp_path / "temporary").mkdir()
         del running.environment["KUBECONFIG"]
