@@ -5,8 +5,8 @@ thread in the command line. Cropping takes time, so it runs in threads as well.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wholebody import clicks, faces, hands
 from wholebody.clicks import Click
 from wholebody.faces import DetectedFace, Head
-from wholebody.geometry import BoxCrop, Picture, SquareRegion
+from wholebody.geometry import BoxCrop, Picture, Points, SquareRegion
 from wholebody.hands import Arm, Hand, Look
 from wholebody.person import Person
 from wholebody.schema import FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
@@ -78,6 +78,27 @@ class Estimate:
     scores: Floats
 
 
+@dataclass(frozen=True)
+class KnownPart:
+    """Where a hand or face was found in a clip's frame.
+
+    Attributes:
+        region: The region that its landmarks define.
+        anchor: x, y in pixels of the body's wrist, or of the middle of its nose and eyes, shape (2,).
+    """
+
+    region: SquareRegion
+    anchor: Points
+
+    def at(self, anchor: Points) -> SquareRegion:
+        """Return the region moved as the body has moved."""
+        x, y = (float(value) for value in anchor - self.anchor)
+        return replace(self.region, x=self.region.x + x, y=self.region.y + y)
+
+
+KnownParts = Mapping[Part, KnownPart]
+"""The known parts of one person: at most the face and both hands."""
+
 PartFound = tuple[Floats, Floats]
 """Keypoints of one hand or face in pixels of the picture, shape (21, 2) or (68, 2), and scores, (21,) or (68,)."""
 
@@ -91,6 +112,23 @@ class PoseEstimator(Protocol):
         Args:
             picture: H×W×3 uint8, BGR, upright.
             boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+        """
+        ...
+
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, known: Sequence[KnownParts]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """Return the keypoints of all people in the next frame of a clip.
+
+        A part is looked for where it was; if it is not there, it is searched for as in a picture.
+
+        Args:
+            picture: H×W×3 uint8, BGR, upright.
+            boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+            known: The parts of each person in the frame before; empty to search for them.
+
+        Returns:
+            The keypoints, and the parts known for the next frame.
         """
         ...
 
@@ -143,6 +181,12 @@ class WholeBodyEstimator:
         """See `PoseEstimator`."""
         return Estimate(*await _estimate_in_boxes(self.network, self.size, picture, boxes))
 
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, known: Sequence[KnownParts]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """See `PoseEstimator`: one network finds all parts at once, so none is known."""
+        return await self.estimate(picture, boxes), [{} for _ in boxes]
+
     async def part_at(
         self,
         picture: Picture,
@@ -194,36 +238,59 @@ class PartsEstimator:
 
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
         """See `PoseEstimator`."""
+        estimate, _ = await self.estimate_next(picture, boxes, [{} for _ in boxes])
+        return estimate
+
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, known: Sequence[KnownParts]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """See `PoseEstimator`."""
         bodies, body_scores = await _estimate_in_boxes(self.body, self.body_size, picture, boxes)
         keypoints = np.zeros((len(boxes), KEYPOINT_COUNT, 2), np.float32)
         scores = np.zeros((len(boxes), KEYPOINT_COUNT), np.float32)
-        known = list(BODY_AND_FEET[bodies.shape[1]])
-        keypoints[:, : len(known)] = bodies[:, known]
-        scores[:, : len(known)] = body_scores[:, known]
+        indices = list(BODY_AND_FEET[bodies.shape[1]])
+        keypoints[:, : len(indices)] = bodies[:, indices]
+        scores[:, : len(indices)] = body_scores[:, indices]
 
         with stage("hands_and_face"):
             hand_search = asyncio.create_task(
-                self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START])
+                self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START], known)
             )
-            face_search = asyncio.create_task(self._faces(picture, bodies, body_scores))
+            face_search = asyncio.create_task(self._faces(picture, bodies, body_scores, known))
             try:
                 found_hands, found_faces = await asyncio.gather(hand_search, face_search)
             finally:  # if one fails, the other's result is not needed
                 hand_search.cancel()
                 face_search.cancel()
+        known_next: list[dict[Part, KnownPart]] = [{} for _ in boxes]
         for arm, hand in found_hands:
             where = list(PART_RANGES[arm.part])
             keypoints[arm.person, where], scores[arm.person, where] = hand.points, hand.score
+            known_next[arm.person][arm.part] = KnownPart(hands.region_of(hand.points), arm.wrist)
         for head, mesh, score in found_faces:
             where = list(PART_RANGES[Part.FACE])
             keypoints[head.person, where], scores[head.person, where] = faces.face_keypoints(mesh), score
-        return Estimate(keypoints, scores)
+            known_next[head.person][Part.FACE] = KnownPart(faces.region_of_mesh(mesh), head.middle)
+        return Estimate(keypoints, scores), [*known_next]
 
-    async def _hands(self, picture: Picture, bodies: Floats, scores: Floats) -> list[tuple[Arm, Hand]]:
+    async def _hands(
+        self, picture: Picture, bodies: Floats, scores: Floats, known: Sequence[KnownParts]
+    ) -> list[tuple[Arm, Hand]]:
         arms = hands.arms_to_search(bodies, scores, (picture.shape[1], picture.shape[0]))
+        found = await self._hands_where_they_were(picture, arms, known)
+        kept = {(arm.person, arm.part) for arm, _ in found}
+        arms = [arm for arm in arms if (arm.person, arm.part) not in kept]
         regions = [arm.region for arm in arms]
         finds = await self._refined(picture, await self._look_at_hands(picture, regions), regions)
-        return hands.believed([(arm, hand) for arm, (hand, _) in zip(arms, finds, strict=True)])
+        return hands.believed([*found, *((arm, hand) for arm, (hand, _) in zip(arms, finds, strict=True))])
+
+    async def _hands_where_they_were(
+        self, picture: Picture, arms: list[Arm], known: Sequence[KnownParts]
+    ) -> list[tuple[Arm, Hand]]:
+        """Run the hand network once for each known hand; return those that are still there."""
+        moved = [(arm, part.at(arm.wrist)) for arm in arms if (part := known[arm.person].get(arm.part))]
+        seen = await self._look_at_hands(picture, [region for _, region in moved])
+        return [(arm, hand) for (arm, _), hand in zip(moved, seen, strict=True) if hands.is_of_arm(arm, hand)]
 
     async def _refined(
         self, picture: Picture, finds: list[Hand], regions: list[SquareRegion]
@@ -248,9 +315,21 @@ class PartsEstimator:
         ]
 
     async def _faces(
-        self, picture: Picture, bodies: Floats, scores: Floats
+        self, picture: Picture, bodies: Floats, scores: Floats, known: Sequence[KnownParts]
     ) -> list[tuple[Head, NDArray[np.floating], float]]:
         heads = faces.heads_to_search(bodies, scores)
+        moved = [
+            (head, part.at(head.middle)) for head in heads if (part := known[head.person].get(Part.FACE))
+        ]
+        found = await self._believed_meshes(picture, moved)
+        kept = [head.person for head, _, _ in found]
+        return found + await self._searched_faces(
+            picture, [head for head in heads if head.person not in kept]
+        )
+
+    async def _searched_faces(
+        self, picture: Picture, heads: list[Head]
+    ) -> list[tuple[Head, NDArray[np.floating], float]]:
         if not heads:
             return []
         detected = await self._detect_faces(picture, [head.region for head in heads])
@@ -259,6 +338,11 @@ class PartsEstimator:
             for head, found in zip(heads, detected, strict=True)
             if (region := faces.mesh_region(head, found))
         ]
+        return await self._believed_meshes(picture, regions)
+
+    async def _believed_meshes(
+        self, picture: Picture, regions: list[tuple[Head, SquareRegion]]
+    ) -> list[tuple[Head, NDArray[np.floating], float]]:
         meshes = await self._lay_meshes(picture, [region for _, region in regions])
         in_picture = [(head, *mesh) for (head, _), mesh in zip(regions, meshes, strict=True)]
         return [found for found in in_picture if faces.mesh_is_believed(*found)]

@@ -136,11 +136,7 @@ def refined_region(hand: Hand, region: SquareRegion) -> SquareRegion | None:
     """Return the region that the landmarks define, or None if a refinement would not help."""
     if hand.score < PROMISING_SCORE:
         return None
-    points = hand.points
-    knuckles = ((points[5] + points[13]) / 2 + points[9]) / 2
-    angle = angle_to(points[0], knuckles, 90)
-    rectangle = bounding_rectangle(points[list(PALM_AND_FINGER_BASES)], angle)
-    refined = region_round(rectangle, angle, REFINED_SCALE, REFINED_SHIFT)
+    refined = region_of(hand.points)
     if not refined.side > 0:
         return None
     moved = max(
@@ -149,6 +145,19 @@ def refined_region(hand: Hand, region: SquareRegion) -> SquareRegion | None:
         abs(math.remainder(refined.angle - region.angle, 2 * math.pi)) / 3,
     )
     return refined if moved >= SETTLED else None
+
+
+def region_of(points: Points) -> SquareRegion:
+    """Return the region that the 21 landmarks of a hand define, in pixels."""
+    knuckles = ((points[5] + points[13]) / 2 + points[9]) / 2
+    angle = angle_to(points[0], knuckles, 90)
+    rectangle = bounding_rectangle(points[list(PALM_AND_FINGER_BASES)], angle)
+    return region_round(rectangle, angle, REFINED_SCALE, REFINED_SHIFT)
+
+
+def is_of_arm(arm: Arm, hand: Hand) -> bool:
+    """Tell whether a result is a hand at the arm's wrist."""
+    return hand.score >= HAND_SCORE and _distance_to_wrist(arm, hand) <= WRIST_AGREEMENT
 
 
 @dataclass(frozen=True)
@@ -251,11 +260,7 @@ def believed(finds: Sequence[tuple[Arm, Hand]]) -> list[tuple[Arm, Hand]]:
 
     Handedness never rejects a hand, since the network errs on some. It only decides between two wrists.
     """
-    near = [
-        (arm, hand)
-        for arm, hand in finds
-        if hand.score >= HAND_SCORE and _distance_to_wrist(arm, hand) <= WRIST_AGREEMENT
-    ]
+    near = [(arm, hand) for arm, hand in finds if is_of_arm(arm, hand)]
     near.sort(key=lambda find: (not _expected_side(*find), _distance_to_wrist(*find)))
     kept: list[tuple[Arm, Hand]] = []
     for arm, hand in near:
