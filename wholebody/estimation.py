@@ -6,7 +6,7 @@ thread in the command line. Cropping takes time, so it runs in threads as well.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -99,6 +99,20 @@ class KnownPart:
 KnownParts = Mapping[Part, KnownPart]
 """The known parts of one person: at most the face and both hands."""
 
+
+@dataclass(frozen=True)
+class Search:
+    """What is known of a person's parts from the frame before.
+
+    Attributes:
+        known: Parts that are looked for where they were first.
+        skipped: Parts that are not searched for in this frame.
+    """
+
+    known: KnownParts = field(default_factory=dict[Part, KnownPart])
+    skipped: frozenset[Part] = frozenset()
+
+
 PartFound = tuple[Floats, Floats]
 """Keypoints of one hand or face in pixels of the picture, shape (21, 2) or (68, 2), and scores, (21,) or (68,)."""
 
@@ -116,7 +130,7 @@ class PoseEstimator(Protocol):
         ...
 
     async def estimate_next(
-        self, picture: Picture, boxes: Floats, known: Sequence[KnownParts]
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
     ) -> tuple[Estimate, list[KnownParts]]:
         """Return the keypoints of all people in the next frame of a clip.
 
@@ -125,7 +139,7 @@ class PoseEstimator(Protocol):
         Args:
             picture: H×W×3 uint8, BGR, upright.
             boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
-            known: The parts of each person in the frame before; empty to search for them.
+            searches: What is known of each person.
 
         Returns:
             The keypoints, and the parts known for the next frame.
@@ -182,7 +196,7 @@ class WholeBodyEstimator:
         return Estimate(*await _estimate_in_boxes(self.network, self.size, picture, boxes))
 
     async def estimate_next(
-        self, picture: Picture, boxes: Floats, known: Sequence[KnownParts]
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
     ) -> tuple[Estimate, list[KnownParts]]:
         """See `PoseEstimator`: one network finds all parts at once, so none is known."""
         return await self.estimate(picture, boxes), [{} for _ in boxes]
@@ -238,11 +252,11 @@ class PartsEstimator:
 
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
         """See `PoseEstimator`."""
-        estimate, _ = await self.estimate_next(picture, boxes, [{} for _ in boxes])
+        estimate, _ = await self.estimate_next(picture, boxes, [Search()] * len(boxes))
         return estimate
 
     async def estimate_next(
-        self, picture: Picture, boxes: Floats, known: Sequence[KnownParts]
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
     ) -> tuple[Estimate, list[KnownParts]]:
         """See `PoseEstimator`."""
         bodies, body_scores = await _estimate_in_boxes(self.body, self.body_size, picture, boxes)
@@ -254,9 +268,9 @@ class PartsEstimator:
 
         with stage("hands_and_face"):
             hand_search = asyncio.create_task(
-                self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START], known)
+                self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START], searches)
             )
-            face_search = asyncio.create_task(self._faces(picture, bodies, body_scores, known))
+            face_search = asyncio.create_task(self._faces(picture, bodies, body_scores, searches))
             try:
                 found_hands, found_faces = await asyncio.gather(hand_search, face_search)
             finally:  # if one fails, the other's result is not needed
@@ -274,10 +288,14 @@ class PartsEstimator:
         return Estimate(keypoints, scores), [*known_next]
 
     async def _hands(
-        self, picture: Picture, bodies: Floats, scores: Floats, known: Sequence[KnownParts]
+        self, picture: Picture, bodies: Floats, scores: Floats, searches: Sequence[Search]
     ) -> list[tuple[Arm, Hand]]:
-        arms = hands.arms_to_search(bodies, scores, (picture.shape[1], picture.shape[0]))
-        found = await self._hands_where_they_were(picture, arms, known)
+        arms = [
+            arm
+            for arm in hands.arms_to_search(bodies, scores, (picture.shape[1], picture.shape[0]))
+            if arm.part not in searches[arm.person].skipped
+        ]
+        found = await self._hands_where_they_were(picture, arms, searches)
         kept = {(arm.person, arm.part) for arm, _ in found}
         arms = [arm for arm in arms if (arm.person, arm.part) not in kept]
         regions = [arm.region for arm in arms]
@@ -285,10 +303,12 @@ class PartsEstimator:
         return hands.believed([*found, *((arm, hand) for arm, (hand, _) in zip(arms, finds, strict=True))])
 
     async def _hands_where_they_were(
-        self, picture: Picture, arms: list[Arm], known: Sequence[KnownParts]
+        self, picture: Picture, arms: list[Arm], searches: Sequence[Search]
     ) -> list[tuple[Arm, Hand]]:
         """Run the hand network once for each known hand; return those that are still there."""
-        moved = [(arm, part.at(arm.wrist)) for arm in arms if (part := known[arm.person].get(arm.part))]
+        moved = [
+            (arm, part.at(arm.wrist)) for arm in arms if (part := searches[arm.person].known.get(arm.part))
+        ]
         seen = await self._look_at_hands(picture, [region for _, region in moved])
         return [(arm, hand) for (arm, _), hand in zip(moved, seen, strict=True) if hands.is_of_arm(arm, hand)]
 
@@ -315,11 +335,17 @@ class PartsEstimator:
         ]
 
     async def _faces(
-        self, picture: Picture, bodies: Floats, scores: Floats, known: Sequence[KnownParts]
+        self, picture: Picture, bodies: Floats, scores: Floats, searches: Sequence[Search]
     ) -> list[tuple[Head, NDArray[np.floating], float]]:
-        heads = faces.heads_to_search(bodies, scores)
+        heads = [
+            head
+            for head in faces.heads_to_search(bodies, scores)
+            if Part.FACE not in searches[head.person].skipped
+        ]
         moved = [
-            (head, part.at(head.middle)) for head in heads if (part := known[head.person].get(Part.FACE))
+            (head, part.at(head.middle))
+            for head in heads
+            if (part := searches[head.person].known.get(Part.FACE))
         ]
         found = await self._believed_meshes(picture, moved)
         kept = [head.person for head, _, _ in found]

@@ -4,7 +4,6 @@ The detector runs a few times a second, and at once when somebody is lost, new o
 follows its person's keypoints, as in MediaPipe and in RTMPose's own demo.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from wholebody.appearance import clothes_colours
 from wholebody.clips.steadying import FoundPerson
 from wholebody.detection import PersonDetector
-from wholebody.estimation import Estimate, KnownPart, PoseEstimator
+from wholebody.estimation import Estimate, KnownPart, KnownParts, PoseEstimator, Search
 from wholebody.geometry import Picture, overlaps
 from wholebody.person import Person
 from wholebody.schema import FACE_START, FEET_START, Part
@@ -22,6 +21,9 @@ from wholebody.tracking import BRIEFLY_S, Identities
 DETECT_EVERY_S = 0.2
 SEARCH_AGAIN_S = 1.0
 """Hands and faces are searched anew after this time: a network may hold on to what is none."""
+ABSENT_S = 0.15
+"""A part that was not found for longer is searched for now and then, not in every frame."""
+SEARCH_ABSENT_EVERY_S = 0.15
 HANDS_APART = 0.6
 """Distance of two hands' regions, in sides, below which both are searched anew."""
 CLOSE = 0.3
@@ -36,6 +38,8 @@ _STEADY = 0.01  # of the box's longer side: a smaller shift is the networks' jit
 _SAME_BOX = 0.8  # intersection over union of the detected and the expected box
 _NEW_BOX_SHARE = 0.3  # of the detected box, if it is nearly the expected one
 
+_PARTS = (Part.FACE, Part.LEFT_HAND, Part.RIGHT_HAND)
+
 Box = NDArray[np.float32]
 
 
@@ -49,8 +53,10 @@ class _Followed:
     looks: int = 0
     person: Person | None = None
     anchor: Person | None = None  # as found in the box that the detector set
-    parts: dict[Part, KnownPart] = field(default_factory=dict[Part, KnownPart])
-    searched_at: float = -np.inf
+    parts: KnownParts = field(default_factory=dict[Part, KnownPart])
+    searched_at: float = -np.inf  # for all parts
+    found_at: dict[Part, float] = field(default_factory=dict[Part, float])
+    absent_searched_at: float = -np.inf
 
     def expected(self) -> Box:
         """Return the box moved as the keypoints have moved since the detector ran, and around all of them."""
@@ -153,27 +159,34 @@ class PeopleInFrames:
             return []
         people = [self._followed[number] for number in numbers]
         boxes = [one.expected().astype(np.float32) for one in people]
-        known = [self._known_parts(one, time) for one in people]
-        estimate, parts = await self._estimator.estimate_next(picture, np.stack(boxes), known)
+        searches = [_search(one, time) for one in people]
+        estimate, parts = await self._estimator.estimate_next(picture, np.stack(boxes), searches)
         lost: list[int] = []
         for i, (number, one) in enumerate(zip(numbers, people, strict=True)):
             if not _is_present(estimate, i):
                 lost.append(number)
                 continue
             person = Person(boxes[i], one.box_score, estimate.keypoints[i], estimate.scores[i])
-            one.person, one.parts = person, dict(parts[i])
+            one.person, one.parts = person, parts[i]
+            one.found_at.update(dict.fromkeys(parts[i], time))
             if one.anchor is None:
                 one.anchor = person
         return lost
 
-    def _known_parts(self, one: _Followed, time: float) -> Mapping[Part, KnownPart]:
-        if time - one.searched_at >= SEARCH_AGAIN_S - 1e-6:
-            one.searched_at = time
-            return {}
-        return _apart(one.parts)
+
+def _search(one: _Followed, time: float) -> Search:
+    """Return where a person's parts are looked for in a frame, and note when they were searched for."""
+    if time - one.searched_at >= SEARCH_AGAIN_S - 1e-6:
+        one.searched_at = one.absent_searched_at = time
+        return Search()
+    absent = {part for part in _PARTS if time - one.found_at.get(part, -np.inf) > ABSENT_S}
+    if time - one.absent_searched_at >= SEARCH_ABSENT_EVERY_S - 1e-6:
+        one.absent_searched_at = time
+        absent = set[Part]()
+    return Search(_apart(one.parts), frozenset(absent))
 
 
-def _apart(parts: Mapping[Part, KnownPart]) -> Mapping[Part, KnownPart]:
+def _apart(parts: KnownParts) -> KnownParts:
     """Return the known parts without two hands that are close to each other."""
     left, right = parts.get(Part.LEFT_HAND), parts.get(Part.RIGHT_HAND)
     if left is None or right is None:
