@@ -96,7 +96,7 @@ def coco_document(
             }
         )
         for person in one.drawn.people:
-            annotation = _annotation(person, image=number, number=len(annotations) + 1)
+            annotation = person_annotation(person, image=number, number=len(annotations) + 1)
             if with_scores:
                 annotation["score"] = round(person.score, 4)
             annotations.append(annotation)
@@ -105,7 +105,7 @@ def coco_document(
         "licenses": [],
         "images": images,
         "annotations": annotations,
-        "categories": [_category()],
+        "categories": [person_category()],
     }
 
 
@@ -113,7 +113,8 @@ def _name(one: PictureOfTask) -> str:
     return f"task-{one.task}" if one.drawn.frame is None else f"task-{one.task}-{one.drawn.frame}"
 
 
-def _annotation(person: AnnotatedPerson, *, image: int, number: int) -> dict[str, Any]:
+def person_annotation(person: AnnotatedPerson, *, image: int, number: int) -> dict[str, Any]:
+    """Return the annotation of a person, with the numbers of their image and of the annotation."""
     x1, y1, x2, y2 = (float(edge) for edge in person.box)
     annotation: dict[str, Any] = {
         "id": number,
@@ -148,7 +149,7 @@ def _box(x1: float, y1: float, x2: float, y2: float) -> list[float]:
     return [round(number, _DECIMALS) for number in (x1, y1, x2 - x1, y2 - y1)]
 
 
-def _category() -> dict[str, Any]:
+def person_category() -> dict[str, Any]:
     """COCO's person category: names and bones of the body, and of the other groups in fields of their own."""
     category: dict[str, Any] = {"id": _PERSON, "name": "person", "supercategory": "person"}
     for part, fields in PART_FIELDS.items():
