@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from wholebody.clips.trajectories import Floats, Trajectories
 
 LONGEST_FRAMES = 3
-LONGEST_S = 0.15
+LONGEST_S = 0.17
+"""Longest time between the frames before and after, if several frames are out."""
 FARTHEST_STEPS = 4.0
 """Distance from the line between the frames before and after, in the longest of the steps beside it."""
 LEAST = 0.02
