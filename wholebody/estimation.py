@@ -78,6 +78,10 @@ class Estimate:
     scores: Floats
 
 
+STEADY = 0.1
+"""Least shift of a body's point that moves the region of a part, in sides of it."""
+
+
 @dataclass(frozen=True)
 class KnownPart:
     """Where a hand or face was found in a clip's frame.
@@ -90,10 +94,12 @@ class KnownPart:
     region: SquareRegion
     anchor: Points
 
-    def at(self, anchor: Points) -> SquareRegion:
-        """Return the region moved as the body has moved."""
+    def at(self, anchor: Points) -> "KnownPart":
+        """Return the region moved as the body has moved; a small shift is the network's jitter."""
         x, y = (float(value) for value in anchor - self.anchor)
-        return replace(self.region, x=self.region.x + x, y=self.region.y + y)
+        if max(abs(x), abs(y)) < STEADY * self.region.side:
+            return self
+        return KnownPart(replace(self.region, x=self.region.x + x, y=self.region.y + y), anchor)
 
 
 KnownParts = Mapping[Part, KnownPart]
@@ -277,10 +283,10 @@ class PartsEstimator:
                 hand_search.cancel()
                 face_search.cancel()
         known_next: list[dict[Part, KnownPart]] = [{} for _ in boxes]
-        for arm, hand in found_hands:
+        for arm, hand, part in found_hands:
             where = list(PART_RANGES[arm.part])
             keypoints[arm.person, where], scores[arm.person, where] = hand.points, hand.score
-            known_next[arm.person][arm.part] = KnownPart(hands.region_of(hand.points), arm.wrist)
+            known_next[arm.person][arm.part] = part
         for head, mesh, score in found_faces:
             where = list(PART_RANGES[Part.FACE])
             keypoints[head.person, where], scores[head.person, where] = faces.face_keypoints(mesh), score
@@ -289,28 +295,39 @@ class PartsEstimator:
 
     async def _hands(
         self, picture: Picture, bodies: Floats, scores: Floats, searches: Sequence[Search]
-    ) -> list[tuple[Arm, Hand]]:
+    ) -> list[tuple[Arm, Hand, KnownPart]]:
         arms = [
             arm
             for arm in hands.arms_to_search(bodies, scores, (picture.shape[1], picture.shape[0]))
             if arm.part not in searches[arm.person].skipped
         ]
         found = await self._hands_where_they_were(picture, arms, searches)
-        kept = {(arm.person, arm.part) for arm, _ in found}
+        kept = {(arm.person, arm.part) for arm, _, _ in found}
         arms = [arm for arm in arms if (arm.person, arm.part) not in kept]
         regions = [arm.region for arm in arms]
         finds = await self._refined(picture, await self._look_at_hands(picture, regions), regions)
-        return hands.believed([*found, *((arm, hand) for arm, (hand, _) in zip(arms, finds, strict=True))])
+        found += [
+            (arm, hand, KnownPart(region, arm.wrist)) for arm, (hand, region) in zip(arms, finds, strict=True)
+        ]
+        parts = {(arm.person, arm.part): part for arm, _, part in found}
+        return [
+            (arm, hand, _next_look(hand, parts[arm.person, arm.part], arm))
+            for arm, hand in hands.believed([(arm, hand) for arm, hand, _ in found])
+        ]
 
     async def _hands_where_they_were(
         self, picture: Picture, arms: list[Arm], searches: Sequence[Search]
-    ) -> list[tuple[Arm, Hand]]:
+    ) -> list[tuple[Arm, Hand, KnownPart]]:
         """Run the hand network once for each known hand; return those that are still there."""
         moved = [
             (arm, part.at(arm.wrist)) for arm in arms if (part := searches[arm.person].known.get(arm.part))
         ]
-        seen = await self._look_at_hands(picture, [region for _, region in moved])
-        return [(arm, hand) for (arm, _), hand in zip(moved, seen, strict=True) if hands.is_of_arm(arm, hand)]
+        seen = await self._look_at_hands(picture, [part.region for _, part in moved])
+        return [
+            (arm, hand, part)
+            for (arm, part), hand in zip(moved, seen, strict=True)
+            if hands.is_of_arm(arm, hand)
+        ]
 
     async def _refined(
         self, picture: Picture, finds: list[Hand], regions: list[SquareRegion]
@@ -343,7 +360,7 @@ class PartsEstimator:
             if Part.FACE not in searches[head.person].skipped
         ]
         moved = [
-            (head, part.at(head.middle))
+            (head, part.at(head.middle).region)
             for head in heads
             if (part := searches[head.person].known.get(Part.FACE))
         ]
@@ -436,6 +453,12 @@ class PartsEstimator:
         regions = faces.mesh_regions_at(click, [face for found in detected for face in found])
         found = faces.mesh_at(click, await self._lay_meshes(picture, regions))
         return None if found is None else (faces.face_keypoints(found[0]), found[1])
+
+
+def _next_look(hand: Hand, part: KnownPart, arm: Arm) -> KnownPart:
+    """Return where to look for a hand next: in the same region, unless its landmarks ask for another one."""
+    region = hands.refined_region(hand, part.region)
+    return part if region is None else KnownPart(region, arm.wrist)
 
 
 def _size_of(picture: Picture) -> tuple[int, int]:
