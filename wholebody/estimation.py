@@ -78,8 +78,8 @@ class Estimate:
     scores: Floats
 
 
-STEADY = 0.1
-"""Least shift of a body's point that moves the region of a part, in sides of it."""
+STEADY_WRIST, STEADY_HEAD = 0.1, 0.0
+"""Least shift that moves the region of a hand or face, in its sides: a single wrist jitters."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class KnownPart:
     region: SquareRegion
     anchor: Points
 
-    def at(self, anchor: Points) -> "KnownPart":
-        """Return the region moved as the body has moved; a small shift is the network's jitter."""
+    def at(self, anchor: Points, least: float) -> "KnownPart":
+        """Return the region moved as the body has moved, if by at least so many of its sides."""
         x, y = (float(value) for value in anchor - self.anchor)
-        if max(abs(x), abs(y)) < STEADY * self.region.side:
+        if max(abs(x), abs(y)) < least * self.region.side:
             return self
         return KnownPart(replace(self.region, x=self.region.x + x, y=self.region.y + y), anchor)
 
@@ -320,7 +320,9 @@ class PartsEstimator:
     ) -> list[tuple[Arm, Hand, KnownPart]]:
         """Run the hand network once for each known hand; return those that are still there."""
         moved = [
-            (arm, part.at(arm.wrist)) for arm in arms if (part := searches[arm.person].known.get(arm.part))
+            (arm, part.at(arm.wrist, STEADY_WRIST))
+            for arm in arms
+            if (part := searches[arm.person].known.get(arm.part))
         ]
         seen = await self._look_at_hands(picture, [part.region for _, part in moved])
         return [
@@ -360,7 +362,7 @@ class PartsEstimator:
             if Part.FACE not in searches[head.person].skipped
         ]
         moved = [
-            (head, part.at(head.middle).region)
+            (head, part.at(head.middle, STEADY_HEAD).region)
             for head in heads
             if (part := searches[head.person].known.get(Part.FACE))
         ]
