@@ -19,6 +19,7 @@ from adapters.pictures.fetching.source import PictureSource
 from adapters.pictures.limits import PictureLimits
 from adapters.prediction.predictor import Predictor, log_failure
 from adapters.settings import Settings, SettingsError
+from adapters.video.limits import ClipLimits
 from adapters.video.people_in_clips import PeopleInClips
 from runners.config import RunnerConfig
 from wholebody.detection import PersonDetector
@@ -119,5 +120,5 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
             cache=cache,
             precedence=precedence,
             warn=warn,
-            clips=PeopleInClips(clips, detector.detect, processes),
+            clips=PeopleInClips(clips, detector.detect, processes, ClipLimits(settings.max_video_pixels)),
         )

@@ -4,6 +4,7 @@ Cropping takes time, so it runs in threads.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from wholebody.clicks import Click
 from wholebody.faces import DetectedFace, Head
 from wholebody.geometry import BoxCrop, Picture, SquareRegion, size_of
 from wholebody.hands.search import HandSearch
+from wholebody.known_parts import STEADY_HEAD, KnownPart, KnownParts, Search
 from wholebody.networks import FaceDetections, FaceMesh, Floats, Network, PoseNetwork, at_once, cut_squares
 from wholebody.person import Person
 from wholebody.schema import FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
@@ -48,6 +50,23 @@ class PoseEstimator(Protocol):
         Args:
             picture: H×W×3 uint8, BGR, upright.
             boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+        """
+        ...
+
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """Return the keypoints of all people in the next frame of a clip.
+
+        A part is looked for where it was; if it is not there, it is searched for as in a picture.
+
+        Args:
+            picture: H×W×3 uint8, BGR, upright.
+            boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+            searches: What is known of each person.
+
+        Returns:
+            The keypoints, and the parts known for the next frame.
         """
         ...
 
@@ -109,6 +128,12 @@ class WholeBodyEstimator:
         """See `PoseEstimator`."""
         return Estimate(*await _estimate_in_boxes(self.network, self.size, picture, boxes))
 
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """See `PoseEstimator`: one network finds all parts at once, so none is known."""
+        return await self.estimate(picture, boxes), [{} for _ in boxes]
+
     async def part_at(
         self,
         picture: Picture,
@@ -162,30 +187,60 @@ class PartsEstimator:
 
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
         """See `PoseEstimator`."""
+        estimate, _ = await self.estimate_next(picture, boxes, [Search()] * len(boxes))
+        return estimate
+
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """See `PoseEstimator`."""
         bodies, body_scores = await _estimate_in_boxes(self.body, self.body_size, picture, boxes)
         keypoints = np.zeros((len(boxes), KEYPOINT_COUNT, 2), np.float32)
         scores = np.zeros((len(boxes), KEYPOINT_COUNT), np.float32)
-        known = list(BODY_AND_FEET[bodies.shape[1]])
-        keypoints[:, : len(known)] = bodies[:, known]
-        scores[:, : len(known)] = body_scores[:, known]
+        indices = list(BODY_AND_FEET[bodies.shape[1]])
+        keypoints[:, : len(indices)] = bodies[:, indices]
+        scores[:, : len(indices)] = body_scores[:, indices]
 
         with stage("hands_and_face"):
             found_hands, found_faces = await at_once(
-                self.hands.of_people(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START], boxes),
-                self._faces(picture, bodies, body_scores),
+                self.hands.of_people(
+                    picture, bodies[:, :FEET_START], body_scores[:, :FEET_START], boxes, searches
+                ),
+                self._faces(picture, bodies, body_scores, searches),
             )
-        for person, part, hand in found_hands:
-            where = list(PART_RANGES[part])
-            keypoints[person, where], scores[person, where] = hand.points, hand.score
+        known_next: list[dict[Part, KnownPart]] = [{} for _ in boxes]
+        for one in found_hands:
+            where = list(PART_RANGES[one.part])
+            keypoints[one.person, where], scores[one.person, where] = one.hand.points, one.hand.score
+            known_next[one.person][one.part] = one.known
         for head, mesh, score in found_faces:
             where = list(PART_RANGES[Part.FACE])
             keypoints[head.person, where], scores[head.person, where] = faces.face_keypoints(mesh), score
-        return Estimate(keypoints, scores)
+            known_next[head.person][Part.FACE] = KnownPart(faces.region_of_mesh(mesh), head.middle)
+        return Estimate(keypoints, scores), [*known_next]
 
     async def _faces(
-        self, picture: Picture, bodies: Floats, scores: Floats
+        self, picture: Picture, bodies: Floats, scores: Floats, searches: Sequence[Search]
     ) -> list[tuple[Head, NDArray[np.floating], float]]:
-        heads = faces.heads_to_search(bodies, scores)
+        heads = [
+            head
+            for head in faces.heads_to_search(bodies, scores)
+            if Part.FACE not in searches[head.person].skipped
+        ]
+        moved = [
+            (head, part.at(head.middle, STEADY_HEAD).region)
+            for head in heads
+            if (part := searches[head.person].known.get(Part.FACE))
+        ]
+        found = await self._believed_meshes(picture, moved)
+        kept = [head.person for head, _, _ in found]
+        return found + await self._searched_faces(
+            picture, [head for head in heads if head.person not in kept]
+        )
+
+    async def _searched_faces(
+        self, picture: Picture, heads: list[Head]
+    ) -> list[tuple[Head, NDArray[np.floating], float]]:
         if not heads:
             return []
         detected = await self._detect_faces(picture, [head.region for head in heads])
@@ -194,6 +249,11 @@ class PartsEstimator:
             for head, found in zip(heads, detected, strict=True)
             if (region := faces.mesh_region(head, found))
         ]
+        return await self._believed_meshes(picture, regions)
+
+    async def _believed_meshes(
+        self, picture: Picture, regions: list[tuple[Head, SquareRegion]]
+    ) -> list[tuple[Head, NDArray[np.floating], float]]:
         meshes = await self._lay_meshes(picture, [region for _, region in regions])
         in_picture = [(head, *mesh) for (head, _), mesh in zip(regions, meshes, strict=True)]
         return [found for found in in_picture if faces.mesh_is_believed(*found)]

@@ -79,16 +79,17 @@ def arms_to_search(bodies: Points, scores: Points, picture_size: tuple[int, int]
     return found
 
 
+def is_of_arm(arm: Arm, hand: Hand, picture_size: tuple[int, int]) -> bool:
+    """Tell whether a result is a hand at the arm's wrist."""
+    return is_hand(hand, picture_size) and _distance_to_wrist(arm, hand) <= WRIST_AGREEMENT
+
+
 def believed(finds: Sequence[tuple[Arm, Hand]], picture_size: tuple[int, int]) -> list[tuple[Arm, Hand]]:
     """Return the results that are the hand of their arm, each hand once.
 
     Handedness never rejects a hand, since the network errs on some. It only decides between two wrists.
     """
-    near = [
-        (arm, hand)
-        for arm, hand in finds
-        if is_hand(hand, picture_size) and _distance_to_wrist(arm, hand) <= WRIST_AGREEMENT
-    ]
+    near = [(arm, hand) for arm, hand in finds if is_of_arm(arm, hand, picture_size)]
     near.sort(key=lambda find: (find[1].side is not find[0].part, _distance_to_wrist(*find)))
     kept: list[tuple[Arm, Hand]] = []
     for arm, hand in near:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wholebody.geometry import Points, SquareRegion, angle_to, region_round
-from wholebody.hands.arms import ARMS, JOINT_SCORE, Arm
+from wholebody.hands.arms import ARMS, JOINT_SCORE
 from wholebody.hands.landmarks import Hand, is_hand, same_hand
 from wholebody.networks import PalmDetections
 from wholebody.schema import Part
@@ -67,7 +67,11 @@ class Torso:
 
 
 def torsos_to_search(
-    bodies: Points, scores: Points, boxes: Points, arms: Sequence[Arm], picture_size: tuple[int, int]
+    bodies: Points,
+    scores: Points,
+    boxes: Points,
+    searched: Collection[tuple[int, Part]],
+    picture_size: tuple[int, int],
 ) -> list[Torso]:
     """Return the people in whose boxes palms are detected: no knee in the picture, and a wrist without an arm.
 
@@ -75,10 +79,9 @@ def torsos_to_search(
         bodies: COCO keypoints of all people, pixels, shape (n, 17 or more, 2).
         scores: Their scores, shape (n, 17 or more).
         boxes: x1, y1, x2, y2 in pixels, shape (n, 4).
-        arms: The arms that are searched.
+        searched: Index of the person and side of each hand that is searched in another way, or not at all.
         picture_size: Width and height in pixels.
     """
-    searched = {(arm.person, arm.part) for arm in arms}
     torsos: list[Torso] = []
     for person, (at, score, box) in enumerate(zip(bodies, scores, boxes, strict=True)):
         wrists = [score[wrist] for part, (_, _, wrist) in ARMS.items() if (person, part) not in searched]
@@ -151,13 +154,17 @@ def hands_of_torso(
     """
     own: dict[Part, Hand] = {}
     for hand in sorted(finds, key=lambda hand: hand.score, reverse=True):
-        wrist = hand.points[0]
         if (
-            is_hand(hand, picture_size)
+            is_in_box(hand, torso.box, picture_size)
             and hand.side in missing
             and hand.side not in own
-            and bool(np.all((wrist >= torso.box[:2]) & (wrist <= torso.box[2:])))
             and not any(same_hand(hand, other) for other in (*known, *own.values()))
         ):
             own[hand.side] = hand
     return list(own.items())
+
+
+def is_in_box(hand: Hand, box: Points, picture_size: tuple[int, int]) -> bool:
+    """Tell whether a result is a hand with its wrist in a box x1, y1, x2, y2."""
+    wrist = hand.points[0]
+    return is_hand(hand, picture_size) and bool(np.all((wrist >= box[:2]) & (wrist <= box[2:])))

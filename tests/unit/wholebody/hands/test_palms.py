@@ -44,7 +44,8 @@ def searched(
     at[[LEFT_KNEE, RIGHT_KNEE]] = knee
     for joint, score in (scores or {}).items():
         all_scores[joint] = score
-    return torsos_to_search(at[None], all_scores[None], box[None], arms, PICTURE)
+    passed = {(one.person, one.part) for one in arms}
+    return torsos_to_search(at[None], all_scores[None], box[None], passed, PICTURE)
 
 
 class TestInWhoseBoxes:
