@@ -103,3 +103,22 @@ def test_another_dockerfile_of_bentoml_stops_the_build(root: Path, tmp_path: Pat
     result = run_dockerfile_script(root, file)
     assert result.returncode == 1
     assert "BentoML's Dockerfile has changed" in result.stderr
+
+
+def test_containerize_writes_the_same_dockerfile(root: Path, tmp_path: Path) -> None:
+    """`bentoml containerize` writes the Dockerfile again; `.ci/image/build` runs it with our changes."""
+    code = (
+        "import containerize, pathlib, _bentoml_impl.docker as docker\n"
+        "from bentoml._internal.bento.bento import ImageInfo\n"
+        "image = ImageInfo(base_image='python:3.11-slim', python_version='3.11')\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "print(docker.generate_dockerfile(image, folder, enable_buildkit=False, envs=[], secret_envs=[]))\n"
+    )
+    written = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(root / ".ci/image"), "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "EXPOSE 9090" in written.stdout, written.stderr
+    assert "EXPOSE 3000" not in written.stdout
+    assert ".ci/image/containerize.py containerize" in (root / ".ci/image/build").read_text()
