@@ -6,6 +6,7 @@ import os
 import typer
 
 from adapters.cli import doctor, evaluate, export_coco, label_config, models, preannotate, predict, serve
+from adapters.cli.labels import check_labels
 from adapters.settings import SettingsError
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
@@ -21,6 +22,7 @@ app.command("predict")(predict.predict)
 app.command("preannotate")(preannotate.preannotate)
 app.command("export-coco")(export_coco.export_coco)
 app.command("evaluate")(evaluate.evaluate)
+app.command("check-labels")(check_labels.check_labels)
 app.command("label-config")(label_config.label_config)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

@@ -19,7 +19,7 @@ class Fault:
     """What goes wrong once with a request whose method and path begin like this.
 
     Attributes:
-        method: GET, POST or DELETE.
+        method: GET, POST, PATCH or DELETE.
         path: Beginning of the path.
         status: Of the answer; None to hang up without one.
         stored: Whether it is done all the same, as when a gateway gives up.
@@ -101,6 +101,9 @@ class LabelStudioStub:
                 return web.json_response({"id": 1, "title": "One", "label_config": self.label_config})
             case "GET", ["api", "tasks"]:
                 return self._page(request)
+            case "PATCH", ["api", "tasks", number] if int(number) in self.tasks:
+                self.tasks[int(number)] = (await request.json())["data"]
+                return web.json_response({"id": int(number)})
             case "GET", ["api", "ml"]:
                 return web.json_response([{"model_version": version} for version in self.connected])
             case "GET", ["api", "predictions"]:
