@@ -40,6 +40,7 @@ class LabelStudioStub:
     Attributes:
         url: Its address.
         tasks: Numbers to data.
+        annotations: Annotations by the number of their task.
         predictions: Numbers to predictions.
         faults: What goes wrong, in this order.
         requests: What was asked.
@@ -50,6 +51,7 @@ class LabelStudioStub:
     url: str = ""
     label_config: str = '<View><Image name="image" value="$image"/></View>'
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
+    annotations: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     predictions: dict[int, dict[str, Any]] = field(default_factory=dict)
     connected: list[str] = field(default_factory=list)
     faults: deque[Fault] = field(default_factory=deque)
@@ -133,6 +135,7 @@ class LabelStudioStub:
             {
                 "id": task,
                 "data": self.tasks[task],
+                "annotations": self.annotations.get(task, []),
                 # As Label Studio: only when a filter needs them, and cut.
                 "predictions_model_versions": ",".join(dict.fromkeys(versions[task]))[:500]
                 if "filters" in query

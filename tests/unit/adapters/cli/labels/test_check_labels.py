@@ -1,5 +1,6 @@
 """`rtmlib-backend check-labels`: from an export, a COCO file or a project to ranked mistakes."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from adapters.cli.app import app
 from benchmarks.label_mistakes import labelled
 from benchmarks.made_people import made_person
 from tests.support.drawn_regions import HEIGHT, WIDTH, box, point, task
+from tests.support.label_studio_stub import TOKEN, serving_label_studio
 from wholebody.label_checks.finding import LabelledPerson
 from wholebody.schema import KEYPOINTS
 
@@ -155,6 +157,42 @@ def test_a_coco_file_is_checked(folder: Path) -> None:
     (found,) = json.loads((folder / "found.json").read_text("utf-8"))["suspicions"]
     assert result.exit_code == 0
     assert (found["task"], found["people"], found["kind"]) == (3, ["person 1"], "swapped")
+
+
+@pytest.mark.parametrize("write", [False, True])
+async def test_a_project_is_read_and_written_only_on_request(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, write: bool
+) -> None:
+    label_config = CliRunner().invoke(app, ["label-config", "--points"]).stdout
+    async with serving_label_studio(2, label_config=label_config) as stub:
+        monkeypatch.setenv("LABEL_STUDIO_URL", stub.url)
+        monkeypatch.setenv("LABEL_STUDIO_API_TOKEN", TOKEN)
+        stub.annotations[1] = [annotation(regions(signer()))]
+        stub.annotations[2] = [annotation(regions(signer(), order=HANDS_SWAPPED), 2)]
+
+        result = await asyncio.to_thread(run, "--project", "1", *(["--write"] if write else []))
+
+        assert result.exit_code == 0, result.output
+        assert "2 people in 2 annotations checked: 1 probable mistakes." in result.stdout
+        assert stub.count("PATCH", "/api/tasks") == (2 if write else 0)
+        assert [stub.tasks[task].get("label_check", 0) > 0.5 for task in (1, 2)] == [False, write]
+
+
+async def test_a_field_of_somebody_else_ends_the_command_with_a_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving_label_studio(1) as stub:
+        monkeypatch.setenv("LABEL_STUDIO_URL", stub.url)
+        monkeypatch.setenv("LABEL_STUDIO_API_TOKEN", TOKEN)
+        stub.label_config = CliRunner().invoke(app, ["label-config", "--points"]).stdout
+        stub.annotations[1] = [annotation(regions(signer()))]
+        stub.tasks[1]["label_check"] = "approved"
+
+        result = await asyncio.to_thread(run, "--project", "1", "--write")
+
+        assert result.exit_code == 1
+        assert "Task 1 has a field 'label_check' with other content" in result.output
+        assert stub.tasks[1]["label_check"] == "approved"
 
 
 @pytest.mark.parametrize(
