@@ -15,7 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 MAX_EXPORT_BYTES = 2 * 1024**3
 """Largest export file: about 100,000 people with all their points; `read_export` takes several times as much memory."""
 
-_CHUNK = 2**20  # characters that are read at once
+CHUNK = 2**20
+"""Characters of an export that are read at once."""
 _SPACES = re.compile(r"\s*")
 
 
@@ -178,7 +179,7 @@ def _items(file: TextIO, path: Path) -> Iterator[object]:
         TasksError: The file is no list.
         ValueError: It is no JSON.
     """
-    text = file.read(_CHUNK)
+    text = file.read(CHUNK)
     at = _after_spaces(text, 0)
     if text[at : at + 1] != "[":
         kind = type(json.loads(text + file.read())).__name__
@@ -195,7 +196,7 @@ def _items(file: TextIO, path: Path) -> Iterator[object]:
             following = text[end]
         except (IndexError, json.JSONDecodeError):
             # The item goes on in the next chunk: as many characters again, so that a long one is not read often.
-            more = file.read(max(_CHUNK, len(text) - at))
+            more = file.read(max(CHUNK, len(text) - at))
             if not more:
                 raise ValueError("the list is incomplete or has an error") from None
             text, at = text[at:] + more, 0

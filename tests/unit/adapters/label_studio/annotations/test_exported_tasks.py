@@ -19,7 +19,7 @@ def export(folder: Path, text: str) -> Path:
 def test_tasks_are_read_whatever_the_size_of_a_chunk(
     tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "_CHUNK", chunk)
+    monkeypatch.setattr(tasks, "CHUNK", chunk)
     items = [
         {"id": n, "data": {"image": 'é"]},{[' + str(n), "empty": [], "more": [{}, [n]]}} for n in range(5)
     ]
