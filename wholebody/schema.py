@@ -5,6 +5,7 @@ code (github.com/jin-s13/COCO-WholeBody, evaluation/myeval_wholebody.py). The fa
 iBUG 300-W.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -93,9 +94,12 @@ PART_RANGES: dict[Part, range] = {
 }
 
 
+_SEPARATORS = re.compile(r"[\W_]+")
+
+
 def normalised(name: str) -> str:
     """Return a spelling as letters and digits in lower case, for comparison."""
-    return "".join(character for character in name.casefold() if character.isalnum())
+    return _SEPARATORS.sub("", name.casefold())
 
 
 def _other_side(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`bentoml containerize`, with the Dockerfile changed by `dockerfile.py`: it writes a new one from the Bento each time."""
+"""`bentoml containerize` with the changes of `dockerfile.py`: it writes the Dockerfile of a Bento anew each time."""
 
 import _bentoml_impl.docker
 from bentoml_cli.cli import cli

@@ -17,6 +17,7 @@ from adapters.cli import (
     serve,
 )
 from adapters.cli.data import export, import_predictions
+from adapters.cli.labels import check_labels
 from adapters.settings import SettingsError
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
 
@@ -34,6 +35,7 @@ app.command("export")(export.export)
 app.command("export-coco")(export_coco.export_coco)
 app.command("import-predictions")(import_predictions.import_predictions)
 app.command("evaluate")(evaluate.evaluate)
+app.command("check-labels")(check_labels.check_labels)
 app.command("label-config")(label_config.label_config)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

@@ -26,6 +26,8 @@ from adapters.coco.plot import plot
 from adapters.coco.reading import CocoError, read_coco, read_coco_file
 from adapters.pose_files.reading import matching, read_poses
 
+_OFFSETS_SHOWN = 10
+
 
 def evaluate(  # noqa: PLR0913 - the options of a command
     *,
@@ -131,6 +133,7 @@ def _print(evaluation: Evaluation, title: str, worst: int) -> None:
     ]
     compared = f"{len(evaluation.pictures)} pictures compared"
     console.print("; left out: ".join([compared, *([", ".join(left_out)] if left_out else [])]))
+    _print_offsets(evaluation, console)
     shown = [picture for picture in evaluation.pictures if picture.agreement < 1][:worst]
     if not shown:
         return
@@ -145,6 +148,18 @@ def _print(evaluation: Evaluation, title: str, worst: int) -> None:
             "-" if picture.task is None else str(picture.task),
         )
     console.print(pictures)
+
+
+def _print_offsets(evaluation: Evaluation, console: Console) -> None:
+    shown = [offset for offset in evaluation.offsets if offset.systematic][:_OFFSETS_SHOWN]
+    if not shown:
+        return
+    table = _table("Systematic offsets", "people", "across", "down", "spread")
+    for offset in shown:
+        shares = (offset.across, offset.down)
+        percents = (f"{100 * share:+.2f} %" for share in shares)
+        table.add_row(offset.keypoint, str(offset.count), *percents, f"{100 * offset.spread:.2f} %")
+    console.print(table)
 
 
 def _table(title: str, *numbers: str) -> Table:

@@ -23,6 +23,9 @@ NOT_RUN = {
     "make help ": "runs the tests themselves; each command is a step of CI",
     "make serve ": "serves until it is stopped, as every test of a service does",
     "make setup hooks ": "changes the checkout that this test runs in",
+    "uv run rtmlib-backend check-labels ": (
+        "needs an export; tests/unit/adapters/cli/labels/test_check_labels.py has one"
+    ),
     "uv run rtmlib-backend doctor --label-config config.xml": "needs a file and a project; tests of doctor have both",
     "uv run rtmlib-backend evaluate --project ": "needs a project; tests/e2e/test_exports.py has one",
     "uv run rtmlib-backend evaluate --annotated people.json --predicted openpose_output": (

@@ -20,7 +20,7 @@ class Fault:
     """What goes wrong once with a request whose method and path begin like this.
 
     Attributes:
-        method: GET, POST or DELETE.
+        method: GET, POST, PATCH or DELETE.
         path: Beginning of the path.
         status: Of the answer; None to hang up without one.
         stored: Whether it is done all the same, as when a gateway gives up.
@@ -41,6 +41,7 @@ class LabelStudioStub:
     Attributes:
         url: Its address.
         tasks: Numbers to data.
+        annotations: Annotations by the number of their task.
         predictions: Numbers to predictions.
         faults: What goes wrong, in this order.
         requests: What was asked.
@@ -51,6 +52,7 @@ class LabelStudioStub:
     url: str = ""
     label_config: str = '<View><Image name="image" value="$image"/></View>'
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
+    annotations: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     predictions: dict[int, dict[str, Any]] = field(default_factory=dict)
     connected: list[str] = field(default_factory=list)
     faults: deque[Fault] = field(default_factory=deque)
@@ -102,6 +104,9 @@ class LabelStudioStub:
                 return web.json_response({"id": 1, "title": "One", "label_config": self.label_config})
             case "GET", ["api", "tasks"]:
                 return self._page(request)
+            case "PATCH", ["api", "tasks", number] if int(number) in self.tasks:
+                self.tasks[int(number)] = (await request.json())["data"]
+                return web.json_response({"id": int(number)})
             case "GET", ["api", "ml"]:
                 return web.json_response([{"model_version": version} for version in self.connected])
             case "GET", ["api", "predictions"]:
@@ -131,6 +136,7 @@ class LabelStudioStub:
             {
                 "id": task,
                 "data": self.tasks[task],
+                "annotations": self.annotations.get(task, []),
                 # As Label Studio: only when a filter needs them, and cut.
                 "predictions_model_versions": ",".join(dict.fromkeys(versions[task]))[:500]
                 if "filters" in query

@@ -51,11 +51,13 @@ class Project:
         id: Its number.
         title: Its name.
         label_config: XML.
+        tasks: Number of its tasks.
     """
 
     id: int
     title: str
     label_config: str
+    tasks: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,10 @@ class LabelStudioApi:
                 error.status,
             ) from None
         return Project(
-            _number(answer, "id"), str(answer.get("title", "")), str(answer.get("label_config") or "")
+            _number(answer, "id"),
+            str(answer.get("title", "")),
+            str(answer.get("label_config") or ""),
+            _number(answer, "task_number") if answer.get("task_number") else 0,
         )
 
     async def project_titled(self, title: str) -> Project | None:
@@ -249,6 +254,10 @@ class LabelStudioApi:
         except LabelStudioApiError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
+
+    async def replace_task_data(self, task: int, data: Mapping[str, Any]) -> None:
+        """Replace the data of a task; its annotations and predictions stay."""
+        await self._call("PATCH", f"/api/tasks/{task}", body={"data": dict(data)})
 
     async def _pages(
         self,
