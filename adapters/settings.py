@@ -4,10 +4,19 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import DirectoryPath, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from adapters.cache.redis_address import RedisAddress, parse_redis_url
+from adapters.connections import environment_proxy, read_proxy, tls_context
 from adapters.http.guards.cross_origin import as_origin
 from adapters.http.guards.hosts import as_host_pattern
 from adapters.label_studio.client.credentials import token_kind
@@ -73,6 +82,12 @@ class Settings(BaseSettings):
         le=1,
         description="Lowest score of a returned keypoint, unless the label config sets another.",
     )
+    max_people: int | None = Field(
+        None,
+        ge=1,
+        description="Most people of a predicted picture, the largest first, unless the label config sets another "
+        "(`model_max_people`); by default all. Labeling pages get slow with thousands of regions.",
+    )
     model_cache_dir: Path | None = Field(
         None, description="Folder of the model files; by default the platform's cache folder."
     )
@@ -92,6 +107,13 @@ class Settings(BaseSettings):
     label_studio_url: str | None = Field(
         None, description="Address of Label Studio as this service reaches it, for uploaded pictures."
     )
+    label_studio_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated other addresses of the same Label Studio, such as the one in annotators' "
+        "browsers: `http://localhost:8080, https://label-studio.example.org`. Pictures at these addresses are "
+        "requested from LABEL_STUDIO_URL, with the token. `rtmlib-backend doctor --project N` finds them. http and "
+        "https of one host are one, if both have their default port.",
+    )
     label_studio_api_token: SecretStr | None = Field(
         None,
         description="Personal access token (or legacy token) of a Label Studio user with access to the pictures.",
@@ -102,6 +124,17 @@ class Settings(BaseSettings):
         (),
         description="Comma-separated picture hosts on private networks: `host`, `host:port`, `*.example.org` or "
         "`10.0.0.0/8`. Public addresses and LABEL_STUDIO_URL are always allowed.",
+    )
+    image_proxy: SecretStr | None = Field(
+        None,
+        description="HTTP proxy for pictures that are not on Label Studio: `http://user:password@proxy:3128`. Names "
+        "are checked here before the proxy resolves them itself: use one that refuses private addresses. Label Studio "
+        "and model downloads use `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` instead.",
+    )
+    ssl_cert_file: FilePath | None = Field(
+        None,
+        description="PEM file of your own certificate authorities. They are trusted in addition to the public ones, "
+        "for pictures, Label Studio, a running backend and model downloads.",
     )
     local_files_document_root: DirectoryPath | None = Field(
         None, description="Label Studio's folder of local files, if it is mounted here too."
@@ -159,7 +192,9 @@ class Settings(BaseSettings):
     def _upper_case(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("backend_hosts", "allowed_image_hosts", "cors_allowed_origins", mode="before")
+    @field_validator(
+        "backend_hosts", "label_studio_aliases", "allowed_image_hosts", "cors_allowed_origins", mode="before"
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return (
@@ -195,6 +230,22 @@ class Settings(BaseSettings):
         AddressPolicy.of(None, value)
         return value
 
+    @field_validator("image_proxy")
+    @classmethod
+    def _readable_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_proxy("IMAGE_PROXY", value.get_secret_value())
+        return value
+
+    @field_validator("ssl_cert_file")
+    @classmethod
+    def _readable_certificates(cls, value: Path | None) -> Path | None:
+        try:
+            tls_context()
+        except OSError as error:
+            raise ValueError(f"has no certificates in PEM form ({error.strerror or error})") from None
+        return value
+
     @field_validator("backend_hosts")
     @classmethod
     def _host_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -218,6 +269,11 @@ class Settings(BaseSettings):
             raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS must be set together")
         if self.label_studio_api_token is not None and self.label_studio_url is None:
             raise ValueError("LABEL_STUDIO_API_TOKEN is of no use without LABEL_STUDIO_URL")
+        if self.label_studio_aliases and self.label_studio_url is None:
+            raise ValueError("LABEL_STUDIO_ALIASES is of no use without LABEL_STUDIO_URL")
+        if self.label_studio_url is not None:
+            LabelStudioSite.at(self.label_studio_url, self.label_studio_aliases)
+            environment_proxy(self.label_studio_url)
         return self
 
     @property

@@ -70,6 +70,8 @@ def picture_source(
     """Return the source of the pictures of tasks, to be opened as a context manager."""
     return PictureSource(
         label_studio_url=settings.label_studio_url,
+        label_studio_aliases=settings.label_studio_aliases,
+        proxy=settings.image_proxy.get_secret_value() if settings.image_proxy else None,
         credentials=credentials,
         allowed_hosts=settings.allowed_image_hosts,
         local_files_root=settings.local_files_document_root,
@@ -114,7 +116,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
             find_people=lambda picture, boxes: find_people(picture, detector, estimator, boxes),
             find_part=estimator.part_at,
             decoder=await opened.enter_async_context(PictureDecoder(settings.max_image_pixels, processes)),
-            thresholds=Thresholds(person=0.0, keypoint=settings.confidence_threshold),
+            thresholds=Thresholds(0.0, settings.confidence_threshold, settings.max_people),
             admission=admission,
             status=status,
             cache=cache,

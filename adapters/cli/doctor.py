@@ -19,6 +19,7 @@ from adapters.cli.doctor_label_config import (
     label_config_of_file,
     label_config_of_project,
 )
+from adapters.cli.doctor_tasks import TaskAddressesError, described_addresses
 from adapters.cli.serve import listen_error
 from adapters.concurrency.container_limits import usable_cpus
 from adapters.label_studio.client.connection import ConnectionFailedError, check_connection
@@ -43,7 +44,8 @@ def doctor(
         Path | None, typer.Option(help="Also check the label config in this file.", metavar="FILE")
     ] = None,
     project: Annotated[
-        int | None, typer.Option(help="Also check the label config of this Label Studio project.", min=1)
+        int | None,
+        typer.Option(help="Also check the label config and tasks of this Label Studio project.", min=1),
     ] = None,
 ) -> None:
     """Check Python, packages, networks, device, port and Label Studio; exit code 1 if something is wrong."""
@@ -67,11 +69,12 @@ def doctor(
     if project is not None:
         of_project = f"Label config of project {project}"
         checks.append((of_project, lambda: described(label_config_of_project(project, settings))))
+        checks.append((f"Tasks of project {project}", lambda: described_addresses(project, settings)))
     failed = 0
     for name, check in checks:
         try:
             console.print(f"[green]✓[/] {name}: {escape(check())}")
-        except (_ProblemError, LabelConfigProblemError) as problem:
+        except (_ProblemError, LabelConfigProblemError, TaskAddressesError) as problem:
             failed += 1
             console.print(f"[red]✗[/] {name}: {escape(str(problem))}")
     if failed:
@@ -100,7 +103,8 @@ def _packages() -> str:
 def _settings(settings: Settings) -> str:
     return (
         f"MODE={settings.mode} DEVICE={settings.device} BACKEND_TYPE={settings.backend_type} "
-        f"PRECISION={settings.precision}, {usable_cpus()} CPUs"
+        f"PRECISION={settings.precision}, {usable_cpus()} CPUs; a gateway before this service must wait longer than "
+        f"TIME_BUDGET_SECONDS={settings.time_budget_seconds:g}"
     )
 
 
@@ -157,8 +161,14 @@ def _port(settings: Settings) -> str:
 
 def _running_there(port: int) -> str | None:
     """Return the model version of this service if it runs on a port, else None."""
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy leads to this machine
+        return _version_from(session, port)
+
+
+def _version_from(session: requests.Session, port: int) -> str | None:
     try:
-        said: Any = requests.get(f"http://127.0.0.1:{port}/health", timeout=HEALTH_LIMIT_S).json()
+        said: Any = session.get(f"http://127.0.0.1:{port}/health", timeout=HEALTH_LIMIT_S).json()
         version = said["model_version"]
     except (requests.RequestException, ValueError, LookupError, TypeError):
         return None

@@ -28,7 +28,7 @@ from adapters.pictures.limits import PictureLimits
 from adapters.pictures.overlay import draw_people
 from adapters.settings import Settings, load_settings
 from adapters.video.errors import VideoError
-from adapters.wiring import runner_config
+from adapters.wiring import label_studio_credentials, runner_config
 from runners.pipeline import assemble_in_process
 from runners.plan import fetch
 from wholebody.estimation import InferenceError
@@ -266,8 +266,10 @@ async def _source(
     # The user typed these addresses, so their hosts are allowed, also in a private network.
     hosts = {host for name in names if _is_address(name) and (host := _parts(name).hostname)}
     async with PictureSource(
-        label_studio_url=None,
-        credentials=None,
+        label_studio_url=settings.label_studio_url,
+        label_studio_aliases=settings.label_studio_aliases,
+        proxy=settings.image_proxy.get_secret_value() if settings.image_proxy else None,
+        credentials=label_studio_credentials(settings),
         allowed_hosts=[*settings.allowed_image_hosts, *hosts],
         local_files_root=None,
         limits=limits,

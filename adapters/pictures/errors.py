@@ -10,6 +10,7 @@ Reason = Literal[
     "timeout",
     "unauthorized",  # 401, 403, or a login page instead of the picture
     "not_found",  # 404, 410, or no such local file
+    "rate_limited",  # 429, or 503 with a time to wait
     "server_error",  # any other status that is not a picture
     "too_many_redirects",
     "too_large",  # in bytes

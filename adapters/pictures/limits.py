@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from adapters.label_studio.client.retry import RetryPolicy
+
+_RETRIES = RetryPolicy(attempts=5, longest_pause_s=60)
+
 
 @dataclass(frozen=True)
 class PictureLimits:
@@ -12,9 +16,13 @@ class PictureLimits:
         max_pixels: width x height in the header, checked before decoding.
         connect_seconds: time for each attempt to open a connection.
         first_byte_seconds: silence before the response and within it.
-        total_seconds: time for one picture, with redirects, without the wait for a free slot.
+        total_seconds: time for one picture, with redirects, repetitions and their pauses, without the wait for a free
+            slot.
         slot_seconds: wait for a free slot. Label Studio's timeout is 100 s in any case.
         max_redirects: redirects, each checked like the first address.
+        retries: attempts in a row without progress, and the pauses between them. A server that asks for a longer pause
+            than the rest of the time is not waited for.
+        max_requests: requests for one picture, redirects not counted, however little each of them brings.
         downloads_per_host: concurrent downloads from one host.
         downloads: concurrent downloads from all hosts.
         held_bytes: large files in memory at once; files of a few megabytes are not counted.
@@ -27,6 +35,8 @@ class PictureLimits:
     total_seconds: float = 30.0
     slot_seconds: float = 90.0
     max_redirects: int = 3
+    retries: RetryPolicy = _RETRIES
+    max_requests: int = 40
     downloads_per_host: int = 8
     downloads: int = 32
     held_bytes: int = 150 * 2**20

@@ -15,6 +15,8 @@ from adapters.label_studio.client.api import (
     Project,
     ProjectTask,
 )
+from adapters.label_studio.client.retry import RetryPolicy
+from adapters.pictures.errors import Reason
 from adapters.preannotation.outcome import Outcome
 from adapters.preannotation.shard import Shard
 from adapters.preannotation.storing import PredictionStore
@@ -25,8 +27,11 @@ Predict = Callable[[Project, ProjectTask], Awaitable[Mapping[str, object] | Fail
 
 MAX_ATTEMPTS = 10
 """Attempts for a task that runs out of time."""
+RATE_LIMITED = RetryPolicy(attempts=6, first_pause_s=10, longest_pause_s=120)
+"""Attempts for a task whose picture server is rate limited, over four to five minutes."""
 _MAX_STALLED = 3
 """Attempts without another finished frame; each replica has its own cache, so one is not enough."""
+_RATE_LIMITED: Reason = "rate_limited"
 _READ_AT_ONCE = 25
 """Tasks whose state is read again before they are predicted; few, so that it is recent."""
 _TASK_ERRORS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
@@ -84,6 +89,7 @@ class Run:
         predict: Predicts a task.
         at_once: Number of concurrent tasks.
         outcome: Receives the counts and failures.
+        rate_limited: Repetitions of a task whose picture server is rate limited.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of one run, each named by its caller
@@ -95,6 +101,7 @@ class Run:
         predict: Predict,
         at_once: int,
         outcome: Outcome,
+        rate_limited: RetryPolicy = RATE_LIMITED,
     ) -> None:
         self._api = api
         self._project = project
@@ -103,11 +110,12 @@ class Run:
         self._at_once = at_once
         self._outcome = outcome
         self._store = PredictionStore(api, model_version)
-        self._stopped = False
+        self._rate_limited = rate_limited
+        self._stopping = asyncio.Event()
 
     def stop(self) -> None:
         """Start no more tasks; running ones finish."""
-        self._stopped = True
+        self._stopping.set()
 
     async def work(self, lacking: Sequence[int]) -> None:
         """Predict and store tasks until all are done or the run is stopped.
@@ -120,7 +128,7 @@ class Run:
         one_at_a_time = asyncio.Lock()  # a generator serves one caller at a time
 
         async def worker() -> None:
-            while not self._stopped:
+            while not self._stopping.is_set():
                 async with one_at_a_time:
                     task = await anext(tasks, None)
                 if task is None:
@@ -154,7 +162,8 @@ class Run:
     async def _finish(self, task: ProjectTask) -> None:
         slot = await self._predicted(task)
         if isinstance(slot, Failure):
-            if not (self._stopped and slot.reason == OUT_OF_TIME):  # else the next run predicts it
+            passing = slot.reason in {OUT_OF_TIME, _RATE_LIMITED}
+            if not (self._stopping.is_set() and passing):  # else the next run predicts it
                 self._outcome.failures.append(slot)
             return
         try:
@@ -168,11 +177,22 @@ class Run:
             self._outcome.overtaken += not kept
 
     async def _predicted(self, task: ProjectTask) -> Mapping[str, object] | Failure:
+        """Predict a task; repeat it while its picture server is rate limited, with growing pauses."""
+        for attempt in range(self._rate_limited.attempts - 1):
+            slot = await self._predicted_in_time(task)
+            if not isinstance(slot, Failure) or slot.reason != _RATE_LIMITED or self._stopping.is_set():
+                return slot
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._rate_limited.pause_s(attempt, None))
+                return slot
+        return await self._predicted_in_time(task)
+
+    async def _predicted_in_time(self, task: ProjectTask) -> Mapping[str, object] | Failure:
         """Predict a task; retry on a timeout: finished frames are cached, and a clip's queue wait may be shorter."""
         most_done, stalled = -1, 0
         for _ in range(MAX_ATTEMPTS - 1):
             slot = await self._predict(self._project, task)
-            if not isinstance(slot, Failure) or slot.reason != OUT_OF_TIME or self._stopped:
+            if not isinstance(slot, Failure) or slot.reason != OUT_OF_TIME or self._stopping.is_set():
                 return slot
             if slot.frames_done is not None:
                 stalled = 0 if slot.frames_done > most_done else stalled + 1

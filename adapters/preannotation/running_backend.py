@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
+from adapters.connections import connection_problem, environment_proxy, open_session
 from adapters.label_studio.client.api import JsonObject, Project, ProjectTask
 from adapters.label_studio.client.retry import RetryPolicy
 from adapters.preannotation.outcome import RunEndedError
@@ -51,9 +52,8 @@ class RunningBackend:
         self.model_version = ""
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            headers=self._headers, timeout=aiohttp.ClientTimeout(total=TIME_LIMITS.client_s, sock_connect=10)
-        )
+        timeout = aiohttp.ClientTimeout(total=TIME_LIMITS.client_s, sock_connect=10)
+        self._session = open_session(environment_proxy(self._url), timeout, headers=self._headers)
         try:
             answer = await self._call("GET", "/versions", "preannotate")
             versions = answer.get("versions")
@@ -130,10 +130,13 @@ class RunningBackend:
                 problem = f"returned {status}"
             except (
                 aiohttp.ClientConnectionError,
+                aiohttp.ClientHttpProxyError,
                 aiohttp.ClientPayloadError,
                 OSError,
                 TimeoutError,
             ) as error:
+                if certificate := connection_problem(error):
+                    raise RunEndedError(f"The backend at {self._url} {certificate}.") from error
                 problem = str(error)[:200] or type(error).__name__
                 status = None
             if status in _BUSY:  # not an outage: the queue is long

@@ -13,6 +13,8 @@ import requests
 
 from runners.errors import ModelDownloadError
 from runners.models.progress import Received
+from runners.models.session import http_session
+from runners.web_identity import PRIVATE_AUTHORITY
 
 CONNECT_LIMIT_S = 10.0
 SILENCE_LIMIT_S = 30.0
@@ -142,11 +144,15 @@ def _attempt(url: str, partial: PartialFile, max_size: int, received: Received) 
     headers = {"Accept-Encoding": "identity"}
     if resumable := partial.resumable():
         headers |= {"Range": f"bytes={resumable[0]}-", "If-Range": resumable[1]}
-    with requests.Session() as session:
+    with http_session() as session:
         try:
             response = _answer(session, url, headers)
         except requests.Timeout as error:
             raise ModelDownloadError("the server does not respond") from error
+        except requests.exceptions.SSLError as error:
+            raise ModelDownloadError(
+                f"the certificate of its server is not trusted ({_reason(error)}). {PRIVATE_AUTHORITY}"
+            ) from error
         except (
             requests.RequestException,
             ValueError,

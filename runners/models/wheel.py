@@ -20,6 +20,7 @@ from pathlib import Path
 from runners.errors import ConversionError, ModelDigestError, ModelDownloadError
 from runners.models.manifest import Wheel, WheelMember
 from runners.models.progress import Received
+from runners.web_identity import PRIVATE_AUTHORITY, bundle_with_public_authorities
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +171,15 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return pip's environment.
+
+    Raises:
+        OSError: SSL_CERT_FILE cannot be read.
+    """
     kept = {k: v for k, v in environment.items() if not k.startswith("PIP_") or k in REACHING_THE_INDEX}
+    if (private := kept.get("SSL_CERT_FILE")) and "PIP_CERT" not in kept:
+        kept["PIP_CERT"] = str(folder / "authorities.pem")
+        bundle_with_public_authorities(Path(private), folder / "authorities.pem")
     return kept | {
         "PIP_REQUIRE_VIRTUALENV": "0",  # nothing is installed
         "PYTHONUNBUFFERED": "1",
@@ -181,7 +190,8 @@ def _environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]
 def _reason(output: list[str]) -> str:
     """Return the line of pip's output that a user can act on."""
     if broken := [match[1] for line in output if (match := CONNECTION.search(line))]:
-        return f"the package index is unreachable: {broken[-1]}"
+        remedy = f". {PRIVATE_AUTHORITY}" if "CERTIFICATE_VERIFY_FAILED" in broken[-1] else ""
+        return f"the package index is unreachable: {broken[-1]}{remedy}"
     if any("incomplete-download" in line for line in output):
         return "the connection was interrupted, and again when the download was resumed"
     errors = [line for line in output if line.casefold().startswith("error:")]

@@ -7,7 +7,9 @@
  */
 import { Trouble } from "./trouble.js";
 
-const READ_BY_SERVICE = new Set(["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff"]);
+const READ_BY_SERVICE = new Set(
+  ["jpeg", "png", "webp", "avif", "gif", "bmp", "tiff"].map(kind => `image/${kind}`),
+);
 const SHOW_LIMIT_MS = 20_000;
 
 export async function pictureFromFile(file) {
@@ -17,7 +19,7 @@ export async function pictureFromFile(file) {
   const image = await shown(local);
   URL.revokeObjectURL(local); // the image keeps what it has loaded
   if (!image && file.type !== "image/tiff") {
-    throw new Trouble(`“${name}” is not a supported picture. Choose a JPEG, PNG, WebP, GIF or BMP file.`);
+    throw new Trouble(`“${name}” is not a supported picture. Choose a JPEG, PNG, WebP, AVIF, GIF or BMP file.`);
   }
   const address = READ_BY_SERVICE.has(file.type) ? await dataUri(file) : encoded(image, 1, "image/png");
   return { address, image, name, foreign: false };

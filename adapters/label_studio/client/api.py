@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 
 import aiohttp
 
+from adapters.connections import connection_problem, environment_proxy, open_session
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 from adapters.label_studio.client.retry import NOTHING_DONE, RETRIED, SHORT_LIVED, RetryPolicy
 from adapters.time_limits import TIME_LIMITS
@@ -111,7 +112,8 @@ class LabelStudioApi:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIME_LIMITS.client_s))
+        timeout = aiohttp.ClientTimeout(total=TIME_LIMITS.client_s)
+        self._session = open_session(environment_proxy(self._url), timeout)
         return self
 
     async def __aexit__(
@@ -422,6 +424,8 @@ class LabelStudioApi:
         )
 
     def _unreachable(self, error: Exception) -> LabelStudioApiError:
+        if problem := connection_problem(error):
+            return LabelStudioApiError(f"Label Studio at {self._url} {problem}.")
         said = type(error).__name__ if not str(error) else str(error)[:200]
         return LabelStudioApiError(
             f"Label Studio at {self._url} is unreachable, or its response incomplete ({said}). Check that it runs, and "

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import aiohttp
 
+from adapters.connections import connection_problem, environment_proxy, open_session
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 
 _LIMIT_S = 10
@@ -28,7 +29,9 @@ async def check_connection(url: str, credentials: Credentials | None) -> str:
     """
     base = url.rstrip("/")
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LIMIT_S)) as session:
+        proxy = environment_proxy(base)
+        through = f" (through the proxy {proxy})" if proxy else ""
+        async with open_session(proxy, aiohttp.ClientTimeout(total=_LIMIT_S)) as session:
             async with session.get(f"{base}/health") as health:
                 if health.status != HTTPStatus.OK:
                     raise ConnectionFailedError(
@@ -36,7 +39,7 @@ async def check_connection(url: str, credentials: Credentials | None) -> str:
                         "machine reaches Label Studio, path included."
                     )
             if credentials is None:
-                return f"{base} responds; uploaded pictures cannot be fetched without LABEL_STUDIO_API_TOKEN"
+                return f"{base} responds{through}; uploaded pictures cannot be fetched without LABEL_STUDIO_API_TOKEN"
             header = await credentials.header(session)
             async with session.get(f"{base}/api/current-user/whoami", headers=header) as answer:
                 if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -46,11 +49,12 @@ async def check_connection(url: str, credentials: Credentials | None) -> str:
                         f"{base}/api/current-user/whoami returns {answer.status}. See Label Studio's log."
                     )
                 user = await answer.json()
-                return f"{base} accepts the {credentials.kind} of {user.get('email') or user.get('username')}"
+                return f"{base} accepts the {credentials.kind} of {user.get('email') or user.get('username')}{through}"
     except CredentialsError as error:
         raise ConnectionFailedError(str(error)) from error
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise ConnectionFailedError(
-            f"{base} is unreachable ({type(error).__name__}). Use Label Studio's address from this machine; in a "
-            "container, localhost is the container itself."
-        ) from error
+        problem = connection_problem(error) or (
+            f"is unreachable ({type(error).__name__}). Use Label Studio's address from this machine; in a container, "
+            "localhost is the container itself"
+        )
+        raise ConnectionFailedError(f"{base} {problem}.") from error

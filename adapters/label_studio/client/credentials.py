@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 import aiohttp
 
+from adapters.connections import connection_problem
 from adapters.sentences import printable
 
 TokenKind = Literal["personal access token", "legacy token"]
@@ -149,11 +150,10 @@ class Credentials:
                 f"{REFRESH_SECONDS:g} s. Check whether it is overloaded.",
             ) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise CredentialsError(
-                "unreachable",
-                f"Label Studio at {self._url} is unreachable ({printable(str(error), 200)}). Check that "
-                "LABEL_STUDIO_URL is its address from here.",
-            ) from error
+            problem = connection_problem(error) or (
+                f"is unreachable ({printable(str(error), 200)}). Check that LABEL_STUDIO_URL is its address from here"
+            )
+            raise CredentialsError("unreachable", f"Label Studio at {self._url} {problem}.") from error
         if status in {400, 401, 403}:
             raise CredentialsError("unauthorized", self.explain_refusal(str(answer.get("detail", ""))))
         if 300 <= status < 400:

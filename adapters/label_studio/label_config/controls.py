@@ -119,6 +119,7 @@ class ImageControls:
         skeletons: Its VectorLabels tags with a supported label.
         shows_frames: Whether it shows a list of pictures, one at a time (`valueList`).
         part_labels: Labels of its smart KeyPointLabels tags that request parts.
+        most_people: Limit on the people of a picture (`model_max_people`), if set.
         note: Name of the TextArea tag that shows frame and person in the region panel, if there is one.
     """
 
@@ -130,6 +131,7 @@ class ImageControls:
     shows_frames: bool = False
     part_labels: tuple[PartLabel, ...] = ()
     note: str | None = None
+    most_people: int | None = None
 
 
 @dataclass(frozen=True)

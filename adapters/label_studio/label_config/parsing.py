@@ -111,7 +111,7 @@ class _Reading:
 
     def config(self) -> LabelConfig:
         shown = self._images_shown()
-        names = {name for name, _, _ in shown}
+        names = {name for name, *_ in shown}
         tags = [tag for kind in _KINDS for tag in control_tags(self._elements, kind, names, self._complaints)]
         # Each tag is read once, even if it belongs to several pictures.
         filled = [tag for tag in tags if not tag.skipped]
@@ -125,7 +125,7 @@ class _Reading:
         )
         notes = self._notes()
         images: list[ImageControls] = []
-        for name, value, shows_frames in shown:
+        for name, value, shows_frames, most_people in shown:
             box = self._box(name, [*keypoints_of[name], *skeletons_of[name]], tags_of[name])
             image = ImageControls(
                 name,
@@ -136,6 +136,7 @@ class _Reading:
                 shows_frames,
                 tuple(part_labels_of[name]),
                 notes.get(name),
+                most_people,
             )
             if self._can_be_filled(image, tags_of[name]):
                 images.append(image)
@@ -145,7 +146,7 @@ class _Reading:
                 'The label config has no usable Image tag. Add <Image name="image" value="$image"/>.'
             )
         elif not images and not videos:
-            for name in (name for name, _, _ in shown if not tags_of[name]):
+            for name in (name for name, *_ in shown if not tags_of[name]):
                 # Next to others, an image may be there for viewing only.
                 self._complaints.add(f"Image '{name}' has neither KeyPointLabels nor RectangleLabels.")
             self._complaints.add(
@@ -160,9 +161,9 @@ class _Reading:
             tuple(videos),
         )
 
-    def _images_shown(self) -> list[tuple[str, TaskValue, bool]]:
-        """Return the Image tags: name, the field of the picture or list of frames, and whether it is a list."""
-        shown: dict[str, tuple[str, TaskValue, bool]] = {}
+    def _images_shown(self) -> list[tuple[str, TaskValue, bool, int | None]]:
+        """Return the Image tags: name, field of the picture or list of frames, whether it is a list, most people."""
+        shown: dict[str, tuple[str, TaskValue, bool, int | None]] = {}
         say = self._complaints.add
         for element in self._elements:
             if element.tag.lower() != "image":
@@ -179,7 +180,8 @@ class _Reading:
             elif not value:
                 say(f"Image '{name}' has no value, such as value=\"$image\", and is ignored.")
             else:
-                shown[name] = (name, TaskValue(value), bool(frames))
+                most_people = self._complaints.count(f"Image '{name}'", attributes, "model_max_people")
+                shown[name] = (name, TaskValue(value), bool(frames), most_people)
         return list(shown.values())
 
     def _notes(self) -> dict[str, str]:

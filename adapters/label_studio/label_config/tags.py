@@ -140,6 +140,16 @@ class Complaints:
         self.add(f'{tag.title}: {name}="{text[:40]}" is not a number from 0 to {largest:g} and is ignored.')
         return None
 
+    def count(self, title: str, attributes: Attributes, name: str) -> int | None:
+        """Return an attribute that is a whole number from 1; None if it is missing or invalid."""
+        text = attributes.get(name)
+        if not text:
+            return None
+        if text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0:
+            return int(text)
+        self.add(f'{title}: {name}="{text[:40]}" is not a whole number from 1 and is ignored.')
+        return None
+
 
 def control_tags(
     elements: Iterable[Element],

@@ -61,15 +61,17 @@ Size: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Default thresholds, for label configs without their own.
+    """Default thresholds and limits, for label configs without their own.
 
     Attributes:
         person: For a person, 0 to 1.
         keypoint: For a keypoint, 0 to 1. Keypoints with score 0 were not found and are never sent.
+        most_people: Of one picture, the largest ones; None for all.
     """
 
     person: float
     keypoint: float
+    most_people: int | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,10 @@ def prediction(
         prefix += f"i{position}-" if position else ""
         prefix += "" if picture.frame is None else f"f{picture.frame}-"
         sent = 0
-        for person in picture.people:
+        most, people = _limited(picture, thresholds.most_people)
+        for person in people:
+            if sent == most:
+                break
             of_person = _regions(drawing, person, _Ids.of(picture.joins, f"{prefix}p{sent}"), note=f"p{sent}")
             if of_person:
                 sent += 1
@@ -163,6 +168,23 @@ def prediction(
     # Stable: within a rank, regions stay in the order of their people.
     regions.sort(key=_rank)
     return {"model_version": model_version, "score": round(score, DECIMALS), "result": regions}
+
+
+def _limited(picture: PeopleInImage, most: int | None) -> tuple[int | None, Sequence[Person]]:
+    """Return how many people of a picture are sent at most, and the people in their order: then the largest first.
+
+    Smart tools send whom the annotator meant.
+    """
+    most = picture.image.most_people or most
+    if most is None or picture.id_prefix or len(picture.people) <= most:
+        return None, picture.people
+    return most, sorted(picture.people, key=_area, reverse=True)
+
+
+def _area(person: Person) -> float:
+    x1, y1, x2, y2 = person.box.tolist()
+    area = (x2 - x1) * (y2 - y1)
+    return area if math.isfinite(area) else 0.0
 
 
 def _rank(region: Region | VideoRegion) -> int:

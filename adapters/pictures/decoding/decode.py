@@ -18,7 +18,8 @@ from io import BytesIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import AvifImagePlugin, Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -27,6 +28,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from adapters.pictures.decoding.ordinary import OrdinaryHeader, exif_orientation, ordinary_header, webp_size
+from adapters.pictures.decoding.other_formats import what_it_is
 from adapters.pictures.errors import PictureError
 from adapters.pictures.limits import PictureLimits
 from adapters.sentences import printable
@@ -40,20 +42,10 @@ _FORMATS: tuple[tuple[re.Pattern[bytes], Callable[[BytesIO], ImageFile.ImageFile
     (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
     (re.compile(rb"GIF8[79]a"), GifImageFile),
     (re.compile(rb"BM"), BmpImageFile),
-    (re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"), TiffImageFile),
+    (re.compile(rb"II\*\0(?!....CR)|MM\0\*|II\+\0|MM\0\+"), TiffImageFile),
+    (re.compile(rb"....ftyp(?:....){0,20}?avi[fs]", re.DOTALL), AvifImageFile),
 )
-_OTHERS: tuple[tuple[re.Pattern[bytes], str], ...] = (
-    (
-        re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE),
-        "a web page, perhaps the login page of its server",
-    ),
-    (re.compile(rb"\s*<(\?xml|svg)"), "XML or SVG"),
-    (re.compile(rb"....ftyp(avif|avis)", re.DOTALL), "an AVIF file"),
-    (re.compile(rb"....ftyp(heic|heix|mif1|msf1)", re.DOTALL), "a HEIC file"),
-    (re.compile(rb"%PDF"), "a PDF file"),
-    (re.compile(rb"\s*[{\[]"), "JSON"),
-    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer, not the file itself"),
-)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each thread of its decoder takes memory for a frame
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no byte stuffing, fill or restart marker
 # Encoders write about ten scans. Each further one costs a pass over the whole picture and a few bytes only.
 _MAX_JPEG_SCANS = 100
@@ -63,7 +55,11 @@ _MAX_PNG_CHUNKS = 200_000
 _MAX_PNG_TEXTS = 10_000  # and other chunks without pixels
 _BMP_BYTES_PER_PIXEL = 16  # four, or run lengths; each byte more costs a step in Python
 _BMP_HEADER_BYTES = 4_000_000  # colour profiles included
+_AVIF_BYTES_PER_PIXEL = (
+    16  # planes of 16 bits with transparency, and two copies of the pixels; 12 with 8 bits
+)
 _WEBP_BYTES_PER_PIXEL = 17  # two canvases, one as bytes, one as pixels
+_TURNED = (JpegImageFile, PngImageFile, AvifImageFile)
 _STRIP_PIXELS = 250_000
 """Pixels converted in one step, so intermediate arrays stay small."""
 _SMALL_PIXELS = 3_000_000
@@ -96,7 +92,7 @@ class PictureHeader:
 
 
 def decode(data: bytes, *, max_pixels: int = PictureLimits.max_pixels) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG, WEBP, GIF, BMP or TIFF file; blocking, without a time limit.
+    """Decode a JPEG, PNG, WEBP, AVIF, GIF, BMP or TIFF file; blocking, without a time limit.
 
     Truncated files are errors, although browsers show their upper part: an annotator should not correct people
     on half a picture. Colour profiles are not applied, as in ``cv2.imread``. 16-bit channels keep their upper
@@ -274,12 +270,7 @@ def _pieces(picture: Image.Image) -> Iterator[Image.Image]:
 def _format_of(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
     open_header = next((open_ for signature, open_ in _FORMATS if signature.match(data)), None)
     if open_header is None:
-        kind = next((name for signature, name in _OTHERS if signature.match(data)), None)
-        found = f"is {kind}" if kind else "is in none of the supported formats" if data else "is empty"
-        raise PictureError(
-            "not_a_picture",
-            f"The file {found}. Use a JPEG, PNG, WEBP, GIF, BMP or TIFF file.",
-        )
+        raise PictureError("not_a_picture", f"The file {what_it_is(data)}.")
     return open_header
 
 
@@ -332,6 +323,8 @@ def _pillow_bytes(picture: ImageFile.ImageFile, data: bytes) -> int:
         "progressive" in picture.info or data.count(b"\xff\xda") > 1
     ):
         per_pixel += 2 * len(picture.getbands())  # all coefficients, until the last scan
+    elif isinstance(picture, AvifImageFile):
+        per_pixel = _AVIF_BYTES_PER_PIXEL
     elif isinstance(picture, BmpImageFile) and picture.tile and picture.tile[0][0] == "bmp_rle":
         per_pixel += 2
     return per_pixel * picture.width * picture.height
@@ -427,9 +420,10 @@ def _orientation(picture: ImageFile.ImageFile) -> int:
 
     Measured with Chromium 156: it applies the EXIF block of JPEG and PNG if it precedes the pixels. It ignores the
     orientation of WEBP (which cv2.imread applies) and in XMP (which Pillow's getexif reads). Pillow itself turns TIFF.
+    For AVIF it replaces the orientation of the EXIF block by that of the container (irot, imir), as browsers do.
     """
     block = picture.info.get("exif")
-    if not isinstance(block, bytes) or not isinstance(picture, JpegImageFile | PngImageFile):
+    if not isinstance(block, bytes) or not isinstance(picture, _TURNED):
         return 1
     return exif_orientation(block)
 

@@ -95,6 +95,10 @@ class AddressPolicy:
             return any(not pattern.any_subdomain for pattern in matching)
         return bool(matching) and _within(address, _PRIVATE) and not _within(address, _METADATA)
 
+    def lists(self, host: str, port: int) -> bool:
+        """Return whether ALLOWED_IMAGE_HOSTS has a name for a host."""
+        return any(pattern.matches(host, port) for pattern in self.hosts)
+
     def check(self, host: str, port: int, addresses: Sequence[IPAddress]) -> list[IPAddress]:
         """Return a host's addresses that may be connected to.
 

@@ -3,6 +3,8 @@
 import os
 import posixpath
 import stat
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 from adapters.pictures.errors import PictureError
@@ -17,14 +19,38 @@ def read_local_file(root: Path, name: str, max_bytes: int) -> bytes:
     Args:
         root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT, as mounted here.
         name: path below it, as in ``/data/local-files/?d=…``; a leading slash means the root itself, as it
-            does to Label Studio.
+            does to Label Studio. Other spellings are tried if there is no such file: slashes for the backslashes of
+            Windows, and both Unicode forms of letters with accents (macOS decomposes them).
         max_bytes: largest size of the file.
 
     Raises:
         PictureError: ``refused`` outside the root, ``not_found``, ``too_large``.
     """
-    if "\0" in name or ".." in posixpath.normpath(name.lstrip("/")).split("/"):
+    if _is_outside(name):
         raise _refused()
+    missing: PictureError | None = None
+    for spelling in _spellings(name):
+        try:
+            return _read(root, spelling, max_bytes)
+        except PictureError as error:
+            if error.reason != "not_found":
+                raise
+            missing = missing or error
+    assert missing is not None, "the name itself is one of its spellings"
+    raise missing
+
+
+def _is_outside(name: str) -> bool:
+    return "\0" in name or ".." in posixpath.normpath(name.lstrip("/")).split("/")
+
+
+def _spellings(name: str) -> Iterable[str]:
+    separators = (name, name.replace("\\", "/"))
+    forms = [unicodedata.normalize(form, text) for text in separators for form in ("NFC", "NFD")]
+    return [text for text in dict.fromkeys((*separators, *forms)) if not _is_outside(text)]
+
+
+def _read(root: Path, name: str, max_bytes: int) -> bytes:
     try:
         top = root.resolve(strict=True)
         path = (top / name.lstrip("/")).resolve(strict=True)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import socket
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,15 +15,19 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from adapters.concurrency.memory_budget import MemoryBudget
+from adapters.connections import connection_problem, read_proxy
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
-from adapters.pictures.errors import PictureError
-from adapters.pictures.fetching.address import Origin, ip_literal, origin_of, parse_web_address, shown
-from adapters.pictures.fetching.body import SMALL_BYTES, read_body
+from adapters.label_studio.client.retry import NOTHING_DONE, retry_after_s
+from adapters.pictures.errors import PictureError, Reason
+from adapters.pictures.fetching.address import origin_of, parse_web_address, shown
+from adapters.pictures.fetching.connections import PictureConnections
 from adapters.pictures.fetching.data_uri import read_data_uri
 from adapters.pictures.fetching.guard import AddressPolicy
-from adapters.pictures.fetching.label_studio_site import LabelStudioSite
+from adapters.pictures.fetching.label_studio_site import LabelStudioSite, label_studio_in, leads_to_login
 from adapters.pictures.fetching.local_files import read_local_file
-from adapters.pictures.fetching.resolver import GuardedResolver, SystemResolver
+from adapters.pictures.fetching.patience import Patience, TemporaryError
+from adapters.pictures.fetching.slots import HostSlots
+from adapters.pictures.fetching.transfer import SMALL_BYTES, InterruptedTransferError, Transfer
 from adapters.pictures.limits import PictureLimits
 
 __all__ = ["PictureLimits", "PictureSource"]
@@ -32,13 +35,11 @@ __all__ = ["PictureLimits", "PictureSource"]
 _CLOUD_URI = re.compile(r"(s3|gs|azure-blob)://", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 _TASK_ID = re.compile(r"[0-9]{1,20}")
+_ELSEWHERE: frozenset[Reason] = frozenset(
+    {"refused", "unreachable", "timeout", "unauthorized", "not_found", "server_error", "too_many_redirects"}
+)
+"""Failures of an address of Label Studio that only browsers or another network can use."""
 _REDIRECTS = {301, 302, 303, 307, 308}
-_HEADERS = {
-    "User-Agent": "rtmlib-ml-backend",
-    # Not image/*: Label Studio's API views return 406 for types that they do not negotiate.
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",
-}
 
 
 class PictureSource:
@@ -50,10 +51,12 @@ class PictureSource:
 
     Args:
         label_studio_url: LABEL_STUDIO_URL, possibly with a path; None without a Label Studio.
+        label_studio_aliases: LABEL_STUDIO_ALIASES; addresses under them are requested under label_studio_url.
         credentials: for its pictures; sent to its picture paths only, also after redirects.
         allowed_hosts: patterns of ALLOWED_IMAGE_HOSTS, see AddressPolicy.
         local_files_root: Label Studio's LOCAL_FILES_DOCUMENT_ROOT as mounted here; None to fetch from Label Studio.
         limits: bounds on every wait and size.
+        proxy: IMAGE_PROXY, for all hosts but Label Studio.
         resolver: of host names; the system's if None.
 
     Raises:
@@ -64,48 +67,33 @@ class PictureSource:
         self,
         *,
         label_studio_url: str | None,
+        label_studio_aliases: Sequence[str] = (),
         credentials: Credentials | None,
         allowed_hosts: Sequence[str],
         local_files_root: Path | None,
         limits: PictureLimits,
+        proxy: str | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        self._site = LabelStudioSite.at(label_studio_url) if label_studio_url else None
-        self._policy = AddressPolicy.of(self._site.origin if self._site else None, allowed_hosts)
+        self._site = LabelStudioSite.at(label_studio_url, label_studio_aliases) if label_studio_url else None
+        policy = AddressPolicy.of(self._site.origin if self._site else None, allowed_hosts)
+        self._connections = PictureConnections(
+            policy, self._site, limits, resolver, read_proxy("IMAGE_PROXY", proxy) if proxy else None
+        )
         self._credentials = credentials
         self._local_files_root = local_files_root
         self._limits = limits
-        self._resolver = resolver
         self._memory = MemoryBudget(limits.held_bytes, SMALL_BYTES)
-        self._slots = _HostSlots(limits.downloads_per_host, limits.downloads)
-        self._session: aiohttp.ClientSession | None = None
+        self._slots = HostSlots(limits.downloads_per_host, limits.downloads)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                resolver=GuardedResolver(self._resolver or SystemResolver(), self._policy),
-                use_dns_cache=False,  # each new connection is checked again
-                family=socket.AF_UNSPEC,
-                limit=0,  # the slots limit
-            ),
-            timeout=aiohttp.ClientTimeout(
-                total=None,  # counted over all redirects, in _download
-                sock_connect=self._limits.connect_seconds,
-                sock_read=self._limits.first_byte_seconds,
-            ),
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),  # cookies must not link one task's pictures to another's
-            auto_decompress=False,  # the library would decompress without a limit
-            trust_env=False,  # a proxy would resolve and connect itself, past the guard
-        )
+        await self._connections.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._connections.__aexit__(kind, error, trace)
 
     async def fetch(
         self, uri: str, *, task_id: int | str | None = None, held: AsyncExitStack | None = None
@@ -137,9 +125,23 @@ class PictureSource:
             if name is not None:
                 return await self._read_local_file(self._local_files_root, name)
         try:
-            return await self._download(url, held)
+            return await self._download_spelled(url, held)
         except CredentialsError as error:
             raise PictureError(error.reason, str(error)) from error
+        except PictureError as error:
+            raise self._with_alias_named(url, error) from error
+
+    def _with_alias_named(self, url: URL, error: PictureError) -> PictureError:
+        """Return an error that names the setting, if an address looks like another one of Label Studio."""
+        other = label_studio_in(url)
+        own = self._site is not None and self._site.has(url)
+        if other is None or own or error.reason not in _ELSEWHERE:
+            return error
+        setting = "LABEL_STUDIO_URL" if self._site is None else "LABEL_STUDIO_ALIASES"
+        return PictureError(
+            error.reason,
+            f"{shown(url)} looks like your Label Studio under another address: set {setting}={other}. {error}",
+        )
 
     def _web_address(self, text: str, task_id: int | str | None) -> URL:
         """Return the first URL to request for any address except data:."""
@@ -151,7 +153,7 @@ class PictureSource:
                     f"The image value {shown(text)} is no address. Use http(s)://, data:, s3://, gs://, azure-blob:// "
                     "or one of Label Studio's paths such as /data/upload/….",
                 )
-            return parse_web_address(text)
+            return self._own(parse_web_address(text))
         if text.startswith(("//", "/\\")):
             raise PictureError(
                 "bad_address", f"The address {shown(text)} has no scheme. Begin it with https://."
@@ -171,6 +173,10 @@ class PictureSource:
             )
         return self._site.presign_url(task_id, text)
 
+    def _own(self, url: URL) -> URL:
+        """Return the address at which Label Studio is requested for one of its aliases; others unchanged."""
+        return url if self._site is None else self._site.canonical(url)
+
     async def _read_local_file(self, root: Path, name: str) -> bytes:
         try:
             async with asyncio.timeout(self._limits.total_seconds):
@@ -180,38 +186,68 @@ class PictureSource:
                 "timeout", "Reading the local file timed out. Check the mount of LOCAL_FILES_DOCUMENT_ROOT."
             ) from None
 
+    async def _download_spelled(self, url: URL, held: AsyncExitStack) -> bytes:
+        """Request a picture, and a local file of Label Studio with the other separators if it is not found."""
+        other = self._site.with_slashes(url) if self._site is not None else None
+        try:
+            return await self._download(url, held)
+        except PictureError as error:
+            if other is None or error.reason != "not_found":
+                raise
+        return await self._download(other, held)
+
     async def _download(self, url: URL, held: AsyncExitStack) -> bytes:
-        first = url
-        remaining = self._limits.total_seconds
+        """Request a picture, and again while its server ends responses early or asks to wait."""
+        transfer = Transfer(self._limits.max_bytes, self._memory, held)
+        patience = Patience(self._limits)
+        while True:
+            try:
+                return await self._follow(url, transfer, patience)
+            except TemporaryError as error:
+                await patience.pause(error)
+
+    async def _follow(self, first: URL, transfer: Transfer, patience: Patience) -> bytes:
+        """Request the next part of a picture over its redirects; return the whole when it is complete."""
+        url = first
         for _ in range(self._limits.max_redirects + 1):
-            async with self._slot(url):
-                started = time.monotonic()
-                try:
-                    async with asyncio.timeout(max(remaining, 0)):
-                        outcome = await self._request(url, held)
-                except TimeoutError:
-                    raise PictureError(
-                        "timeout",
-                        f"{shown(url)} timed out. Retry, or check its server.",
-                    ) from None
-                except aiohttp.ClientSSLError as error:
-                    raise PictureError(
-                        "unreachable",
-                        f"{shown(url)} has no trusted certificate ({type(error).__name__}). For your own authority, "
-                        "set SSL_CERT_FILE to its certificate.",
-                    ) from error
-                except (aiohttp.ClientError, OSError) as error:
-                    raise PictureError(
-                        "unreachable",
-                        f"{shown(url)} is unreachable: {_short(error)}. Check its name and server.",
-                    ) from error
-                remaining -= time.monotonic() - started
+            try:
+                async with self._slot(url):
+                    outcome = await self._ask(url, transfer, patience)
+            except PictureError as error:
+                raise self._with_storage_named(first, url, error) from error
             if isinstance(outcome, bytes):
                 return outcome
             url = outcome
         raise PictureError(
             "too_many_redirects",
             f"{shown(first)} redirects more than {self._limits.max_redirects} times. Use its final address.",
+        )
+
+    async def _ask(self, url: URL, transfer: Transfer, patience: Patience) -> bytes | URL:
+        """Request one address; return the whole picture, or a redirect."""
+        try:
+            async with patience.counted():
+                return await self._request(url, transfer)
+        except TimeoutError:
+            raise PictureError("timeout", f"{shown(url)} timed out. Retry, or check its server.") from None
+        except InterruptedTransferError as error:
+            failure = PictureError("unreachable", f"{shown(url)} {error}. Retry, or check its server.")
+            raise TemporaryError(failure, progressed=error.progressed) from error
+        except (aiohttp.ClientError, OSError) as error:
+            problem = (
+                connection_problem(error) or f"is unreachable: {_short(error)}. Check its name and server"
+            )
+            raise PictureError("unreachable", f"{shown(url)} {problem}.") from error
+
+    def _with_storage_named(self, first: URL, url: URL, error: PictureError) -> PictureError:
+        """Return an error that names the storage's endpoint, if Label Studio redirects there."""
+        redirected = self._site is not None and self._site.has(first) and not self._site.has(url)
+        if not redirected or error.reason not in _ELSEWHERE:
+            return error
+        return PictureError(
+            error.reason,
+            f"Label Studio redirects to its storage at {origin_of(url)}: {error} Its storage settings need an endpoint "
+            "that this service and browsers reach; or switch off pre-signed URLs there.",
         )
 
     @asynccontextmanager
@@ -232,34 +268,29 @@ class PictureSource:
         finally:
             slots.release(origin)
 
-    async def _request(self, url: URL, held: AsyncExitStack) -> bytes | URL:
+    async def _request(self, url: URL, transfer: Transfer) -> bytes | URL:
         """Send the request, and again if the access token has expired; return the body or a redirect."""
-        session = self._session
-        if session is None:
-            raise RuntimeError("PictureSource is used outside of its async with block")
-        origin = origin_of(url)
-        address = ip_literal(origin.host)
-        if address is not None:  # the resolver checks names when they are connected to
-            self._policy.check(origin.host, origin.port, [address])
+        session = await self._connections.session(url)
         credentials = self._credentials if self._site and self._site.takes_credentials(url) else None
         header = await credentials.header(session) if credentials else {}
-        async with session.get(url, headers=header, allow_redirects=False) as response:
+        part = transfer.headers()
+        async with session.get(url, headers=header | part, allow_redirects=False) as response:
             if response.status != 401 or credentials is None:
-                return await self._answer(url, response, credentials, held)
+                return await self._answer(url, response, credentials, transfer)
         header = await credentials.header(session, refused=header)
-        async with session.get(url, headers=header, allow_redirects=False) as response:
-            return await self._answer(url, response, credentials, held)
+        async with session.get(url, headers=header | part, allow_redirects=False) as response:
+            return await self._answer(url, response, credentials, transfer)
 
     async def _answer(
         self,
         url: URL,
         response: aiohttp.ClientResponse,
         credentials: Credentials | None,
-        held: AsyncExitStack,
+        transfer: Transfer,
     ) -> bytes | URL:
         status = response.status
-        if status in {200, 206}:
-            return await read_body(response, self._limits.max_bytes, self._memory, held)
+        if status in {200, 206} or (status == 416 and transfer.begun):
+            return await transfer.receive(response)
         if status in _REDIRECTS and "Location" in response.headers:
             return self._redirect(url, response.headers["Location"], credentials)
         if status in {401, 403}:
@@ -273,6 +304,8 @@ class PictureSource:
                 f"Label Studio returned 500 for {shown(url)}, as it does when an uploaded file is gone. Upload the "
                 "picture again, or delete the task. If the file exists, see Label Studio's log.",
             )
+        if status in NOTHING_DONE:
+            raise _busy(url, status, response.headers.get("Retry-After"))
         raise PictureError(
             "server_error", f"{shown(url)} returned {status} instead of a picture. Check its server."
         )
@@ -284,18 +317,23 @@ class PictureSource:
                 location = str(url.join(URL(location, encoded=True)))
             except ValueError:
                 raise PictureError("bad_address", f"{shown(url)} redirects to an invalid address.") from None
-        target = parse_web_address(location)
-        if self._site is not None and self._site.is_login_page(target):
+        stated = parse_web_address(location)
+        target = self._own(stated)
+        own_login = self._site is not None and self._site.is_login_page(target)
+        if own_login or leads_to_login(url, target):
             raise PictureError("unauthorized", self._explain_refusal(url, 401, credentials))
-        here, there = origin_of(url), origin_of(target)
-        moved = here.host == there.host and here != there and url.raw_path == target.raw_path
-        if credentials is not None and moved:  # usually to https; a presigned address has another path
+        here, there = origin_of(url), origin_of(stated)
+        # Usually to https; a presigned address has another path.
+        moved = here.host == there.host and here != there and url.raw_path == stated.raw_path
+        if not moved and (target != url or stated == url):
+            return target
+        if credentials is not None:
             raise PictureError(
                 "unauthorized",
                 f"Label Studio at {here} redirects to {there}; the token is not sent there. Set LABEL_STUDIO_URL to "
                 "that site.",
             )
-        return target
+        return stated
 
     def _explain_refusal(self, url: URL, status: int, credentials: Credentials | None) -> str:
         if credentials is not None and status == 401:
@@ -313,41 +351,20 @@ class PictureSource:
         )
 
 
-class _HostSlots:
-    """Limits concurrent downloads per origin and in total; first come, first served."""
-
-    def __init__(self, per_origin: int, together: int) -> None:
-        self._per_origin = per_origin
-        self._together = asyncio.Semaphore(together)
-        self._origins: dict[Origin, tuple[asyncio.Semaphore, int]] = {}  # with its number of users
-
-    async def acquire(self, origin: Origin) -> None:
-        semaphore, users = self._origins.get(origin, (asyncio.Semaphore(self._per_origin), 0))
-        self._origins[origin] = (semaphore, users + 1)
-        try:
-            # The origin's slot first: a download that waits for a slow host must not hold a shared slot.
-            await semaphore.acquire()
-            try:
-                await self._together.acquire()
-            except BaseException:
-                semaphore.release()
-                raise
-        except BaseException:
-            self._leave(origin)
-            raise
-
-    def release(self, origin: Origin) -> None:
-        self._together.release()
-        self._origins[origin][0].release()
-        self._leave(origin)
-
-    def _leave(self, origin: Origin) -> None:
-        semaphore, users = self._origins[origin]
-        # Removed when idle: tasks can have any number of hosts.
-        if users == 1:
-            del self._origins[origin]
-        else:
-            self._origins[origin] = (semaphore, users - 1)
+def _busy(url: URL, status: int, retry_after: str | None) -> TemporaryError:
+    """Return the error for 429 and 503."""
+    asked_s = retry_after_s(retry_after)
+    if status != 429 and asked_s is None:
+        failure = PictureError(
+            "server_error", f"{shown(url)} returned {status} repeatedly. Check its server."
+        )
+        return TemporaryError(failure)
+    wait = "Retry later" if asked_s is None else f"Retry after {asked_s:.0f} s"
+    failure = PictureError(
+        "rate_limited",
+        f"{shown(url)} is rate limited ({status}). {wait}, with fewer tasks at once, or raise the limit of its server.",
+    )
+    return TemporaryError(failure, retry_after=retry_after)
 
 
 def _short(error: aiohttp.ClientError | OSError) -> str:

@@ -1,10 +1,12 @@
 """Imports point one way: service -> adapters -> wholebody <- runners.
 
 service.py and the command line put the parts together, with the help of adapters/wiring.py: they may see all. The
-settings take the names of modes, engines and precisions from runners/config.py, which imports nothing heavy.
+settings take the names of modes, engines and precisions from runners/config.py, and connections take the trusted
+authorities from runners/web_identity.py; both import nothing heavy.
 """
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ FORBIDDEN = {
     "adapters": {"runners", "service"} | RUNTIMES,
 }
 COMPOSITION_ROOTS = {"adapters/cli/": {"runners"}, "adapters/wiring.py": {"runners"}}
-LIGHT = "runners.config"
+LIGHT = {"adapters/settings.py": "runners.config", "adapters/connections.py": "runners.web_identity"}
 
 
 def imported_modules(source: str, but: str = "") -> set[str]:
@@ -42,19 +44,17 @@ def test_package_imports_only_what_lies_below_it(package: str) -> None:
     for path in modules:
         relative = path.relative_to(ROOT).as_posix()
         allowed = {m for root, ms in COMPOSITION_ROOTS.items() if relative.startswith(root) for m in ms}
-        light = LIGHT if relative == "adapters/settings.py" else ""
+        light = LIGHT.get(relative, "")
         bad = imported_modules(path.read_text(encoding="utf-8"), but=light) & FORBIDDEN[package] - allowed
         if bad:
             offending[relative] = sorted(bad)
     assert offending == {}
 
 
-def test_what_the_settings_take_from_the_runners_imports_only_the_standard_library() -> None:
-    assert imported_modules((ROOT / f"{LIGHT.replace('.', '/')}.py").read_text(encoding="utf-8")) == {
-        "dataclasses",
-        "pathlib",
-        "typing",
-    }
+@pytest.mark.parametrize("module", LIGHT.values())
+def test_what_adapters_take_from_the_runners_imports_nothing_heavy(module: str) -> None:
+    imported = imported_modules((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    assert imported <= sys.stdlib_module_names | {"certifi"}
 
 
 def test_the_check_sees_imports_inside_functions() -> None:

@@ -47,12 +47,20 @@ async def preannotated(
     predict: Predict = predicted,
     selection: Selection | None = None,
     at_once: int = 4,
+    *,
     begun: Callable[[Run], None] = lambda run: None,
+    rate_limited: RetryPolicy = QUICK,
 ) -> Outcome:
     outcome = Outcome()
     lacking = await find_lacking(api, PROJECT, selection or Selection(), VERSION, outcome)
     run = Run(
-        api=api, project=PROJECT, model_version=VERSION, predict=predict, at_once=at_once, outcome=outcome
+        api=api,
+        project=PROJECT,
+        model_version=VERSION,
+        predict=predict,
+        at_once=at_once,
+        outcome=outcome,
+        rate_limited=rate_limited,
     )
     begun(run)
     await run.work(lacking)
@@ -181,6 +189,52 @@ class TestOutOfTime:
         async with connected(1) as (_, api):
             outcome = await preannotated(api, predict, begun=runs.append)
         assert (outcome.failures, outcome.left) == ([], 1)
+
+
+class TestRateLimited:
+    """A task whose picture server is rate limited is repeated after pauses."""
+
+    @staticmethod
+    def limited(task: ProjectTask) -> Failure:
+        return Failure(task.id, "rate_limited", "Retry later.")
+
+    @pytest.mark.promise("rate-limits-waited-for")
+    async def test_is_repeated_until_the_server_answers(self) -> None:
+        asked: list[int] = []
+
+        async def predict(_: Project, task: ProjectTask) -> dict[str, Any] | Failure:
+            asked.append(task.id)
+            return PREDICTION if len(asked) == 3 else self.limited(task)
+
+        async with connected(1) as (_, api):
+            outcome = await preannotated(api, predict)
+        assert (outcome.created, asked) == (1, [1, 1, 1])
+
+    async def test_fails_after_so_many_times(self) -> None:
+        asked: list[int] = []
+
+        async def predict(_: Project, task: ProjectTask) -> Failure:
+            asked.append(task.id)
+            return self.limited(task)
+
+        async with connected(1) as (_, api):
+            outcome = await preannotated(api, predict)
+        assert [failure.reason for failure in outcome.failures] == ["rate_limited"]
+        assert len(asked) == QUICK.attempts
+
+    async def test_a_pause_ends_when_the_run_is_stopped(self) -> None:
+        asked: list[int] = []
+
+        async def predict(_: Project, task: ProjectTask) -> Failure:
+            asked.append(task.id)
+            asyncio.get_running_loop().call_later(0.05, runs[0].stop)
+            return self.limited(task)
+
+        runs: list[Run] = []
+        forever = RetryPolicy(attempts=9, first_pause_s=3600, longest_pause_s=3600)
+        async with asyncio.timeout(30), connected(1) as (_, api):
+            outcome = await preannotated(api, predict, begun=runs.append, rate_limited=forever)
+        assert (asked, outcome.failures, outcome.left) == ([1], [], 1)
 
 
 class TestEnd:

@@ -3,8 +3,6 @@
 import hashlib
 import os
 import shutil
-import ssl
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from runners.models.manifest import ModelFile
 from runners.models.store import ModelStore
 from tests.conftest import Within
 from tests.support.archive_server import ArchiveServer, Site, make_archive, make_model, make_network
+from tests.support.certificate import self_signed
 
 NETWORK, OTHER = make_network(), make_network()
 ARCHIVE = make_archive(NETWORK)
@@ -227,26 +226,16 @@ def test_the_mirror_is_asked_when_the_home_fails(
 def test_no_redirect_leads_from_https_to_http(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl makes the certificate of the https server")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=test"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    certificate, tls = self_signed(tmp_path, "127.0.0.1")
     secure = ArchiveServer(tls)
     try:
         site = secure.add("/home.zip", ARCHIVE)
         behind = replace(shelf, model=make_model(NETWORK, site.url))
-        assert "certificate verify failed" in behind.failure()
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        refused = behind.failure()
+        assert "not trusted" in refused
+        assert "certificate verify failed" in refused
+        assert "set SSL_CERT_FILE" in refused
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         site.location = shelf.home.url
         assert "unsafe scheme 'http'" in behind.failure()
         assert shelf.home.requests == []

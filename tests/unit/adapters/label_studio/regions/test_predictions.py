@@ -687,3 +687,38 @@ def test_percentages_lead_back_to_the_pixel(
 
     assert region["value"]["x"] / 100 * width == pytest.approx(x, abs=0.01)
     assert region["value"]["y"] / 100 * height == pytest.approx(y, abs=0.01)
+
+
+class TestMostPeople:
+    SMALL, LARGE, MIDDLE = (person(box=(10, 10, 10 + side, 10 + side)) for side in (20, 300, 100))
+
+    def sent(self, xml: str = BOXES_ONLY, **place: Any) -> list[float]:
+        """The widths of the boxes in the answer."""
+        answer = predicted([self.SMALL, self.LARGE, self.MIDDLE], xml, **place)
+        return [region["value"]["width"] for region in answer["result"]]
+
+    def test_all_are_sent_in_their_order(self) -> None:
+        assert self.sent() == [5, 75, 25]
+
+    @pytest.mark.parametrize(("most", "widths"), [(1, [75]), (2, [75, 25]), (3, [5, 75, 25])])
+    def test_with_a_limit_the_largest_are_sent(self, most: int, widths: list[float]) -> None:
+        limited = BOXES_ONLY.replace("<Image", f'<Image model_max_people="{most}"')
+        assert self.sent(limited) == widths
+        assert self.sent(thresholds=Thresholds(0, 0, most_people=most)) == widths
+
+    def test_the_label_config_comes_before_the_setting(self) -> None:
+        limited = BOXES_ONLY.replace("<Image", '<Image model_max_people="2"')
+        assert self.sent(limited, thresholds=Thresholds(0, 0, most_people=1)) == [75, 25]
+
+    def test_a_person_below_the_threshold_takes_no_place(self) -> None:
+        weak = person(box=(0, 0, 400, 400), score=0.1)
+        answer = predicted([weak, self.SMALL, self.MIDDLE], BOXES_ONLY, thresholds=Thresholds(0.5, 0, 1))
+        assert [region["value"]["width"] for region in answer["result"]] == [25]
+
+    def test_smart_tools_send_whom_the_annotator_meant(self) -> None:
+        assert self.sent(thresholds=Thresholds(0, 0, most_people=1), id_prefix="s1-") == [5, 75, 25]
+
+    def test_a_box_that_is_not_finite_is_no_large_one(self) -> None:
+        endless = person(box=(0, 0, float("inf"), 10))
+        answer = predicted([endless, self.SMALL], BOXES_ONLY, thresholds=Thresholds(0, 0, most_people=1))
+        assert [region["value"]["width"] for region in answer["result"]] == [5]

@@ -151,6 +151,47 @@ def upright_with(picture: Image.Image, exif: Image.Exif) -> Image.Image:
     return Image.open(BytesIO(encoded(picture, "PNG", exif=exif)))
 
 
+class TestAvif:
+    @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+    def test_is_what_it_was_but_for_losses(self, mode: str) -> None:
+        pixels = decode(encoded(scene().convert(mode), "AVIF", quality=95))
+        assert np.abs(pixels.astype(int) - bgr(scene().convert(mode))).max() <= 12
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_is_turned_upright(self, orientation: int) -> None:
+        data = encoded(scene(), "AVIF", exif=turned(orientation), quality=95)
+        expected = bgr(ImageOps.exif_transpose(upright_with(scene(), turned(orientation))))
+        pixels = decode(data)
+        assert measure(data) == PictureSize(*pixels.shape[1::-1])
+        assert pixels.shape == expected.shape
+        assert np.abs(pixels.astype(int) - expected).max() <= 12
+
+    def test_of_a_sequence_the_first_frame_counts(self) -> None:
+        frames = [Image.new("RGB", (32, 16), (value, 0, 0)) for value in (200, 0)]
+        data = encoded(frames[0], "AVIF", save_all=True, append_images=frames[1:])
+        assert decode(data)[0, 0, 2] > 150
+
+    def test_what_is_transparent_is_white(self) -> None:
+        assert decode(encoded(Image.new("RGBA", (8, 8), (9, 9, 9, 0)), "AVIF")).min() > 250
+
+    @pytest.mark.parametrize("cut", [40, 200, -1])
+    def test_a_truncated_one_is_broken(self, cut: int) -> None:
+        assert reason_of(encoded(scene(), "AVIF")[:cut]) == "broken_picture"
+
+    def test_its_size_is_checked_before_it_is_decoded(self) -> None:
+        assert reason_of(encoded(scene(), "AVIF"), max_pixels=90 * 60 - 1) == "too_many_pixels"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"<!---->", b"<!--", b"<?a?>", b"<!doctype a[", b"<!doctype a[]>", b" ", b"<!-- -->\n ", b"<!doctype "],
+)
+def test_a_hostile_beginning_is_named_at_once(start: bytes) -> None:
+    data = start * (5_000_000 // len(start))
+    for _ in range(20):  # an exponential pattern would not end
+        assert reason_of(data) == "not_a_picture"
+
+
 class TestModes:
     def test_grey_becomes_three_equal_channels(self) -> None:
         pixels = decode(encoded(scene().convert("L"), "PNG"))
@@ -246,11 +287,26 @@ class TestRefusals:
             (b"<!DOCTYPE html><html>log in</html>", "web page"),
             (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
             (b"\0\0\0\x20ftypheic", "HEIC"),
-            (b"\0\0\0\x20ftypavif", "AVIF"),
+            (b"\0\0\0\x20ftypmif1\0\0\0\0mif1heic", "HEIC"),
+            (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- made by <svg> --><!DOCTYPE svg>\n<svg>", "SVG"),
+            ("\ufeff<!-- drawn --><svg:svg xmlns:svg='x'>".encode("utf-16-le"), "SVG"),
+            (b"<?xml version='1.0'?><!-- <svg> --><data>", "XML"),
+            (b"<!-- a page --><html>", "web page"),
+            (b"\xff\x0a\xfa\x1f", "JPEG XL"),
+            (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+            (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+            (b"8BPS\0\x01", "Photoshop"),
+            (b"II*\0\x10\0\0\0CR\x02\0", "Canon"),
+            (b"\0\0\0\x20ftypisom\0\0\0\0isomavc1", "MP4 or MOV clip. Use a Video tag"),
+            (b"\x1a\x45\xdf\xa3", "WebM"),
+            (b"PK\x03\x04", "ZIP"),
             (b"%PDF-1.7", "PDF"),
             (b'{"detail": "no"}', "JSON"),
             (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
-            (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of the supported formats"),
+            (
+                b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+                "PostScript document. Convert it to JPEG or PNG",
+            ),
         ],
     )
     def test_other_files_are_named(self, data: bytes, words: str) -> None:

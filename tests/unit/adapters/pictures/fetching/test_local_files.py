@@ -41,10 +41,21 @@ def reason_of(root: Path, name: str) -> str:
         "set//a b ü.png",
         "set/a b ü.png/",
         "set/../set/a b ü.png",
+        "set\\a b ü.png",
+        "\\set\\a b ü.png",
+        "set\\..\\set/a b ü.png",
+        "set/a b u\u0308.png",
+        "set\\a b u\u0308.png",
     ],
 )
 def test_a_file_below_the_root_is_read(root: Path, name: str) -> None:
     assert read_local_file(root, name, LIMIT) == PICTURE
+
+
+def test_a_name_with_a_backslash_comes_before_the_other_spelling(root: Path) -> None:
+    (root / "set\\c.png").write_bytes(SECRET)
+    (root / "set" / "c.png").write_bytes(PICTURE)
+    assert read_local_file(root, "set\\c.png", LIMIT) == SECRET
 
 
 @pytest.mark.promise("local-files-confined")
@@ -75,6 +86,9 @@ def test_nothing_outside_is(root: Path, name: str) -> None:
         "%2e%2e/secret.png",
         "..%2fsecret.png",
         "..\\secret.png",
+        "set\\..\\..\\secret.png",
+        "set/..\\../secret.png",
+        "C:\\secret.png",
         "\uff0e\uff0e/secret.png",
         "..../secret.png",
         "set/a b ü.png/../../../secret.png",

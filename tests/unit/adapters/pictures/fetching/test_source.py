@@ -24,6 +24,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from adapters.label_studio.client.credentials import Credentials
+from adapters.label_studio.client.retry import RetryPolicy
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.source import PictureLimits, PictureSource
 from tests.conftest import Within
@@ -36,7 +37,13 @@ FORBIDDEN, ALLOWED, LABEL_STUDIO = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 PICTURE = b"\x89PNG the bytes are not looked at here"
 LEGACY = "c0ffee" * 6 + "c0ff"
 PAT = "e30." + base64.urlsafe_b64encode(b'{"token_type": "refresh"}').decode().rstrip("=") + ".c2lnbmF0dXJl"
-QUICK = PictureLimits(connect_seconds=1, first_byte_seconds=1, total_seconds=3, slot_seconds=3)
+QUICK = PictureLimits(
+    connect_seconds=1,
+    first_byte_seconds=1,
+    total_seconds=3,
+    slot_seconds=3,
+    retries=RetryPolicy(attempts=3, first_pause_s=0.01),
+)
 
 
 class Server:
@@ -125,19 +132,23 @@ def redirecting(*targets: str, status: int = 302) -> Callable[[web.Request], Awa
 def source(
     *,
     label_studio: str | None = None,
+    aliases: tuple[str, ...] = (),
     token: str | None = None,
     allowed: tuple[str, ...] = (f"{ALLOWED}/32",),
     root: Path | None = None,
     limits: PictureLimits = QUICK,
+    proxy: str | None = None,
     resolver: AbstractResolver | None = None,
 ) -> PictureSource:
     credentials = Credentials(label_studio, token) if label_studio and token else None
     return PictureSource(
         label_studio_url=label_studio,
+        label_studio_aliases=aliases,
         credentials=credentials,
         allowed_hosts=allowed,
         local_files_root=root,
         limits=limits,
+        proxy=proxy,
         resolver=resolver,
     )
 
@@ -542,7 +553,7 @@ class TestStatus:
             (403, "unauthorized"),
             (404, "not_found"),
             (410, "not_found"),
-            (429, "server_error"),
+            (429, "rate_limited"),
             (500, "server_error"),
             (503, "server_error"),
         ],
@@ -605,6 +616,18 @@ class TestLabelStudio:
         async with serving(label_studio(), LABEL_STUDIO) as server:
             assert await fetch(value, label_studio=server.url, token=LEGACY) == PICTURE
         assert server.requests[0].raw_path == asked
+
+    async def test_the_separators_of_windows_are_tried_with_slashes(self) -> None:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=404) if "\\" in request.query["d"] else await label_studio()(request)
+
+        async with serving(answer, LABEL_STUDIO) as server:
+            value = "/data/local-files/?d=set%5cdir%5Cimg%20a.png"
+            assert await fetch(value, label_studio=f"{server.url}/ls", token=LEGACY) == PICTURE
+        assert [request.raw_path for request in server.requests] == [
+            "/ls/data/local-files/?d=set%5cdir%5Cimg%20a.png",
+            "/ls/data/local-files/?d=set/dir/img%20a.png",
+        ]
 
     async def test_its_absolute_addresses_are_its_own_too(self) -> None:
         async with serving(label_studio(), LABEL_STUDIO) as server:
