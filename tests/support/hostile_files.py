@@ -312,17 +312,17 @@ def tiff_of_directories() -> bytes:
 
 
 def avif_transparent() -> bytes:
-    return saved(Image.new("RGBA", (3500, 3000), (1, 2, 3, 128)), "AVIF", speed=10)
+    return encoded(Image.new("RGBA", (3500, 3000), (1, 2, 3, 128)), "AVIF", speed=10)
 
 
 def avif_of_frames() -> bytes:
     frames = [Image.new("RGB", (64, 64), (i, 0, 0)) for i in range(200)]
-    return saved(frames[0], "AVIF", speed=10, save_all=True, append_images=frames[1:])
+    return encoded(frames[0], "AVIF", speed=10, save_all=True, append_images=frames[1:])
 
 
 def avif_of_a_false_size() -> bytes:
     """The header gives 60,000 x 60,000 pixels, of which there are none."""
-    data = saved(Image.new("RGB", (64, 64)), "AVIF", speed=10)
+    data = encoded(Image.new("RGB", (64, 64)), "AVIF", speed=10)
     at = data.index(b"ispe") + 8
     return data[:at] + struct.pack(">II", 60_000, 60_000) + data[at + 8 :]
 
