@@ -91,6 +91,10 @@ bench-memory: setup ## Measure the service's memory over 2,000 pictures (PHOTOS=
 
 CLIP ?= $(firstword $(wildcard $(PHOTOS)/*.mp4))
 
+.PHONY: bench-clips
+bench-clips: setup ## Compare a clip with its frames one by one, and measure memory over ten minutes of film (CLIP=video; minutes)
+	@$(UV) run --frozen --no-sync python -m benchmarks.clips --memory --clip "$(CLIP)"
+
 .PHONY: precision
 precision: setup ## Compare what each engine and precision finds on photographs, and its speed (PHOTOS=folder, CLIP=video)
 	@$(UV) run --frozen --no-sync python -m benchmarks.precision --photos "$(PHOTOS)" $(if $(CLIP),--video "$(CLIP)")

@@ -12,6 +12,7 @@ import bentoml
 
 from adapters.cache.prediction_cache import open_prediction_cache
 from adapters.concurrency.admission import Admission
+from adapters.concurrency.precedence import Precedence
 from adapters.concurrency.threads import run_in_thread
 from adapters.http.errors import error_response
 from adapters.http.gateway import BasicAuth, Gateway
@@ -25,6 +26,7 @@ from adapters.label_studio.client.api import LabelStudioApi
 from adapters.label_studio.client.retry import RetryPolicy
 from adapters.label_studio.compact_request import compact_request
 from adapters.label_studio.corrections.watch import CorrectionWatch, correction_watch
+from adapters.label_studio.corrections.webhooks import NO_TRAINING, answer_to, lacks_payload
 from adapters.label_studio.label_config.tree import LabelConfigError
 from adapters.label_studio.schemas import (
     PredictRequest,
@@ -114,8 +116,9 @@ class Backend:
         status.serving(plan.version, networks)
         metrics.begin_at_zero()
         await self._open.enter_async_context(event_loop_watched())
+        precedence = Precedence()
         detector, estimator = assemble_runners(
-            plan.files, self.detector, self.pose, call_limit_s=TIME_LIMITS.call_s
+            plan, self.detector, self.pose, call_limit_s=TIME_LIMITS.call_s, turn=precedence.turn
         )
         cache = open_prediction_cache(settings.prediction_cache_bytes, settings.redis_address)
         predictor = open_predictor(
@@ -124,6 +127,7 @@ class Backend:
             estimator=estimator,
             status=status,
             admission=admission,
+            precedence=precedence,
             cache=await self._open.enter_async_context(cache) if cache else None,
         )
         self._predictor = await self._open.enter_async_context(predictor)
@@ -171,16 +175,16 @@ class Backend:
     @bentoml.api(route="/webhook")
     async def webhook(self, body: WebhookRequest, /) -> dict[str, Any]:
         """Acknowledge an event; annotations are compared with their predictions in the background."""
+        if lacks_payload(body):
+            status.webhooks_without_payload += 1
         if self._corrections is not None:
             self._corrections.note(body)
-        return {"message": f"{body.action or 'Event'} received. This backend does not train its model."}
+        return {"message": answer_to(body)}
 
     @bentoml.api(route="/train")
     async def train(self, body: WebhookRequest, /) -> dict[str, Any]:
-        """Answer that this backend does not train its model."""
-        return {
-            "message": "This backend does not train its model: its networks are used as their authors trained them."
-        }
+        """Answer what can be done instead, as this backend does not train its model."""
+        return {"message": NO_TRAINING}
 
 
 def retry_after_s() -> int | None:

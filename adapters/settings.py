@@ -25,7 +25,7 @@ from adapters.pictures.fetching.guard import AddressPolicy
 from adapters.pictures.fetching.label_studio_site import LabelStudioSite
 from adapters.pictures.limits import PictureLimits
 from adapters.time_limits import TIME_LIMITS
-from adapters.video.limits import CLIPS_IN_HAND
+from adapters.video.limits import CLIPS_IN_HAND, ClipLimits
 from runners.config import EngineSetting, Mode, PrecisionSetting
 
 MEBIBYTE = 2**20
@@ -151,6 +151,12 @@ class Settings(BaseSettings):
         100 * MEBIBYTE,
         ge=1,
         description="Largest clip file, in bytes. Two are in memory at a time.",
+    )
+    max_video_pixels: int = Field(
+        ClipLimits.max_pixels,
+        ge=1,
+        description="Largest frame of a clip, in pixels (width × height). Decoding may take 30 bytes of memory per "
+        "pixel, at least 280 MB.",
     )
     max_request_bytes: int = Field(
         64 * MEBIBYTE,

@@ -8,6 +8,7 @@ import cv2
 from adapters.cache.prediction_cache import PredictionCache
 from adapters.concurrency.admission import Admission
 from adapters.concurrency.container_limits import usable_cpus
+from adapters.concurrency.precedence import Precedence
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.regions.predictions import Thresholds
@@ -18,6 +19,7 @@ from adapters.pictures.fetching.source import PictureSource
 from adapters.pictures.limits import PictureLimits
 from adapters.prediction.predictor import Predictor, log_failure
 from adapters.settings import Settings, SettingsError
+from adapters.video.limits import ClipLimits
 from adapters.video.people_in_clips import PeopleInClips
 from runners.config import RunnerConfig
 from wholebody.detection import PersonDetector
@@ -62,6 +64,21 @@ def label_studio_access(settings: Settings, why: str) -> tuple[str, Credentials]
     return url, credentials
 
 
+def picture_source(
+    settings: Settings, limits: PictureLimits, credentials: Credentials | None
+) -> PictureSource:
+    """Return the source of the pictures of tasks, to be opened as a context manager."""
+    return PictureSource(
+        label_studio_url=settings.label_studio_url,
+        label_studio_aliases=settings.label_studio_aliases,
+        proxy=settings.image_proxy.get_secret_value() if settings.image_proxy else None,
+        credentials=credentials,
+        allowed_hosts=settings.allowed_image_hosts,
+        local_files_root=settings.local_files_document_root,
+        limits=limits,
+    )
+
+
 @asynccontextmanager
 async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each named by its caller
     settings: Settings,
@@ -71,6 +88,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
     status: Status,
     admission: Admission,
     cache: PredictionCache | None = None,
+    precedence: Precedence | None = None,
     warn: Callable[[Event], None] = log_failure,
 ) -> AsyncGenerator[Predictor]:
     """Open the connections that predictions need, and close them at the end.
@@ -82,28 +100,19 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
         status: Is told what happens.
         admission: Gives places to tasks.
         cache: Keeps people that were found; without it, those in every picture are computed anew.
+        precedence: Lets smart tools go before other tasks at the networks.
         warn: Gets an event for each failed task.
     """
     # The CPUs belong to the networks; a crop is too small to be cut by several threads.
     cv2.setNumThreads(1)
     credentials = label_studio_credentials(settings)
-
-    def source(limits: PictureLimits) -> PictureSource:
-        return PictureSource(
-            label_studio_url=settings.label_studio_url,
-            label_studio_aliases=settings.label_studio_aliases,
-            proxy=settings.image_proxy.get_secret_value() if settings.image_proxy else None,
-            credentials=credentials,
-            allowed_hosts=settings.allowed_image_hosts,
-            local_files_root=settings.local_files_document_root,
-            limits=limits,
-        )
-
     async with AsyncExitStack() as opened:
         processes = await opened.enter_async_context(IsolatedProcesses())
-        clips = await opened.enter_async_context(source(settings.video_limits))
+        clips = await opened.enter_async_context(picture_source(settings, settings.video_limits, credentials))
         yield Predictor(
-            pictures=await opened.enter_async_context(source(settings.picture_limits)),
+            pictures=await opened.enter_async_context(
+                picture_source(settings, settings.picture_limits, credentials)
+            ),
             find_people=lambda picture, boxes: find_people(picture, detector, estimator, boxes),
             find_part=estimator.part_at,
             decoder=await opened.enter_async_context(PictureDecoder(settings.max_image_pixels, processes)),
@@ -111,6 +120,7 @@ async def open_predictor(  # noqa: PLR0913 - the parts of one predictor, each na
             admission=admission,
             status=status,
             cache=cache,
+            precedence=precedence,
             warn=warn,
-            clips=PeopleInClips(clips, detector.detect, processes),
+            clips=PeopleInClips(clips, detector.detect, processes, ClipLimits(settings.max_video_pixels)),
         )

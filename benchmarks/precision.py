@@ -62,6 +62,7 @@ FOUND_WITH: Mapping[NetworkName, NDArray[np.bool_]] = {
     "person": _keypoints(Part.BODY, Part.FEET),
     "body": _keypoints(Part.BODY, Part.FEET),
     "hand": _keypoints(Part.LEFT_HAND, Part.RIGHT_HAND),
+    "palm": _keypoints(Part.LEFT_HAND, Part.RIGHT_HAND),
     "face": _keypoints(Part.FACE),
     "face_mesh": _keypoints(Part.FACE),
 }

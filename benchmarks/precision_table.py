@@ -12,6 +12,7 @@ TITLES: Mapping[NetworkName, str] = {
     "person": "YOLOX-tiny",
     "body": "RTMPose-s",
     "hand": "hand",
+    "palm": "palm detection",
     "face": "face detection",
     "face_mesh": "face mesh",
 }

@@ -10,7 +10,7 @@ from typing import Literal
 Mode = Literal["embedded", "lightweight", "balanced", "performance"]
 """A set of networks; `runners.models.manifest.MODES` lists them."""
 
-NetworkName = Literal["person", "body", "hand", "face", "face_mesh"]
+NetworkName = Literal["person", "body", "hand", "palm", "face", "face_mesh"]
 """A network's target. In some modes the body network finds all 133 keypoints, and there is no hand or face network."""
 
 DetectorKind = Literal["yolox", "yolox_raw", "yolox_decoded", "rtmdet"]

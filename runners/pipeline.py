@@ -18,12 +18,14 @@ from runners.graphs.prepared import network_files
 from runners.models.made_files import made_folders
 from runners.models.manifest import ModelFile
 from runners.networks.detector import PreparedDetector, published_detector
-from runners.networks.mediapipe import FaceDetector, FaceMesher, HandLandmarker
+from runners.networks.mediapipe import FaceDetector, FaceMesher, HandLandmarker, PalmDetector
 from runners.networks.simcc import SimccPose
 from runners.plan import NetworkPlan, PlannedNetwork
 from runners.serving.batch_sizes import largest_batch
 from wholebody.detection import LetterboxDetector, PersonDetector
-from wholebody.estimation import Network, PartsEstimator, PoseEstimator, WholeBodyEstimator
+from wholebody.estimation import PartsEstimator, PoseEstimator, WholeBodyEstimator
+from wholebody.hands.search import HandSearch
+from wholebody.networks import Network
 from wholebody.schema import KEYPOINT_COUNT
 
 LoadedNetwork = Callable[[NDArray[np.uint8]], Sequence[Any]]
@@ -67,6 +69,8 @@ def _network(network: PlannedNetwork, graph: LoadedGraph, *, prepared: bool) -> 
             return SimccPose(graph, prepared=prepared, one_by_one=network.file.one_by_one)
         case "hand":
             return HandLandmarker(graph)
+        case "palm":
+            return PalmDetector(graph)
         case "face":
             return FaceDetector(graph)
         case "face_mesh":
@@ -89,8 +93,12 @@ def assemble(
     return detector, PartsEstimator(
         body=network("body"),
         body_size=body.input_size,
-        hand=network("hand"),
-        hand_size=files["hand"].input_size[0],
+        hands=HandSearch(
+            network=network("hand"),
+            size=files["hand"].input_size[0],
+            palm_detector=network("palm"),
+            palm_detector_size=files["palm"].input_size[0],
+        ),
         face_detector=network("face"),
         face_detector_size=files["face"].input_size[0],
         face_mesh=network("face_mesh"),

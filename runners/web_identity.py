@@ -16,13 +16,17 @@ PRIVATE_AUTHORITY = "For your own certificate authority, set SSL_CERT_FILE to it
 """The remedy for a certificate that is not trusted."""
 
 
+def installed_version() -> str:
+    """Return the version of this program; "0" in a Bento, whose code is copied, not installed."""
+    try:
+        return version("rtmlib-ml-backend")
+    except PackageNotFoundError:
+        return "0"
+
+
 def user_agent() -> str:
     """Return the User-Agent header. Public picture hosts refuse those without a contact."""
-    try:
-        ours = version("rtmlib-ml-backend")
-    except PackageNotFoundError:  # in a Bento the code is copied, not installed
-        ours = "0"
-    return f"rtmlib-ml-backend/{ours} (+{PROJECT})"
+    return f"rtmlib-ml-backend/{installed_version()} (+{PROJECT})"
 
 
 def tls_context() -> ssl.SSLContext:

@@ -46,16 +46,20 @@ def within(pytestconfig: pytest.Config) -> Within:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only bounds time, which a busy machine breaks, unless a marker, a file or a test is named."""
+    """Leave out what only bounds time or needs root (`.ci/run timing root`), unless a marker, file or test is named."""
     if bounds_hold(config):
         for item in items:
             if "within" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.timing)
+    if os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("root"):
+                item.add_marker(pytest.mark.skip(reason="needs root: run `.ci/run root`"))
     if config.option.markexpr or config.option.keyword or any(".py" in name for name in config.args):
         return
-    timed = [item for item in items if item.get_closest_marker("timing")]
-    config.hook.pytest_deselected(items=timed)
-    items[:] = [item for item in items if item not in timed]
+    apart = [item for item in items if item.get_closest_marker("timing") or item.get_closest_marker("root")]
+    config.hook.pytest_deselected(items=apart)
+    items[:] = [item for item in items if item not in apart]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,73 +1,32 @@
 """Estimates the 133 keypoints in people's boxes, with one network for all of them or one for each part.
 
-A network is an async function on a batch of crops (n×h×w×3 uint8, BGR): a call into a runner process in the service, a
-thread in the command line. Cropping takes time, so it runs in threads as well.
+Cropping takes time, so it runs in threads.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wholebody import clicks, faces, hands
+from wholebody import clicks, faces
 from wholebody.clicks import Click
 from wholebody.faces import DetectedFace, Head
-from wholebody.geometry import BoxCrop, Picture, SquareRegion
-from wholebody.hands import Arm, Hand, Look
+from wholebody.geometry import BoxCrop, Picture, SquareRegion, size_of
+from wholebody.hands.search import HandSearch
+from wholebody.known_parts import STEADY_HEAD, KnownPart, KnownParts, Search
+from wholebody.networks import FaceDetections, FaceMesh, Floats, Network, PoseNetwork, at_once, cut_squares
 from wholebody.person import Person
 from wholebody.schema import FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
 from wholebody.stages import stage
-
-Crops = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 class InferenceError(Exception):
     """Inference failed: a network does not answer, or rejects its input."""
 
     reason = "inference"
-
-
-Result = TypeVar("Result")
-Network = Callable[[Crops], Awaitable[Sequence[Result]]]
-"""One result for each crop."""
-
-PoseNetwork = Network[Floats]
-"""Results are x, y in pixels of the crop and a score for each keypoint, shape (keypoints, 3)."""
-
-
-@dataclass(frozen=True)
-class HandLandmarks:
-    """The hand network's output for one crop.
-
-    Attributes:
-        points: x, y in units of the crop (0..1), shape (21, 2).
-        score: Likelihood that the crop shows a hand.
-        right: Likelihood that it is a right hand.
-    """
-
-    points: Floats
-    score: float
-    right: float
-
-
-@dataclass(frozen=True)
-class FaceDetections:
-    """Faces in one crop: points in units of the crop (0..1), shape (n, 6, 2), and scores, shape (n,)."""
-
-    points: Floats
-    scores: Floats
-
-
-@dataclass(frozen=True)
-class FaceMesh:
-    """A mesh over the face in one crop: points in units of the crop (0..1), shape (468, 2), and its score."""
-
-    points: Floats
-    score: float
 
 
 @dataclass(frozen=True)
@@ -94,6 +53,23 @@ class PoseEstimator(Protocol):
         """
         ...
 
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """Return the keypoints of all people in the next frame of a clip.
+
+        A part is looked for where it was; if it is not there, it is searched for as in a picture.
+
+        Args:
+            picture: H×W×3 uint8, BGR, upright.
+            boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+            searches: What is known of each person.
+
+        Returns:
+            The keypoints, and the parts known for the next frame.
+        """
+        ...
+
     async def part_at(
         self,
         picture: Picture,
@@ -110,6 +86,15 @@ class PoseEstimator(Protocol):
             part: A hand or the face. The annotator chooses the side of a hand.
             point: x, y in pixels, within the picture: about the middle of the part.
             reach: Half the side in pixels of a square drawn around the part; None to use the person's size.
+        """
+        ...
+
+    async def hands_alone(self, picture: Picture, box: Floats) -> list[tuple[Part, PartFound]]:
+        """Return the hands in a box in which no body was found, each with its likelier side.
+
+        Args:
+            picture: H×W×3 uint8, BGR, upright.
+            box: x1, y1, x2, y2 in pixels, shape (4,), with a positive area.
         """
         ...
 
@@ -143,6 +128,12 @@ class WholeBodyEstimator:
         """See `PoseEstimator`."""
         return Estimate(*await _estimate_in_boxes(self.network, self.size, picture, boxes))
 
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """See `PoseEstimator`: one network finds all parts at once, so none is known."""
+        return await self.estimate(picture, boxes), [{} for _ in boxes]
+
     async def part_at(
         self,
         picture: Picture,
@@ -152,11 +143,15 @@ class WholeBodyEstimator:
         reach: float | None,
     ) -> PartFound | None:
         """See `PoseEstimator`: the network runs again on crops that contain the part."""
-        click = Click.on(point, person, reach, _size_of(picture))
+        click = Click.on(point, person, reach, size_of(picture))
         boxes = clicks.boxes_at(click)
         keypoints, scores = await _estimate_in_boxes(self.network, self.size, picture, boxes)
         where = list(PART_RANGES[part])
         return clicks.part_at(click, list(zip(keypoints[:, where], scores[:, where], strict=True)))
+
+    async def hands_alone(self, picture: Picture, box: Floats) -> list[tuple[Part, PartFound]]:
+        """See `PoseEstimator`: a network for whole people finds none, since it sees no hand without a body."""
+        return []
 
 
 # Indices of COCO-WholeBody's body and feet in Halpe-26 (github.com/Fang-Haoshu/Halpe-FullBody).
@@ -175,8 +170,7 @@ class PartsEstimator:
     Attributes:
         body: The body network on upright crops.
         body_size: Width and height of its input.
-        hand: The hand network.
-        hand_size: Width and height of its square input.
+        hands: Finds hands.
         face_detector: The face detector; all faces in a crop.
         face_detector_size: Width and height of its square input.
         face_mesh: The face mesh network.
@@ -185,8 +179,7 @@ class PartsEstimator:
 
     body: PoseNetwork
     body_size: tuple[int, int]
-    hand: Network[HandLandmarks]
-    hand_size: int
+    hands: HandSearch
     face_detector: Network[FaceDetections]
     face_detector_size: int
     face_mesh: Network[FaceMesh]
@@ -194,63 +187,60 @@ class PartsEstimator:
 
     async def estimate(self, picture: Picture, boxes: Floats) -> Estimate:
         """See `PoseEstimator`."""
+        estimate, _ = await self.estimate_next(picture, boxes, [Search()] * len(boxes))
+        return estimate
+
+    async def estimate_next(
+        self, picture: Picture, boxes: Floats, searches: Sequence[Search]
+    ) -> tuple[Estimate, list[KnownParts]]:
+        """See `PoseEstimator`."""
         bodies, body_scores = await _estimate_in_boxes(self.body, self.body_size, picture, boxes)
         keypoints = np.zeros((len(boxes), KEYPOINT_COUNT, 2), np.float32)
         scores = np.zeros((len(boxes), KEYPOINT_COUNT), np.float32)
-        known = list(BODY_AND_FEET[bodies.shape[1]])
-        keypoints[:, : len(known)] = bodies[:, known]
-        scores[:, : len(known)] = body_scores[:, known]
+        indices = list(BODY_AND_FEET[bodies.shape[1]])
+        keypoints[:, : len(indices)] = bodies[:, indices]
+        scores[:, : len(indices)] = body_scores[:, indices]
 
         with stage("hands_and_face"):
-            hand_search = asyncio.create_task(
-                self._hands(picture, bodies[:, :FEET_START], body_scores[:, :FEET_START])
+            found_hands, found_faces = await at_once(
+                self.hands.of_people(
+                    picture, bodies[:, :FEET_START], body_scores[:, :FEET_START], boxes, searches
+                ),
+                self._faces(picture, bodies, body_scores, searches),
             )
-            face_search = asyncio.create_task(self._faces(picture, bodies, body_scores))
-            try:
-                found_hands, found_faces = await asyncio.gather(hand_search, face_search)
-            finally:  # if one fails, the other's result is not needed
-                hand_search.cancel()
-                face_search.cancel()
-        for arm, hand in found_hands:
-            where = list(PART_RANGES[arm.part])
-            keypoints[arm.person, where], scores[arm.person, where] = hand.points, hand.score
+        known_next: list[dict[Part, KnownPart]] = [{} for _ in boxes]
+        for one in found_hands:
+            where = list(PART_RANGES[one.part])
+            keypoints[one.person, where], scores[one.person, where] = one.hand.points, one.hand.score
+            known_next[one.person][one.part] = one.known
         for head, mesh, score in found_faces:
             where = list(PART_RANGES[Part.FACE])
             keypoints[head.person, where], scores[head.person, where] = faces.face_keypoints(mesh), score
-        return Estimate(keypoints, scores)
-
-    async def _hands(self, picture: Picture, bodies: Floats, scores: Floats) -> list[tuple[Arm, Hand]]:
-        arms = hands.arms_to_search(bodies, scores, (picture.shape[1], picture.shape[0]))
-        regions = [arm.region for arm in arms]
-        finds = await self._refined(picture, await self._look_at_hands(picture, regions), regions)
-        return hands.believed([(arm, hand) for arm, (hand, _) in zip(arms, finds, strict=True)])
-
-    async def _refined(
-        self, picture: Picture, finds: list[Hand], regions: list[SquareRegion]
-    ) -> list[tuple[Hand, SquareRegion]]:
-        """Run the hand network again in regions from its own keypoints; return the hands and the last regions."""
-        settled = list(zip(finds, regions, strict=True))
-        for _ in range(hands.MAX_REFINEMENTS):
-            again = {i: refined for i, find in enumerate(settled) if (refined := hands.refined_region(*find))}
-            if not again:
-                break
-            for i, find in zip(again, await self._look_at_hands(picture, list(again.values())), strict=True):
-                settled[i] = (find, again[i])
-        return settled
-
-    async def _look_at_hands(self, picture: Picture, regions: list[SquareRegion]) -> list[Hand]:
-        if not regions:
-            return []
-        found = await self.hand(await _cut(picture, regions, self.hand_size, repeat_edge=True))
-        return [
-            Hand(region.to_picture(one.points), one.score, one.right)
-            for region, one in zip(regions, found, strict=True)
-        ]
+            known_next[head.person][Part.FACE] = KnownPart(faces.region_of_mesh(mesh), head.middle)
+        return Estimate(keypoints, scores), [*known_next]
 
     async def _faces(
-        self, picture: Picture, bodies: Floats, scores: Floats
+        self, picture: Picture, bodies: Floats, scores: Floats, searches: Sequence[Search]
     ) -> list[tuple[Head, NDArray[np.floating], float]]:
-        heads = faces.heads_to_search(bodies, scores)
+        heads = [
+            head
+            for head in faces.heads_to_search(bodies, scores)
+            if Part.FACE not in searches[head.person].skipped
+        ]
+        moved = [
+            (head, part.at(head.middle, STEADY_HEAD).region)
+            for head in heads
+            if (part := searches[head.person].known.get(Part.FACE))
+        ]
+        found = await self._believed_meshes(picture, moved)
+        kept = [head.person for head, _, _ in found]
+        return found + await self._searched_faces(
+            picture, [head for head in heads if head.person not in kept]
+        )
+
+    async def _searched_faces(
+        self, picture: Picture, heads: list[Head]
+    ) -> list[tuple[Head, NDArray[np.floating], float]]:
         if not heads:
             return []
         detected = await self._detect_faces(picture, [head.region for head in heads])
@@ -259,13 +249,18 @@ class PartsEstimator:
             for head, found in zip(heads, detected, strict=True)
             if (region := faces.mesh_region(head, found))
         ]
+        return await self._believed_meshes(picture, regions)
+
+    async def _believed_meshes(
+        self, picture: Picture, regions: list[tuple[Head, SquareRegion]]
+    ) -> list[tuple[Head, NDArray[np.floating], float]]:
         meshes = await self._lay_meshes(picture, [region for _, region in regions])
         in_picture = [(head, *mesh) for (head, _), mesh in zip(regions, meshes, strict=True)]
         return [found for found in in_picture if faces.mesh_is_believed(*found)]
 
     async def _detect_faces(self, picture: Picture, regions: list[SquareRegion]) -> list[list[DetectedFace]]:
         detected = await self.face_detector(
-            await _cut(picture, regions, self.face_detector_size, repeat_edge=False)
+            await cut_squares(picture, regions, self.face_detector_size, repeat_edge=False)
         )
         return [
             [
@@ -280,7 +275,9 @@ class PartsEstimator:
     ) -> list[tuple[NDArray[np.floating], float]]:
         if not regions:
             return []
-        meshes = await self.face_mesh(await _cut(picture, regions, self.face_mesh_size, repeat_edge=True))
+        meshes = await self.face_mesh(
+            await cut_squares(picture, regions, self.face_mesh_size, repeat_edge=True)
+        )
         return [
             (region.to_picture(mesh.points), mesh.score) for region, mesh in zip(regions, meshes, strict=True)
         ]
@@ -294,45 +291,29 @@ class PartsEstimator:
         reach: float | None,
     ) -> PartFound | None:
         """See `PoseEstimator`: the networks for hands and faces search around the point, without the body network."""
-        click = Click.on(point, person, reach, _size_of(picture))
+        click = Click.on(point, person, reach, size_of(picture))
         with stage("hands_and_face"):
             if part is Part.FACE:
                 found = await self._face_at(picture, click)
             else:
-                found = await self._hand_at(picture, click, part)
+                hand = await self.hands.at_click(picture, click, part)
+                found = None if hand is None else (hand.points, hand.score)
         if found is None:
             return None
         points, score = found
         return points.astype(np.float32), np.full(len(points), score, np.float32)
 
-    async def _hand_at(
-        self, picture: Picture, click: Click, part: Part
-    ) -> tuple[NDArray[np.floating], float] | None:
-        looks: list[Look] = []
-        found: Hand | None = None
-        batches = hands.regions_at(click, part)
-        for batch, regions in enumerate(batches):
-            seen = await self._look_at_hands(picture, regions)
-            best = hands.most_promising(seen)
-            refined = await self._refined(picture, [seen[i] for i in best], [regions[i] for i in best])
-            looks += [Look(*find) for find in refined]
-            found = hands.hand_at(click, part, looks)
-            if hands.is_enough(found, batch, len(batches)):
-                break
-        return None if found is None else (found.points, found.score)
+    async def hands_alone(self, picture: Picture, box: Floats) -> list[tuple[Part, PartFound]]:
+        """See `PoseEstimator`."""
+        with stage("hands_and_face"):
+            found = await self.hands.alone(picture, box)
+        return [
+            (hand.side, (hand.points.astype(np.float32), np.full(len(hand.points), hand.score, np.float32)))
+            for hand in found
+        ]
 
     async def _face_at(self, picture: Picture, click: Click) -> tuple[NDArray[np.floating], float] | None:
         detected = await self._detect_faces(picture, faces.regions_at(click))
         regions = faces.mesh_regions_at(click, [face for found in detected for face in found])
         found = faces.mesh_at(click, await self._lay_meshes(picture, regions))
         return None if found is None else (faces.face_keypoints(found[0]), found[1])
-
-
-def _size_of(picture: Picture) -> tuple[int, int]:
-    return picture.shape[1], picture.shape[0]
-
-
-async def _cut(picture: Picture, regions: list[SquareRegion], size: int, *, repeat_edge: bool) -> Crops:
-    return await asyncio.to_thread(
-        lambda: np.stack([region.cut(picture, size, repeat_edge=repeat_edge) for region in regions])
-    )

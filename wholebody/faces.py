@@ -35,8 +35,10 @@ DETECTION_AGREEMENT = 0.25
 """Largest distance of the detected face from the body's, in sides of the searched region."""
 MESH_SCALE, MESH_SHIFT = 2.0, -0.1
 """MediaPipe's scale of the detected points' bounding square, and its shift towards the forehead."""
+NEXT_MESH_SCALE = 1.5
+"""MediaPipe's scale of the mesh's bounding square, for the next frame of a clip."""
 MESH_SCORE = 0.5
-MESH_AGREEMENT = 0.25
+MESH_AGREEMENT = 0.35
 """Largest mean distance of the mesh's nose and eyes from the body's, in spans."""
 
 CLICKED_REGION_PER_FOREARM = 1.8
@@ -55,6 +57,7 @@ CLICKED_DISTANCE = 0.25
 """Largest distance of a click from a face, in sides of its mesh's region or bounding square."""
 
 # Points of MediaPipe's 468-point mesh at the body network's nose, left eye and right eye.
+MESH_RIGHT_EYE, MESH_LEFT_EYE = 33, 263  # their outer corners
 MESH_NOSE_AND_EYES = ((1,), (362, 385, 387, 263, 373, 380), (33, 160, 158, 133, 153, 144))
 
 # fmt: off
@@ -84,6 +87,11 @@ class Head:
     nose_and_eyes: Points
     span: float
     region: SquareRegion
+
+    @property
+    def middle(self) -> Points:
+        """Middle of nose and eyes in pixels, shape (2,)."""
+        return self.nose_and_eyes.mean(axis=0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ def heads_to_search(bodies: Points, scores: Points) -> list[Head]:
 
 def mesh_region(head: Head, faces: Sequence[DetectedFace]) -> SquareRegion | None:
     """Return the region for the mesh of this head's face; None if no detected face belongs to the head."""
-    center = head.nose_and_eyes.mean(axis=0)
+    center = head.middle
 
     def distance(face: DetectedFace) -> float:
         return float(np.linalg.norm(face.points[:3].mean(axis=0) - center)) / head.region.side
@@ -133,27 +141,47 @@ def mesh_region(head: Head, faces: Sequence[DetectedFace]) -> SquareRegion | Non
     own = min(faces, key=distance, default=None)
     if own is None or distance(own) >= DETECTION_AGREEMENT:
         return None
-    return _region_of_mesh(own)
+    return _region_of_face(own)
 
 
-def _region_of_mesh(face: DetectedFace) -> SquareRegion | None:
+def _region_of_face(face: DetectedFace) -> SquareRegion | None:
     # MediaPipe rotates the upright rectangle of the points with the eyes.
     angle = angle_to(face.points[0], face.points[1], 0)
     region = region_round(bounding_rectangle(face.points), angle, MESH_SCALE, MESH_SHIFT)
     return region if region.side > 0 else None
 
 
+def region_of_mesh(mesh: Points) -> SquareRegion:
+    """Return the region for the face's mesh in the next frame (MediaPipe's face_landmark_landmarks_to_roi.pbtxt).
+
+    Args:
+        mesh: 468 points, pixels, shape (468, 2).
+    """
+    angle = angle_to(mesh[MESH_RIGHT_EYE], mesh[MESH_LEFT_EYE], 0)
+    return region_round(bounding_rectangle(mesh), angle, NEXT_MESH_SCALE, 0)
+
+
 def mesh_is_believed(head: Head, mesh: Points, score: float) -> bool:
     """Tell whether a mesh (468 points, pixels, shape (468, 2)) is this head's face."""
     if not score > MESH_SCORE:  # also for NaN
         return False
-    return _disagreement(head, mesh) < MESH_AGREEMENT
+    return _disagreement(head, mesh) < MESH_AGREEMENT and not _is_mirrored(head, mesh)
 
 
 def _disagreement(head: Head, mesh: Points) -> float:
     """Return the mean distance of the mesh's nose and eyes from the body's, in spans."""
-    centers = np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
-    return float(np.linalg.norm(centers - head.nose_and_eyes, axis=1).mean()) / head.span
+    apart = _nose_and_eyes(mesh) - head.nose_and_eyes
+    return float(np.linalg.norm(apart, axis=1).mean()) / head.span
+
+
+def _is_mirrored(head: Head, mesh: Points) -> bool:
+    """Tell whether the mesh's left eye is on the other side than the body's."""
+    (_, left, right), (_, mesh_left, mesh_right) = head.nose_and_eyes, _nose_and_eyes(mesh)
+    return float((left - right) @ (mesh_left - mesh_right)) < 0
+
+
+def _nose_and_eyes(mesh: Points) -> Points:
+    return np.stack([mesh[list(points)].mean(axis=0) for points in MESH_NOSE_AND_EYES])
 
 
 def regions_at(click: Click) -> list[SquareRegion]:
@@ -176,7 +204,7 @@ def mesh_regions_at(click: Click, detected: Sequence[DetectedFace]) -> list[Squa
     """
     regions: list[SquareRegion] = []
     for face in sorted(detected, key=lambda face: face.score, reverse=True):
-        region = _region_of_mesh(face)
+        region = _region_of_face(face)
         if (
             region is not None
             and distance_to_points(face.points, click.point) <= CLICKED_DISTANCE * region.side

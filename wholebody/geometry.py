@@ -22,6 +22,11 @@ BOX_PADDING = 1.25
 """Size of the crop of RTMPose and RTMW, in sizes of the person's box."""
 
 
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Return the width and height of a picture."""
+    return picture.shape[1], picture.shape[0]
+
+
 def letterbox(picture: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
     """Scale a picture into the top left corner of a grey canvas, as YOLOX expects it.
 

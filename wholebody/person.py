@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wholebody.schema import KEYPOINT_COUNT
+from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
 _MARGIN = 0.1
 """Margin around a person's box within which a point still hits them, as a share of its sides."""
@@ -33,6 +33,18 @@ class Person:
         assert self.box.shape == (4,)
         assert self.keypoints.shape == (KEYPOINT_COUNT, 2)
         assert self.scores.shape == (KEYPOINT_COUNT,)
+
+    @classmethod
+    def of_part(cls, part: Part, points: NDArray[np.float32], scores: NDArray[np.float32]) -> "Person":
+        """Return a person of whom only a part is known; its points are pixels, shape (n, 2), its scores (n,)."""
+        where = list(PART_RANGES[part])
+        keypoints, all_scores = (
+            np.zeros((KEYPOINT_COUNT, 2), np.float32),
+            np.zeros(KEYPOINT_COUNT, np.float32),
+        )
+        keypoints[where], all_scores[where] = points, scores
+        box = np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32)
+        return cls(box, 1.0, keypoints, all_scores)
 
     @property
     def area(self) -> float:

@@ -3,13 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from wholebody.clicks import JOINT_SCORE
 from wholebody.detection import PersonDetector
 from wholebody.estimation import PoseEstimator
 from wholebody.geometry import Picture
 from wholebody.person import Person
+from wholebody.schema import FEET_START
 from wholebody.stages import stage
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Part of every model version: increase it when the same weights can give other keypoints."""
 
 
@@ -28,8 +30,10 @@ async def find_people(
         boxes: Drawn boxes: x1, y1, x2, y2 in pixels, shape (n, 4).
 
     Returns:
-        The people by falling confidence of the detector. Boxes without an area are omitted.
+        The people by falling confidence of the detector. Boxes without an area are omitted. In a drawn box without a
+        sure keypoint of a body, the hands that are found alone, each as a person.
     """
+    drawn = boxes is not None
     if boxes is None:
         with stage("detect"):
             found = await detector.detect(picture)
@@ -41,9 +45,20 @@ async def find_people(
     if not len(boxes):
         return []
     estimate = await estimator.estimate(picture, boxes)
-    return [
+    people = [
         Person(box, float(box_score), keypoints, scores)
         for box, box_score, keypoints, scores in zip(
             boxes, box_scores, estimate.keypoints, estimate.scores, strict=True
         )
     ]
+    if not drawn:
+        return people
+    return [one for person in people for one in await _person_or_hands(picture, estimator, person)]
+
+
+async def _person_or_hands(picture: Picture, estimator: PoseEstimator, person: Person) -> list[Person]:
+    """Return a person, or the hands in their box if the body network is unsure: it finds a body in every box."""
+    if person.scores[:FEET_START].max() >= JOINT_SCORE:
+        return [person]
+    hands = await estimator.hands_alone(picture, person.box)
+    return [Person.of_part(part, *found) for part, found in hands] or [person]

@@ -5,6 +5,7 @@ code (github.com/jin-s13/COCO-WholeBody, evaluation/myeval_wholebody.py). The fa
 iBUG 300-W.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -75,6 +76,22 @@ _FACE_TWINS = (
     (48, 54), (49, 53), (50, 52), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67),
 )
 # fmt: on
+_GERMAN = {
+    "left": ("link",),
+    "right": ("recht",),
+    "nose": ("Nase",),
+    "eye": ("Auge",),
+    "ear": ("Ohr",),
+    "shoulder": ("Schulter",),
+    "elbow": ("Ellbogen", "Ellenbogen"),
+    "wrist": ("Handgelenk",),
+    "hip": ("Hüfte",),
+    "knee": ("Knie",),
+    "ankle": ("Knöchel", "Sprunggelenk", "Fußgelenk"),
+    "big_toe": ("große Zehe", "großer Zeh"),
+    "small_toe": ("kleine Zehe", "kleiner Zeh"),
+    "heel": ("Ferse",),
+}
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 _MMPOSE_FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 _MEDIAPIPE_FINGERS = ("thumb", "index_finger", "middle_finger", "ring_finger", "pinky")
@@ -93,9 +110,12 @@ PART_RANGES: dict[Part, range] = {
 }
 
 
+_SEPARATORS = re.compile(r"[\W_]+")
+
+
 def normalised(name: str) -> str:
     """Return a spelling as letters and digits in lower case, for comparison."""
-    return "".join(character for character in name.casefold() if character.isalnum())
+    return _SEPARATORS.sub("", name.casefold())
 
 
 def _other_side(name: str) -> str:
@@ -106,10 +126,20 @@ def _other_side(name: str) -> str:
     return name
 
 
+def _body_spellings(name: str) -> tuple[str, ...]:
+    """Return the names of a point of body or feet in OpenPose (`LBigToe`), Kinect (`ShoulderLeft`) and German."""
+    side, _, joint = name.partition("_")
+    if not joint:
+        return tuple(_GERMAN[name])
+    endings = ("", "e", "er", "es")
+    german = (f"{_GERMAN[side][0]}{ending}_{word}" for word in _GERMAN[joint] for ending in endings)
+    return (f"{side[0]}_{joint}", f"{joint}_{side}", f"{joint}_{side[0]}", *german)
+
+
 def _named_rows(names: tuple[str, ...], sigmas: tuple[float, ...], part: Part) -> list[Keypoint]:
     start = PART_RANGES[part].start
     return [
-        Keypoint(start + i, name, part, start + names.index(_other_side(name)), sigma, ())
+        Keypoint(start + i, name, part, start + names.index(_other_side(name)), sigma, _body_spellings(name))
         for i, (name, sigma) in enumerate(zip(names, sigmas, strict=True))
     ]
 

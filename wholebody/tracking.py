@@ -8,6 +8,7 @@ processed frames may be far apart.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,20 +60,78 @@ class Track:
 
 @dataclass(eq=False)
 class _Followed:
+    number: int
     sightings: list[Sighting]
     colours: NDArray[np.float32]
 
     def expected(self, time: float) -> Box:
         """Return the extrapolated box at a time."""
         last = self.sightings[-1]
-        first = next(one for one in self.sightings if one.time >= last.time - _MOTION_OVER_S - 1e-6)
-        if first is last and len(self.sightings) > 1:
-            first = self.sightings[-2]
+        first = self._first_of_motion()
         if first is last:
             return last.box
         velocity = (_centre(last.box) - _centre(first.box)) / (last.time - first.time)
         moved = velocity * min(time - last.time, _COASTING_S)
         return last.box + np.tile(moved, 2).astype(np.float32)
+
+    def add(self, sighting: Sighting) -> None:
+        """Add the newest sighting, and forget those that its motion does not need."""
+        self.sightings.append(sighting)
+        first = self._first_of_motion()
+        self.sightings = [one for one in self.sightings if one.time >= first.time]
+
+    def _first_of_motion(self) -> Sighting:
+        last = self.sightings[-1]
+        first = next(one for one in self.sightings if one.time >= last.time - _MOTION_OVER_S - 1e-6)
+        return self.sightings[-2] if first is last and len(self.sightings) > 1 else first
+
+
+class Identities:
+    """Numbers the people in the frames of a clip, given in order of time; its memory does not grow with the clip."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._followed: list[_Followed] = []
+
+    def look(
+        self,
+        time: float,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        colours: NDArray[np.float32],
+    ) -> list[int | None]:
+        """Return the number of the person in each box; None for a box of low confidence that is nobody's.
+
+        Args:
+            time: Of the frame in seconds, later than that of the frame before.
+            boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
+            scores: Confidences, shape (n,).
+            colours: From `clothes_colours`, shape (n, bins).
+        """
+        self._followed = [one for one in self._followed if time - one.sightings[-1].time <= LOST_AFTER_S]
+        crowded = (overlaps(boxes, boxes) > _CROWDED).sum(axis=1) > 1
+        sure = scores >= SURE_SCORE
+        numbers: list[int | None] = [None] * len(boxes)
+        waiting = self._followed
+        for candidates in (np.flatnonzero(sure), np.flatnonzero(~sure)):
+            matched: list[_Followed] = []
+            for who, which in _matches(waiting, time, boxes[candidates], colours[candidates]):
+                seen, found = int(candidates[which]), waiting[who]
+                found.add(Sighting(time, boxes[seen], float(scores[seen])))
+                if not crowded[seen]:
+                    found.colours += _NEWEST_COLOURS * (colours[seen] - found.colours)
+                matched.append(found)
+                numbers[seen] = found.number
+            # A box of low confidence counts only where a person was seen recently.
+            waiting = [
+                one for one in waiting if one not in matched and time - one.sightings[-1].time <= BRIEFLY_S
+            ]
+        for seen in np.flatnonzero(sure):
+            if numbers[seen] is None:
+                numbers[seen] = number = next(self._numbers)
+                sighting = Sighting(time, boxes[seen], float(scores[seen]))
+                self._followed.append(_Followed(number, [sighting], colours[seen].copy()))
+        return numbers
 
 
 class Tracker:
@@ -80,8 +139,8 @@ class Tracker:
 
     def __init__(self) -> None:
         self._looks = 0
-        self._followed: list[_Followed] = []
-        self._over: list[_Followed] = []
+        self._identities = Identities()
+        self._sightings: dict[int, list[Sighting]] = {}
 
     def look(
         self,
@@ -90,39 +149,12 @@ class Tracker:
         scores: NDArray[np.float32],
         colours: NDArray[np.float32],
     ) -> None:
-        """Add the people in a frame.
-
-        Args:
-            time: Of the frame in seconds, later than that of the frame before.
-            boxes: x1, y1, x2, y2 in pixels, shape (n, 4), each with a positive area.
-            scores: Confidences, shape (n,).
-            colours: From `clothes_colours`, shape (n, bins).
-        """
+        """Add the people in a frame: see `Identities.look`."""
         self._looks += 1
-        lost = [one for one in self._followed if time - one.sightings[-1].time > LOST_AFTER_S]
-        self._over += lost
-        self._followed = [one for one in self._followed if one not in lost]
-        crowded = (overlaps(boxes, boxes) > _CROWDED).sum(axis=1) > 1
-        sure = scores >= SURE_SCORE
-        waiting = self._followed
-        unmatched = list(range(len(boxes)))
-        for candidates in (np.flatnonzero(sure), np.flatnonzero(~sure)):
-            matched: list[_Followed] = []
-            for who, which in _matches(waiting, time, boxes[candidates], colours[candidates]):
-                seen, found = int(candidates[which]), waiting[who]
-                found.sightings.append(Sighting(time, boxes[seen], float(scores[seen])))
-                if not crowded[seen]:
-                    found.colours += _NEWEST_COLOURS * (colours[seen] - found.colours)
-                matched.append(found)
-                unmatched.remove(seen)
-            # A box of low confidence counts only where a person was seen recently.
-            waiting = [
-                one for one in waiting if one not in matched and time - one.sightings[-1].time <= BRIEFLY_S
-            ]
-        for seen in unmatched:
-            if sure[seen]:
-                sighting = Sighting(time, boxes[seen], float(scores[seen]))
-                self._followed.append(_Followed([sighting], colours[seen].copy()))
+        numbers = self._identities.look(time, boxes, scores, colours)
+        for number, box, score in zip(numbers, boxes, scores, strict=True):
+            if number is not None:
+                self._sightings.setdefault(number, []).append(Sighting(time, box, float(score)))
 
     def tracks(self) -> tuple[Track, ...]:
         """Return the tracks so far by start time, those of the same time from left to right.
@@ -130,9 +162,9 @@ class Tracker:
         People seen in one frame only count as false detections, unless there are at most two frames.
         """
         least = 2 if self._looks > 2 else 1
-        kept = [one for one in (*self._over, *self._followed) if len(one.sightings) >= least]
-        kept.sort(key=lambda one: (one.sightings[0].time, float(one.sightings[0].box[0])))
-        return tuple(Track(tuple(one.sightings)) for one in kept)
+        kept = [sightings for sightings in self._sightings.values() if len(sightings) >= least]
+        kept.sort(key=lambda sightings: (sightings[0].time, float(sightings[0].box[0])))
+        return tuple(Track(tuple(sightings)) for sightings in kept)
 
 
 def _matches(

@@ -24,6 +24,9 @@ from adapters.coco.document import coco_document
 from adapters.coco.evaluation import PCK_AT, PCK_THRESHOLDS, Evaluation, evaluate_pictures
 from adapters.coco.plot import plot
 from adapters.coco.reading import CocoError, read_coco, read_coco_file
+from adapters.pose_files.reading import matching, read_poses
+
+_OFFSETS_SHOWN = 10
 
 
 def evaluate(  # noqa: PLR0913 - the options of a command
@@ -34,10 +37,13 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     model_version: ModelVersionOption = None,
     annotated: Annotated[
         Path | None,
-        typer.Option(help="COCO-WholeBody JSON with annotations, instead of a project or an export."),
+        typer.Option(help="COCO JSON with annotations, instead of a project or an export."),
     ] = None,
     predicted: Annotated[
-        Path | None, typer.Option(help="COCO-WholeBody JSON with predictions; needs --annotated.")
+        Path | None,
+        typer.Option(
+            help="Predictions: COCO JSON or results, MMPose, or OpenPose (a folder); needs --annotated."
+        ),
     ] = None,
     worst: Annotated[int, typer.Option(min=0, help="Number of worst pictures to list.")] = 10,
     json_file: Annotated[
@@ -58,7 +64,8 @@ def evaluate(  # noqa: PLR0913 - the options of a command
     try:
         if annotated is not None and predicted is not None:
             title = f"{predicted.name} against {annotated.name}"
-            evaluation = evaluate_pictures(read_coco_file(annotated), read_coco_file(predicted))
+            truth = read_coco_file(annotated)
+            evaluation = evaluate_pictures(truth, matching(read_poses(predicted, truth), truth))
         else:
             source = load_project(project, export, label_config)
             versions = ", ".join(source.model_versions(model_version)) or "no predictions"
@@ -126,6 +133,7 @@ def _print(evaluation: Evaluation, title: str, worst: int) -> None:
     ]
     compared = f"{len(evaluation.pictures)} pictures compared"
     console.print("; left out: ".join([compared, *([", ".join(left_out)] if left_out else [])]))
+    _print_offsets(evaluation, console)
     shown = [picture for picture in evaluation.pictures if picture.agreement < 1][:worst]
     if not shown:
         return
@@ -140,6 +148,18 @@ def _print(evaluation: Evaluation, title: str, worst: int) -> None:
             "-" if picture.task is None else str(picture.task),
         )
     console.print(pictures)
+
+
+def _print_offsets(evaluation: Evaluation, console: Console) -> None:
+    shown = [offset for offset in evaluation.offsets if offset.systematic][:_OFFSETS_SHOWN]
+    if not shown:
+        return
+    table = _table("Systematic offsets", "people", "across", "down", "spread")
+    for offset in shown:
+        shares = (offset.across, offset.down)
+        percents = (f"{100 * share:+.2f} %" for share in shares)
+        table.add_row(offset.keypoint, str(offset.count), *percents, f"{100 * offset.spread:.2f} %")
+    console.print(table)
 
 
 def _table(title: str, *numbers: str) -> Table:

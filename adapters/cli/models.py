@@ -1,5 +1,7 @@
 """`rtmlib-backend models`: manages the networks' files without starting the service."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -11,7 +13,7 @@ from rich.table import Table
 from runners.errors import ModelUnavailableError
 from runners.models.digests import write_digests
 from runners.models.manifest import MODES, ModelFile, ZipMember
-from runners.models.own_networks import OwnNetwork, described, fetch_own, in_words, own_file, own_networks
+from runners.models.own_networks import described, fetch_own, in_words, own_file, own_networks
 from runners.models.store import FileState, ModelStore
 
 STYLES: dict[FileState, str] = {"ok": "green", "missing": "yellow", "unverified": "yellow", "corrupt": "red"}
@@ -39,7 +41,17 @@ PoseModel = Annotated[
 Mode = Annotated[str | None, typer.Option(help=f"Only this mode's networks: {', '.join(MODES)}.")]
 
 
+@contextmanager
+def _failures_said() -> Generator[None]:
+    """End a command with the message of a network that is unavailable."""
+    try:
+        yield
+    except ModelUnavailableError as error:
+        raise _failure(str(error)) from error
+
+
 @app.command("list")
+@_failures_said()
 def list_models(
     cache_dir: CacheDir = None,
     digests: Digests = None,
@@ -48,20 +60,23 @@ def list_models(
     pose_model: PoseModel = None,
 ) -> None:
     """List the networks, their sources, and whether they are present."""
-    store = _store(cache_dir, digests)
+    store = ModelStore(cache_dir, digests=digests)
     table = Table("mode", title=f"Networks in {store.root}")
     table.add_column("name", overflow="fold")
     table.add_column("size")
     table.add_column("licence")
     table.add_column("source", overflow="fold")
     table.add_column("state")
-    for name, model in [*_rows(mode), *(("own", _own_file(own)) for own in _own(detector_model, pose_model))]:
-        state = _state(store, model)
+    for name, model in [
+        *_rows(mode),
+        *(("own", own_file(own)) for own in own_networks(detector_model, pose_model)),
+    ]:
+        state = store.state(model)
         size = f"{model.size / 1e6:.1f} MB" if model.size else ""
         row = (name, model.name, size, model.licence, _source(model), f"[{STYLES[state]}]{state}[/]")
         table.add_row(*row)
     Console().print(table)
-    for own in _own(detector_model, pose_model):
+    for own in own_networks(detector_model, pose_model):
         try:
             typer.echo(f"{own}: {in_words(described(store, own))}")
         except ModelUnavailableError as error:
@@ -69,6 +84,7 @@ def list_models(
 
 
 @app.command()
+@_failures_said()
 def pull(
     cache_dir: CacheDir = None,
     digests: Digests = None,
@@ -77,19 +93,17 @@ def pull(
     pose_model: PoseModel = None,
 ) -> None:
     """Fetch missing or damaged networks."""
-    store = _store(cache_dir, digests)
+    store = ModelStore(cache_dir, digests=digests)
     models = _models(mode)
-    try:
-        for own in _own(detector_model, pose_model):
-            model = fetch_own(store, own)
-            typer.echo(f"{own}: {in_words(model)}, #sha256={store.digest(model)}")
-        store.ensure_all(models)
-    except ModelUnavailableError as error:
-        raise _failure(str(error)) from error
+    for own in own_networks(detector_model, pose_model):
+        model = fetch_own(store, own)
+        typer.echo(f"{own}: {in_words(model)}, #sha256={store.digest(model)}")
+    store.ensure_all(models)
     typer.echo(f"All {len(models)} networks are in {store.root}.")
 
 
 @app.command()
+@_failures_said()
 def verify(
     cache_dir: CacheDir = None,
     digests: Digests = None,
@@ -98,9 +112,9 @@ def verify(
     pose_model: PoseModel = None,
 ) -> None:
     """Compare every file with its digest; exit code 1 if one is missing or damaged."""
-    store = _store(cache_dir, digests)
-    models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
-    states = {model: _state(store, model) for model in models}
+    store = ModelStore(cache_dir, digests=digests)
+    models = [*_models(mode), *(own_file(own) for own in own_networks(detector_model, pose_model))]
+    states = {model: store.state(model) for model in models}
     for model, state in states.items():
         typer.echo(f"{state:11}{store.path(model)}")
     if wrong := [model for model, state in states.items() if state != "ok"]:
@@ -112,6 +126,7 @@ def verify(
 
 
 @app.command()
+@_failures_said()
 def pin(
     file: Annotated[Path, typer.Argument(help="The file to write.", dir_okay=False)],
     cache_dir: CacheDir = None,
@@ -120,9 +135,9 @@ def pin(
     pose_model: PoseModel = None,
 ) -> None:
     """Write the digests of the present networks to FILE; with MODEL_DIGESTS=FILE, no others are used."""
-    store = _store(cache_dir, None)
-    models = [*_models(mode), *(_own_file(own) for own in _own(detector_model, pose_model))]
-    states = {model: _state(store, model) for model in models}
+    store = ModelStore(cache_dir)
+    models = [*_models(mode), *(own_file(own) for own in own_networks(detector_model, pose_model))]
+    states = {model: store.state(model) for model in models}
     digests = {model.filename: store.digest(model) for model, state in states.items() if state == "ok"}
     for model, state in states.items():
         if model.filename not in digests:
@@ -136,31 +151,10 @@ def pin(
     typer.echo(f"{file} pins {len(digests)} networks. Set MODEL_DIGESTS={file.resolve()}.")
 
 
-def _store(cache_dir: Path | None, digests: Path | None) -> ModelStore:
-    try:
-        return ModelStore(cache_dir, digests=digests)
-    except ModelUnavailableError as error:
-        raise _failure(str(error)) from error
-
-
 def _source(model: ModelFile) -> str:
     if isinstance(model.source, ZipMember):
         return " or ".join(urlsplit(url).netloc for url in model.source.urls)
     return str(model.source)
-
-
-def _own(detector_model: str | None, pose_model: str | None) -> list[OwnNetwork]:
-    try:
-        return own_networks(detector_model, pose_model)
-    except ModelUnavailableError as error:
-        raise _failure(str(error)) from error
-
-
-def _own_file(own: OwnNetwork) -> ModelFile:
-    try:
-        return own_file(own)
-    except ModelUnavailableError as error:
-        raise _failure(str(error)) from error
 
 
 def _rows(mode: str | None) -> list[tuple[str, ModelFile]]:
@@ -174,13 +168,6 @@ def _rows(mode: str | None) -> list[tuple[str, ModelFile]]:
 def _models(mode: str | None) -> list[ModelFile]:
     """Return the networks of the mode, or of all modes, each once."""
     return list(dict.fromkeys(model for _, model in _rows(mode)))
-
-
-def _state(store: ModelStore, model: ModelFile) -> FileState:
-    try:
-        return store.state(model)
-    except ModelUnavailableError as error:
-        raise _failure(str(error)) from error
 
 
 def _failure(message: str) -> typer.Exit:

@@ -33,8 +33,8 @@ _TASKS_LISTED = 10
 
 
 @dataclass(frozen=True)
-class _Options:
-    """The options of the command line."""
+class Options:
+    """The options of a run."""
 
     project: int
     selection: Selection
@@ -44,7 +44,7 @@ class _Options:
 
 
 @dataclass
-class _Progress:
+class Progress:
     """The state of the run."""
 
     outcome: Outcome
@@ -96,9 +96,9 @@ def preannotate(  # noqa: PLR0913 - the options of a command
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--shard") from None
     settings = load_settings()
-    options = _Options(project, selection, backend, at_once, dry_run)
-    progress = _Progress(Outcome())
-    asyncio.run(_preannotate(settings, options, progress))
+    options = Options(project, selection, backend, at_once, dry_run)
+    progress = Progress(Outcome())
+    asyncio.run(preannotate_project(settings, options, progress))
     code = _exit_code(progress, dry_run)
     if report is not None:
         try:
@@ -106,7 +106,7 @@ def preannotate(  # noqa: PLR0913 - the options of a command
         except OSError as error:
             typer.echo(f"{report} cannot be written: {error.strerror}.", err=True)
             code = code or CANNOT_GO_ON
-    _print_summary(options, progress)  # after the report: the reader of the output may have closed the pipe
+    print_summary(options, progress)  # after the report: the reader of the output may have closed the pipe
     if code:
         raise typer.Exit(code)
 
@@ -119,8 +119,8 @@ def _is_web_address(text: str) -> bool:
     return url.scheme in ("http", "https") and bool(url.host)
 
 
-async def _preannotate(settings: Settings, options: _Options, progress: _Progress) -> None:
-    """Run; the reason for an early end is recorded in the outcome."""
+async def preannotate_project(settings: Settings, options: Options, progress: Progress) -> None:
+    """Store the missing predictions of a project; the reason for an early end is recorded in the outcome."""
     console = Console(stderr=True)
     try:
         with _stopped_by_signals(progress, console):
@@ -135,7 +135,7 @@ async def _preannotate(settings: Settings, options: _Options, progress: _Progres
 
 
 async def _run(
-    settings: Settings, options: _Options, progress: _Progress, console: Console, opened: AsyncExitStack
+    settings: Settings, options: Options, progress: Progress, console: Console, opened: AsyncExitStack
 ) -> None:
 
     def warn(message: str) -> None:
@@ -184,7 +184,7 @@ async def _run(
 
 
 async def _print_counts(
-    api: LabelStudioApi, project: Project, progress: _Progress, console: Console, lacking: int
+    api: LabelStudioApi, project: Project, progress: Progress, console: Console, lacking: int
 ) -> None:
     outcome = progress.outcome
     console.print(
@@ -208,7 +208,7 @@ async def _print_counts(
 
 
 @contextmanager
-def _stopped_by_signals(progress: _Progress, console: Console) -> Generator[None]:
+def _stopped_by_signals(progress: Progress, console: Console) -> Generator[None]:
     """End the run in order on SIGINT or SIGTERM, and at once on a second one."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
@@ -230,7 +230,7 @@ def _stopped_by_signals(progress: _Progress, console: Console) -> Generator[None
             loop.remove_signal_handler(number)
 
 
-def _exit_code(progress: _Progress, dry_run: bool) -> int:
+def _exit_code(progress: Progress, dry_run: bool) -> int:
     outcome = progress.outcome
     if progress.signalled and outcome.ended_by:
         return 128 + progress.signalled
@@ -239,7 +239,7 @@ def _exit_code(progress: _Progress, dry_run: bool) -> int:
     return SOME_FAILED if outcome.failures and not dry_run else 0
 
 
-def _report_options(settings: Settings, options: _Options, progress: _Progress) -> dict[str, Any]:
+def _report_options(settings: Settings, options: Options, progress: Progress) -> dict[str, Any]:
     selection = options.selection
     return {
         "label_studio": settings.label_studio_url,
@@ -252,7 +252,8 @@ def _report_options(settings: Settings, options: _Options, progress: _Progress) 
     }
 
 
-def _print_summary(options: _Options, progress: _Progress) -> None:
+def print_summary(options: Options, progress: Progress) -> None:
+    """Print what a run did, and the failures by reason."""
     outcome, console = progress.outcome, Console(highlight=False, soft_wrap=True)
     if not progress.model_version:  # the run failed before it began
         typer.echo(outcome.ended_by, err=True)

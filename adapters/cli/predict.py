@@ -1,4 +1,4 @@
-"""`rtmlib-backend predict`: keypoints for pictures, without a server."""
+"""`rtmlib-backend predict`: keypoints for pictures and clips, without a server."""
 
 import asyncio
 import json
@@ -17,19 +17,30 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from adapters.cli.predict_clip import ClipFiles, ClipOptions, ClipPrediction, Networks
+from adapters.clip_files.opening import path_of
+from adapters.clip_files.writer import ClipFileError, ClipFormat
+from adapters.isolation.processes import IsolatedProcesses
 from adapters.pictures.decoding.decode import decode
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.source import PictureSource
+from adapters.pictures.limits import PictureLimits
 from adapters.pictures.overlay import draw_people
 from adapters.settings import Settings, load_settings
+from adapters.video.errors import VideoError
 from adapters.wiring import label_studio_credentials, runner_config
 from runners.pipeline import assemble_in_process
 from runners.plan import fetch
+from wholebody.estimation import InferenceError
 from wholebody.person import Person
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+CLIP_SUFFIXES = frozenset({".3gp", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
+CLIP_OVERLAY = ".mp4"
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of a shell."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +52,71 @@ class Found:
     people: list[Person]
 
 
-def predict(
-    pictures: Annotated[list[str], typer.Argument(help="Files, folders or http(s) addresses.")],
+def predict(  # noqa: PLR0913 - the options of a command
+    pictures: Annotated[
+        list[str], typer.Argument(help="Files, folders or http(s) addresses of pictures and clips.")
+    ],
+    *,
     overlay: Annotated[
         Path | None,
-        typer.Option(
-            help="Draw the people: into this file, or into this folder if there are several pictures."
-        ),
+        typer.Option(help="Draw the people: into this file, or into this folder if there are several."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one line per picture, instead of a table.")
+        bool,
+        typer.Option(
+            "--json", help="Print JSON instead of a table: a line per picture, and per frame of a clip."
+        ),
     ] = False,
+    format: Annotated[
+        list[ClipFormat] | None,
+        typer.Option(help="Write a file of this format for each clip into the folder --out; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(file_okay=False, help="Folder of these files.")] = None,
+    on_black: Annotated[
+        bool, typer.Option("--on-black", help="Draw the people of clips on black, without the recording.")
+    ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Keypoints of clips as found in each frame: not steadied, no gaps filled."
+        ),
+    ] = False,
+    start: Annotated[float, typer.Option(min=0, help="Begin at this second of each clip.")] = 0.0,
+    end: Annotated[float | None, typer.Option(min=0, help="End before this second of each clip.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Only every n-th frame of each clip.")] = 1,
 ) -> None:
-    """Find the people in pictures and their keypoints; exit code 1 if a picture failed."""
+    """Find the people in pictures and clips, and their keypoints.
+
+    Ctrl-C stops it: files that are there are complete, and the same command continues with the next one.
+
+    Exit code 0: all are done; 1: a picture or clip failed; 130: it was stopped.
+    """
     settings = load_settings()
     names = list(_expanded(pictures))
     if not names:
-        raise typer.BadParameter("they contain no pictures.", param_hint="PICTURES")
-    if overlay is not None and len(names) > 1 and overlay.suffix.lower() in SUFFIXES:
-        raise typer.BadParameter("name a folder when there are several pictures.", param_hint="--overlay")
-    if overlay is not None and overlay.suffix.lower() in SUFFIXES and not overlay.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {overlay.parent}.", param_hint="--overlay")
+        raise typer.BadParameter("they contain no pictures or clips.", param_hint="PICTURES")
+    options = ClipOptions(as_json, raw, on_black, start, end, every, tuple(dict.fromkeys(format or ())), out)
+    _check_clip_options(options, names, overlay)
     overlays = [None] * len(names) if overlay is None else _overlay_files(overlay, names)
-    if not asyncio.run(_predict_all(settings, names, overlays, as_json)):
+    try:
+        succeeded = asyncio.run(_predict_all(settings, names, overlays, options))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    if not succeeded:
         raise typer.Exit(1)
+
+
+def _check_clip_options(options: ClipOptions, names: Sequence[str], overlay: Path | None) -> None:
+    if options != ClipOptions(as_json=options.as_json) and not any(map(_is_clip, names)):
+        raise typer.BadParameter("the options for clips need one.", param_hint="PICTURES")
+    if bool(options.formats) != (options.out is not None):
+        raise typer.BadParameter("--format and --out belong together.", param_hint="--format")
+    if options.on_black and overlay is None:
+        raise typer.BadParameter("name a file or folder with --overlay.", param_hint="--on-black")
+    if options.end is not None and options.end <= options.start:
+        raise typer.BadParameter("it must be later than --start.", param_hint="--end")
+    if options.out is not None:
+        _make_folder(options.out, "--out")
 
 
 def _expanded(names: Iterable[str]) -> Iterable[str]:
@@ -81,19 +133,41 @@ def _expanded(names: Iterable[str]) -> Iterable[str]:
         if files is None:
             yield name
         else:
-            yield from (str(file) for file in files if file.suffix.lower() in SUFFIXES)
+            yield from (str(file) for file in files if file.suffix.lower() in SUFFIXES | CLIP_SUFFIXES)
 
 
-def _overlay_files(overlay: Path, names: Sequence[str]) -> list[Path]:
-    """Return each picture's overlay file; pictures of the same name, from several folders, get numbers."""
-    if overlay.suffix.lower() in SUFFIXES:
+def _overlay_files(overlay: Path, names: Sequence[str]) -> list[Path | None]:
+    """Return each input's overlay file."""
+    if (ending := overlay.suffix.lower()) in SUFFIXES | {CLIP_OVERLAY}:
+        if len(names) > 1:
+            raise typer.BadParameter(
+                "name a folder when there are several pictures or clips.", param_hint="--overlay"
+            )
+        if (ending == CLIP_OVERLAY) != _is_clip(names[0]):
+            raise typer.BadParameter(
+                "a clip is drawn into .mp4, a picture into .png.", param_hint="--overlay"
+            )
+        if not overlay.absolute().parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {overlay.parent}.", param_hint="--overlay")
         return [overlay]
+    _make_folder(overlay, "--overlay")
+    return [
+        overlay / f"{stem}{CLIP_OVERLAY if _is_clip(name) else '.png'}"
+        for stem, name in zip(_stems(names), names, strict=True)
+    ]
+
+
+def _make_folder(folder: Path, option: str) -> None:
     try:
-        overlay.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise typer.BadParameter(
-            f"the folder {overlay} cannot be created: {error.strerror}.", param_hint="--overlay"
+            f"the folder {folder} cannot be created: {error.strerror}.", param_hint=option
         ) from error
+
+
+def _stems(names: Sequence[str]) -> list[str]:
+    """Return a file name for each input; inputs of the same name, from several folders, get numbers."""
     stems: list[str] = []
     for name in names:
         stem = free = _stem(name)
@@ -101,13 +175,18 @@ def _overlay_files(overlay: Path, names: Sequence[str]) -> list[Path]:
         while free in stems:
             free, number = f"{stem}-{number}", number + 1
         stems.append(free)
-    return [overlay / f"{stem}.png" for stem in stems]
+    return stems
 
 
 def _stem(name: str) -> str:
     if name.lower().startswith("data:"):
         return "picture"
     return Path(_parts(name).path if _is_address(name) else name).stem or "picture"
+
+
+def _is_clip(name: str) -> bool:
+    path = _parts(name).path if _is_address(name) else name
+    return Path(path).suffix.lower() in CLIP_SUFFIXES
 
 
 def _parts(address: str) -> SplitResult:
@@ -118,40 +197,72 @@ def _parts(address: str) -> SplitResult:
 
 
 async def _predict_all(
-    settings: Settings, names: Sequence[str], overlays: Sequence[Path | None], as_json: bool
+    settings: Settings, names: Sequence[str], overlays: Sequence[Path | None], options: ClipOptions
 ) -> bool:
     plan = await asyncio.to_thread(fetch, runner_config(settings))
     detector, estimator = await asyncio.to_thread(assemble_in_process, plan)
     console = Console(stderr=True)
-    succeeded = True
-    async with _source(settings, names) as source:
-        for name, overlay in track(
-            list(zip(names, overlays, strict=True)),
+    clips = sum(map(_is_clip, names))
+    failed = frames = 0
+    async with (
+        _source(settings, names, settings.picture_limits) as source,
+        _source(settings, names, settings.video_limits) as clip_source,
+        IsolatedProcesses() as processes,
+    ):
+        networks = Networks(detector, estimator, plan.version)
+        clip_prediction = ClipPrediction(networks, settings, options, processes, console)
+        for name, stem, overlay in track(
+            list(zip(names, _stems(names), overlays, strict=True)),
             "Finding people",
             console=console,
-            disable=len(names) == 1,
+            disable=len(names) == 1 or clips > 0,  # a clip has its own bar
             transient=True,
         ):
             try:
+                if _is_clip(name):
+                    files = ClipFiles(stem, overlay)
+                    if len(names) > 1 and (there := _all_there(files, options)):
+                        console.print(f"{name}: done before. Remove {there} to do it again.", markup=False)
+                        continue
+                    data = await clip_source.fetch(name) if _is_address(name) else Path(name)
+                    frames += await clip_prediction.predict(name, data, files)
+                    continue
                 picture = await asyncio.to_thread(
                     decode, await _read(name, source, settings), max_pixels=settings.max_image_pixels
                 )
-            except (PictureError, OSError) as error:
-                succeeded = False
+            except (PictureError, VideoError, ClipFileError, InferenceError, OSError) as error:
+                failed += 1
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 console.print(f"{name}: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
                 continue
             found = Found(name, picture, await find_people(picture, detector, estimator))
-            typer.echo(_json(found, plan.version)) if as_json else _print_table(
+            typer.echo(_json(found, plan.version)) if options.as_json else _print_table(
                 found, settings.confidence_threshold
             )
             if overlay is not None:
                 _write_overlay(found, overlay, settings.confidence_threshold)
-    return succeeded
+    if clips and len(names) > 1:
+        console.print(
+            f"{len(names)} inputs, {clips} of them clips: {frames} frames predicted, {failed} failed.",
+            highlight=False,
+        )
+    return not failed
+
+
+def _all_there(files: ClipFiles, options: ClipOptions) -> Path | None:
+    """Return a clip's file if all that it is predicted for are there: they are complete."""
+    wanted = [
+        path_of(format, options.out, files.stem) for format in options.formats if options.out is not None
+    ]
+    wanted += [files.overlay] if files.overlay is not None else []
+    done = bool(wanted) and not options.as_json and all(path.exists() for path in wanted)
+    return wanted[0] if done else None
 
 
 @asynccontextmanager
-async def _source(settings: Settings, names: Sequence[str]) -> AsyncGenerator[PictureSource]:
+async def _source(
+    settings: Settings, names: Sequence[str], limits: PictureLimits
+) -> AsyncGenerator[PictureSource]:
     # The user typed these addresses, so their hosts are allowed, also in a private network.
     hosts = {host for name in names if _is_address(name) and (host := _parts(name).hostname)}
     async with PictureSource(
@@ -161,7 +272,7 @@ async def _source(settings: Settings, names: Sequence[str]) -> AsyncGenerator[Pi
         credentials=label_studio_credentials(settings),
         allowed_hosts=[*settings.allowed_image_hosts, *hosts],
         local_files_root=None,
-        limits=settings.picture_limits,
+        limits=limits,
     ) as source:
         yield source
 

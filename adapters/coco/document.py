@@ -64,7 +64,11 @@ class PictureOfTask:
 
 
 def coco_document(
-    pictures: Sequence[PictureOfTask], description: str, *, with_scores: bool
+    pictures: Sequence[PictureOfTask],
+    description: str,
+    *,
+    with_scores: bool,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Write pictures and their people.
 
@@ -72,12 +76,14 @@ def coco_document(
         pictures: The pictures. One that was annotated twice is included twice, with an id for each annotation.
         description: Their source.
         with_scores: Whether people have a `score`, as predictions do.
+        names: `file_name` of each picture; by default the end of its address.
 
     Returns:
         A document for `json.dump`. In addition to COCO's fields, an image has `address` and its source: `task_id`,
         `annotation_id`, `image_tag` and `frame`.
     """
-    names = file_names([(one.address, _name(one)) for one in pictures])
+    if names is None:
+        names = picture_names(pictures)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (one, name) in enumerate(zip(pictures, names, strict=True), start=1):
@@ -96,7 +102,7 @@ def coco_document(
             }
         )
         for person in one.drawn.people:
-            annotation = _annotation(person, image=number, number=len(annotations) + 1)
+            annotation = person_annotation(person, image=number, number=len(annotations) + 1)
             if with_scores:
                 annotation["score"] = round(person.score, 4)
             annotations.append(annotation)
@@ -105,15 +111,21 @@ def coco_document(
         "licenses": [],
         "images": images,
         "annotations": annotations,
-        "categories": [_category()],
+        "categories": [person_category()],
     }
+
+
+def picture_names(pictures: Sequence[PictureOfTask]) -> list[str]:
+    """Return a file name for each picture: the shortest end of its address that is unique."""
+    return file_names([(one.address, _name(one)) for one in pictures])
 
 
 def _name(one: PictureOfTask) -> str:
     return f"task-{one.task}" if one.drawn.frame is None else f"task-{one.task}-{one.drawn.frame}"
 
 
-def _annotation(person: AnnotatedPerson, *, image: int, number: int) -> dict[str, Any]:
+def person_annotation(person: AnnotatedPerson, *, image: int, number: int) -> dict[str, Any]:
+    """Return the annotation of a person, with the numbers of their image and of the annotation."""
     x1, y1, x2, y2 = (float(edge) for edge in person.box)
     annotation: dict[str, Any] = {
         "id": number,
@@ -148,7 +160,7 @@ def _box(x1: float, y1: float, x2: float, y2: float) -> list[float]:
     return [round(number, _DECIMALS) for number in (x1, y1, x2 - x1, y2 - y1)]
 
 
-def _category() -> dict[str, Any]:
+def person_category() -> dict[str, Any]:
     """COCO's person category: names and bones of the body, and of the other groups in fields of their own."""
     category: dict[str, Any] = {"id": _PERSON, "name": "person", "supercategory": "person"}
     for part, fields in PART_FIELDS.items():

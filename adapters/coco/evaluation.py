@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from adapters.coco.offsets import Offset, systematic_offsets
 from adapters.coco.reading import CocoPerson, CocoPicture, PictureKey
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, SIGMAS, Part
 
@@ -100,12 +101,14 @@ class Evaluation:
         pictures: The worst first.
         not_predicted: Annotated pictures without a prediction, which are ignored.
         not_annotated: Predicted pictures without an annotation, which are ignored.
+        offsets: Of each keypoint, the longest systematic one first.
     """
 
     groups: dict[str, Group]
     pictures: tuple[PictureAgreement, ...]
     not_predicted: int
     not_annotated: int
+    offsets: tuple[Offset, ...]
 
 
 def evaluate_pictures(
@@ -122,6 +125,9 @@ def evaluate_pictures(
         tuple(sorted(pictures, key=lambda picture: (picture.agreement, picture.file_name))),
         len(annotated) - len(keys),
         len(predicted) - len(keys),
+        systematic_offsets(
+            [(match.person, match.other) for same in matched for match in same if match.other is not None]
+        ),
     )
 
 

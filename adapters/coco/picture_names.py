@@ -69,7 +69,7 @@ def file_names(pictures: Sequence[tuple[str, str]]) -> list[str]:
     Args:
         pictures: The address of each picture, and a name to use if the address has no file name.
     """
-    paths = [_path(address) or PurePosixPath(otherwise) for address, otherwise in pictures]
+    paths = [picture_path(address) or PurePosixPath(otherwise) for address, otherwise in pictures]
     names = [path.name for path in paths]
     for length in range(2, max((len(path.parts) for path in paths), default=0) + 1):
         by_name: dict[str, set[PurePosixPath]] = {}
@@ -85,7 +85,7 @@ def file_names(pictures: Sequence[tuple[str, str]]) -> list[str]:
     return names
 
 
-def _path(address: str) -> PurePosixPath | None:
+def picture_path(address: str) -> PurePosixPath | None:
     """Return the path of an address, also inside Label Studio's own addresses for files elsewhere."""
     if address.startswith("data:"):
         return None

@@ -1,17 +1,17 @@
-"""Reads COCO-WholeBody JSON, from this or another program, for comparison."""
+"""Reads COCO JSON, from this or another program: COCO-WholeBody, COCO's 17 keypoints, or all 133 in one list."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from adapters.coco.document import PART_FIELDS
-from wholebody.schema import PART_RANGES, Part
+from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
 MAX_BYTES = 2 * 1024**3
 """Largest file that is read."""
@@ -21,7 +21,7 @@ PictureKey: TypeAlias = tuple[object, ...]
 
 
 class CocoError(Exception):
-    """A file is no valid COCO-WholeBody JSON; the message says where."""
+    """A file is no valid COCO JSON; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class CocoPerson:
         box: x, y, width, height in pixels, shape (4,).
         area: Of the outline in square pixels.
         keypoints: x, y in pixels, shape (133, 2).
-        visibility: COCO's flags, shape (133,): 0 is not annotated, or not predicted.
+        visibility: COCO's flags, shape (133,): 0 is not annotated, or not predicted. Of predictions with scores of
+            keypoints, these.
         score: Confidence of a prediction.
         crowd: Whether the box is around a crowd, without individual people.
     """
@@ -53,31 +54,45 @@ class CocoPicture:
         file_name: Its name.
         task: Number of its task, if it comes from Label Studio.
         people: Its people.
+        number: Its id, which lists of results refer to.
+        size: Width and height in pixels, if the file says so.
+        frame: Its number in a clip, from 0, if it is a frame.
     """
 
     file_name: str
     task: int | None
     people: tuple[CocoPerson, ...]
+    number: int = 0
+    size: tuple[int, int] | None = None
+    frame: int | None = None
 
 
 def read_coco_file(path: Path) -> dict[PictureKey, CocoPicture]:
     """Read a file.
 
     Raises:
-        CocoError: The file cannot be read, is too large, or is no COCO-WholeBody JSON.
+        CocoError: The file cannot be read, is too large, or is no COCO JSON.
+    """
+    try:
+        return read_coco(read_json_file(path))
+    except CocoError as error:
+        raise CocoError(f"{path}: {error}") from error
+
+
+def read_json_file(path: Path) -> object:
+    """Return the content of a JSON file.
+
+    Raises:
+        CocoError: The file cannot be read, is too large, or is no JSON.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CocoError(f"{path} has more than {MAX_BYTES} bytes. Split it.")
-        document = json.loads(path.read_bytes())
+            raise CocoError(f"It has more than {MAX_BYTES} bytes. Split it.")
+        return json.loads(path.read_bytes())
     except OSError as error:
-        raise CocoError(f"{path} cannot be read: {error.strerror}.") from error
+        raise CocoError(f"It cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise CocoError(f"{path} is not JSON: {error}.") from error
-    try:
-        return read_coco(document)
-    except CocoError as error:
-        raise CocoError(f"{path}: {error}") from error
+        raise CocoError(f"It is not JSON: {error}.") from error
 
 
 def read_coco(document: object) -> dict[PictureKey, CocoPicture]:
@@ -87,16 +102,12 @@ def read_coco(document: object) -> dict[PictureKey, CocoPicture]:
         Pictures by key: task, Image tag and frame in files of this program, otherwise the file name.
 
     Raises:
-        CocoError: The document is no COCO-WholeBody JSON.
+        CocoError: The document is no COCO JSON.
     """
     try:
         read = _Document.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise CocoError(
-            f"The document is no COCO-WholeBody JSON: {where or 'it'}: {first['msg']}."
-        ) from error
+        raise CocoError(f"The document is no COCO JSON: {first_problem(error)}.") from error
     people: dict[int, list[CocoPerson]] = {}
     for image in read.images:
         if image.id in people:
@@ -105,7 +116,7 @@ def read_coco(document: object) -> dict[PictureKey, CocoPicture]:
     for position, annotation in enumerate(read.annotations):
         if annotation.image_id not in people:
             raise CocoError(f"Annotation {position} refers to the missing image {annotation.image_id}.")
-        people[annotation.image_id].append(_person(annotation, position))
+        people[annotation.image_id].append(_person(annotation, f"Annotation {position}"))
     pictures: dict[PictureKey, CocoPicture] = {}
     for image in read.images:
         if image.key in pictures:
@@ -113,8 +124,44 @@ def read_coco(document: object) -> dict[PictureKey, CocoPicture]:
                 f"The picture {image.file_name!r} occurs twice. If tasks have several annotations, compare one of each "
                 "(without --all-annotations)."
             )
-        pictures[image.key] = CocoPicture(image.file_name, image.task_id, tuple(people[image.id]))
+        pictures[image.key] = CocoPicture(
+            image.file_name, image.task_id, tuple(people[image.id]), image.id, image.size, image.frame
+        )
     return pictures
+
+
+def read_results(document: object, listed: Mapping[PictureKey, CocoPicture]) -> dict[PictureKey, CocoPicture]:
+    """Read a list of results, as pycocotools' `loadRes` takes it.
+
+    Args:
+        document: The list.
+        listed: The pictures that its `image_id` refers to.
+
+    Returns:
+        All of these pictures, with the people of the results; a picture without results has none.
+
+    Raises:
+        CocoError: The document is no list of results, or names another picture.
+    """
+    try:
+        read = _RESULTS.validate_python(document)
+    except ValidationError as error:
+        raise CocoError(f"The document is no list of COCO results: {first_problem(error)}.") from error
+    people: dict[int, list[CocoPerson]] = {picture.number: [] for picture in listed.values()}
+    for position, result in enumerate(read):
+        if result.image_id not in people:
+            raise CocoError(
+                f"Result {position} refers to image {result.image_id}, which is not in the COCO file of the pictures."
+            )
+        people[result.image_id].append(_person(result, f"Result {position}"))
+    return {key: replace(picture, people=tuple(people[picture.number])) for key, picture in listed.items()}
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return where a document is wrong, and how, without its content."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    return f"{where or 'it'}: {first['msg']}"
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -129,6 +176,12 @@ class _Image(BaseModel):
     task_id: int | None = None
     image_tag: str | None = None
     frame: int | None = None
+    width: int = 0
+    height: int = 0
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        return (self.width, self.height) if min(self.width, self.height) > 0 else None
 
     @property
     def key(self) -> PictureKey:
@@ -141,15 +194,16 @@ class _Annotation(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     image_id: int
-    bbox: Annotated[Numbers, Field(min_length=4, max_length=4)]
+    bbox: Annotated[Numbers, Field(min_length=4, max_length=4)] | None = None
     area: Annotated[Finite, Field(ge=0)] | None = None
     score: Finite = 1.0
     iscrowd: bool = False
     keypoints: Numbers
-    foot_kpts: Numbers
-    face_kpts: Numbers
-    lefthand_kpts: Numbers
-    righthand_kpts: Numbers
+    foot_kpts: Numbers | None = None
+    face_kpts: Numbers | None = None
+    lefthand_kpts: Numbers | None = None
+    righthand_kpts: Numbers | None = None
+    keypoint_scores: Numbers | None = None
 
 
 class _Document(BaseModel):
@@ -159,20 +213,50 @@ class _Document(BaseModel):
     annotations: list[_Annotation]
 
 
-def _person(annotation: _Annotation, position: int) -> CocoPerson:
-    fields: Mapping[str, Any] = dict(annotation)
-    groups = [_group(fields[PART_FIELDS[part].keypoints], part, position) for part in PART_RANGES]
-    numbers = np.concatenate(groups)
-    box = np.array(annotation.bbox)
+_RESULTS = TypeAdapter(list[_Annotation])
+
+
+def _person(annotation: _Annotation, title: str) -> CocoPerson:
+    points = _points(annotation, title)
+    if annotation.keypoint_scores is not None:
+        points[:, 2] = _scores(annotation.keypoint_scores, points[:, 2], title)
+    box = box_around(points) if annotation.bbox is None else np.array(annotation.bbox)
     area = float(box[2] * box[3]) if annotation.area is None else annotation.area
-    return CocoPerson(box, area, numbers[:, :2], numbers[:, 2], annotation.score, annotation.iscrowd)
+    return CocoPerson(box, area, points[:, :2], points[:, 2], annotation.score, annotation.iscrowd)
 
 
-def _group(numbers: Numbers, part: Part, position: int) -> NDArray[np.float64]:
+def _scores(scores: Numbers, flags: NDArray[np.float64], title: str) -> NDArray[np.float64]:
+    """Return the scores of visible keypoints, which are above 0; 0 for others."""
+    if len(scores) != KEYPOINT_COUNT:
+        raise CocoError(f"{title} has {len(scores)} keypoint_scores; {KEYPOINT_COUNT} are needed.")
+    return np.where(flags > 0, np.array(scores).clip(np.finfo(np.float32).tiny), 0)
+
+
+def box_around(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return x, y, width, height around the visible ones of points, shape (n, 3); zeros if there are none."""
+    seen = points[points[:, 2] > 0, :2]
+    if not len(seen):
+        return np.zeros(4)
+    return np.concatenate([seen.min(axis=0), np.ptp(seen, axis=0)])
+
+
+def _points(annotation: _Annotation, title: str) -> NDArray[np.float64]:
+    """Return x, y, v of all keypoints, shape (133, 3); zeros for a missing group."""
+    fields: Mapping[str, Any] = dict(annotation)
+    others = [fields[PART_FIELDS[part].keypoints] for part in PART_RANGES if part is not Part.BODY]
+    if len(annotation.keypoints) == 3 * KEYPOINT_COUNT and others == [None] * len(others):
+        return np.array(annotation.keypoints).reshape(-1, 3)
+    return np.concatenate([_group(fields[PART_FIELDS[part].keypoints], part, title) for part in PART_RANGES])
+
+
+def _group(numbers: Numbers | None, part: Part, title: str) -> NDArray[np.float64]:
     count = len(PART_RANGES[part])
+    if numbers is None:
+        return np.zeros((count, 3))
     if len(numbers) != 3 * count:
+        alone = f", or {3 * KEYPOINT_COUNT} for all keypoints" if part is Part.BODY else ""
         raise CocoError(
-            f"Annotation {position} has {len(numbers)} numbers in {PART_FIELDS[part].keypoints!r}; {count} keypoints "
-            f"need {3 * count}."
+            f"{title} has {len(numbers)} numbers in {PART_FIELDS[part].keypoints!r}; {count} keypoints need "
+            f"{3 * count}{alone}."
         )
     return np.array(numbers).reshape(count, 3)

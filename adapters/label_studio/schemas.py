@@ -25,11 +25,13 @@ MAX_IDENTIFIER = 200
 """Longest id of a task or project, which log lines and the status contain. Label Studio's have about 20 characters."""
 
 
-def _null_as_empty(value: object) -> object:
+def null_as_object(value: object) -> object:
+    """Return an empty object for null, which Label Studio sends as well."""
     return {} if value is None else value
 
 
-def _null_as_no_text(value: object) -> object:
+def null_as_text(value: object) -> object:
+    """Return an empty text for null."""
     return "" if value is None else value
 
 
@@ -38,9 +40,9 @@ Identifier = (
     Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)] | Annotated[str, Field(max_length=MAX_IDENTIFIER)]
 )
 JsonObject = Annotated[
-    dict[str, Any], BeforeValidator(_null_as_empty, json_schema_input_type=dict[str, Any] | None)
+    dict[str, Any], BeforeValidator(null_as_object, json_schema_input_type=dict[str, Any] | None)
 ]
-Text = Annotated[str, BeforeValidator(_null_as_no_text, json_schema_input_type=str | None)]
+Text = Annotated[str, BeforeValidator(null_as_text, json_schema_input_type=str | None)]
 
 
 class _Body(BaseModel):
@@ -98,7 +100,7 @@ class PredictRequest(_Body):
         ],
     )
     params: Annotated[
-        PredictParams, BeforeValidator(_null_as_empty, json_schema_input_type=PredictParams | None)
+        PredictParams, BeforeValidator(null_as_object, json_schema_input_type=PredictParams | None)
     ] = Field(default_factory=lambda: PredictParams.model_validate({}))
 
 
@@ -133,14 +135,17 @@ class _NoneIfOther:
 Named = Annotated[_Named | None, _NoneIfOther()]
 """The id of an object of any form and size: nothing else of it becomes a Python object."""
 
+NamedMany = Annotated[_Named | Annotated[list[Named], Field(max_length=1_000)] | None, _NoneIfOther()]
+"""Likewise, of one object or of a list."""
+
 
 class WebhookRequest(_Body):
     """Body of `POST /webhook`: any JSON object. The fields of an event depend on its action."""
 
     action: str | None = Field(None, examples=["ANNOTATION_CREATED"])
     project: Named = None
-    annotation: Named = None
-    task: Named = None
+    annotation: NamedMany = None
+    task: NamedMany = None
 
 
 class RegionBody(_Body):

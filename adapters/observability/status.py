@@ -20,7 +20,7 @@ class NetworkInUse:
     """A network that runs.
 
     Attributes:
-        name: Its task: `person`, `body`, `hand`, `face`, `face_mesh`.
+        name: Its task: `person`, `body`, `hand`, `palm`, `face`, `face_mesh`.
         weights: The name of its weights.
         engine: Its inference engine.
         precision: Its precision: `f32`, or a faster one (`bf16`, `mixed`, …).
@@ -68,6 +68,7 @@ class Status:
         networks: The running networks; set at start-up.
         waiting: Queued tasks.
         in_hand: Tasks in progress.
+        webhooks_without_payload: Webhooks about annotations that did not say which.
     """
 
     mode: str
@@ -76,6 +77,7 @@ class Status:
     networks: tuple[NetworkInUse, ...] = ()
     waiting: int = 0
     in_hand: int = 0
+    webhooks_without_payload: int = 0
     _done: Counter[str] = field(default_factory=Counter[str])
     _finished: LastMinute = field(default_factory=LastMinute)
     _refused: LastMinute = field(default_factory=LastMinute)
@@ -164,6 +166,7 @@ class Status:
                 "finished_in_last_minute": self._finished.count,
             },
             "requests_refused": {"total": self._done["refused"], "in_last_minute": self._refused.count},
+            "webhooks_without_payload": self.webhooks_without_payload,
             "label_config_problems": {
                 project: list(problems) for project, problems in self._config_problems.items()
             },

@@ -15,9 +15,11 @@ from typing import Any
 
 from prometheus_client import Gauge
 
+from adapters.cache.entries import prompt_box
 from adapters.cache.prediction_cache import PredictionCache
 from adapters.concurrency.admission import Admission
 from adapters.concurrency.frames import over_frames
+from adapters.concurrency.precedence import Precedence
 from adapters.concurrency.threads import run_in_thread
 from adapters.label_studio.interactive.context import compact_context, is_interactive
 from adapters.label_studio.interactive.prompts import PromptError
@@ -39,7 +41,7 @@ from adapters.pictures.fetching.source import PictureSource
 from adapters.prediction.frames import frame_addresses, left_out
 from adapters.prediction.outcome import OUT_OF_TIME, Failure, Slot, TaskError
 from adapters.prediction.people_in_pictures import FindPart, FindPeople, PeopleInPictures
-from adapters.prediction.smart_tools import SmartTools
+from adapters.prediction.smart_tools import SmartTools, has_hand, is_hand_alone, wants_hands_only
 from adapters.time_limits import TIME_LIMITS
 from adapters.video.errors import VideoError
 from adapters.video.people_in_clips import PeopleInClips
@@ -95,6 +97,7 @@ class Predictor:
         cache: Caches the people of a picture; None for no cache.
         clips: Finds the people in clips; None fails tasks with clips.
         find_part: Finds the part at an annotator's click; None if unsupported.
+        precedence: Lets smart tools go before other tasks.
         warn: Receives an event per failed task; by default the log.
     """
 
@@ -110,6 +113,7 @@ class Predictor:
         cache: PredictionCache | None = None,
         clips: PeopleInClips | None = None,
         find_part: FindPart | None = None,
+        precedence: Precedence | None = None,
         warn: Callable[[Event], None] = log_failure,
     ) -> None:
         self._people = PeopleInPictures(pictures, find_people, decoder, cache, find_part)
@@ -118,7 +122,11 @@ class Predictor:
         self._status = status
         self._admission = admission
         self._warn = warn
-        self._smart_tools = SmartTools(self._people, thresholds.keypoint)
+        first = (precedence or Precedence()).first
+        drawn_on = PeopleInPictures(
+            pictures, first(find_people), decoder, cache, None if find_part is None else first(find_part)
+        )
+        self._smart_tools = SmartTools(drawn_on, thresholds.keypoint)
 
     async def predict(
         self, request: PredictRequest, time_budget_s: float = TIME_LIMITS.budget_s
@@ -176,7 +184,7 @@ class Predictor:
 
     @asynccontextmanager
     async def _slot(self, job: _Job) -> AsyncGenerator[None]:
-        async with job.slots, self._admission.place():
+        async with job.slots, self._admission.place(urgent=is_interactive(job.context)):
             yield
 
     @contextmanager
@@ -280,8 +288,14 @@ class Predictor:
         self, task: Task, image: ImageControls, address: str, frame: int | None = None
     ) -> PeopleInImage:
         async with self._people.fetched(address, task.id) as fetched:
-            found = await self._people.find(fetched, self._status.model_version)
-        return PeopleInImage(image, found.people, found.size, frame)
+            people = (await self._people.find(fetched, self._status.model_version)).people
+            size = fetched.size.width, fetched.size.height
+            if wants_hands_only(image) and not any(map(has_hand, people)):
+                # Searched as a drawn box around everything is: hands may be there without a body.
+                whole = prompt_box(0, 0, *size)
+                alone = (await self._people.find(fetched, self._status.model_version, whole)).people
+                people = tuple(filter(is_hand_alone, alone)) or people
+        return PeopleInImage(image, people, size, frame)
 
     async def _frames(self, run: _TaskRun, image: ImageControls) -> list[PeopleInImage]:
         """Find the people in all frames; frames with a permanent failure are left out."""

@@ -45,6 +45,8 @@ from wholebody.estimation import Floats
 from wholebody.person import Person
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, PART_RANGES, Part
 
+HANDS = frozenset((Part.LEFT_HAND, Part.RIGHT_HAND))
+
 SEARCHED = (Part.LEFT_HAND, Part.RIGHT_HAND, Part.FACE)
 """Parts with networks of their own, so they can be searched for at a point."""
 
@@ -80,9 +82,30 @@ class Canvas:
     @property
     def wanted(self) -> frozenset[Part]:
         """The parts that the label config has labels for."""
-        points = {label.index for control in self.image.keypoints for label in control.labels}
-        trees = {label.tree for control in self.image.skeletons for label in control.labels}
-        return frozenset(KEYPOINTS[index].part for index in points.union(*map(keypoints_of, trees)))
+        return labelled_parts(self.image)
+
+
+def labelled_parts(image: ImageControls) -> frozenset[Part]:
+    """Return the parts that an Image tag has labels for."""
+    points = {label.index for control in image.keypoints for label in control.labels}
+    trees = {label.tree for control in image.skeletons for label in control.labels}
+    return frozenset(KEYPOINTS[index].part for index in points.union(*map(keypoints_of, trees)))
+
+
+def wants_hands_only(image: ImageControls) -> bool:
+    """Tell whether an Image tag has labels for hands and for nothing else."""
+    parts = labelled_parts(image)
+    return bool(parts) and parts <= HANDS
+
+
+def has_hand(person: Person) -> bool:
+    """Tell whether a hand of a person was found."""
+    return any(person.scores[PART_RANGES[part].start] > 0 for part in HANDS)
+
+
+def is_hand_alone(person: Person) -> bool:
+    """Tell whether a hand was found, and no body."""
+    return has_hand(person) and not person.scores[: PART_RANGES[Part.BODY].stop].any()
 
 
 class SmartTools:
@@ -183,8 +206,11 @@ class SmartTools:
                 person = await self._completed(canvas, _without(shown.person, parts), parts, box)
                 return _answer(canvas, box, person, parts, shown)
         found = await self._people.find(canvas.picture, canvas.model_version, prompt_box(*box.box))
-        # The networks find a person in every box. One without a sure keypoint is none.
-        people = [one for one in found.people if one.scores.max() >= self._keypoint_threshold]
+        # The networks find a person in every box. One without a sure keypoint that has a label is none.
+        labelled = [index for part in canvas.wanted for index in PART_RANGES[part]] or slice(None)
+        people = [one for one in found.people if one.scores[labelled].max() >= self._keypoint_threshold]
+        if len(people) == 1:  # a hand found alone has a box of its own
+            people = [replace(people[0], box=np.array(box.box, np.float32))]
         size = canvas.picture.size
         return PeopleInImage(
             labelled_as(canvas.image, box), people, (size.width, size.height), canvas.frame, box.id_prefix
@@ -241,11 +267,9 @@ def _without(person: Person, parts: frozenset[Part]) -> Person:
 
 
 def _with_part(person: Person | None, part: Part, points: Floats, scores: Floats) -> Person:
-    where = list(PART_RANGES[part])
     if person is None:
-        box = np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32)
-        empty = np.zeros(KEYPOINT_COUNT, np.float32)
-        person = Person(box, 1.0, np.zeros((KEYPOINT_COUNT, 2), np.float32), empty)
+        return Person.of_part(part, points, scores)
+    where = list(PART_RANGES[part])
     keypoints, all_scores = person.keypoints.copy(), person.scores.copy()
     keypoints[where], all_scores[where] = points, scores
     return replace(person, keypoints=keypoints, scores=all_scores)

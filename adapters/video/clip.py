@@ -11,8 +11,9 @@ import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self, TypeGuard
+from typing import BinaryIO, NoReturn, Self, TypeGuard
 
 import av
 import numpy as np
@@ -26,23 +27,21 @@ from numpy.typing import NDArray
 from adapters.sentences import printable
 from adapters.video.errors import VideoError
 from adapters.video.limits import ClipLimits
+from adapters.video.orientation import Orientation
 
 _FORMATS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"....(ftyp|moov|mdat|wide|free|skip)", re.DOTALL), "mov"),
     (re.compile(rb"\x1a\x45\xdf\xa3"), "matroska"),
 )
+_SIGNATURE_BYTES = 12
 _CODECS = "h264,hevc,av1,libdav1d,vp8,vp9,mpeg4"
 _PROBED_BYTES = 5_000_000
 _PROBED_US = 5_000_000
 _DECODER_THREADS = 2
-_FRAMES_KEPT = 16  # references, frames waiting to be shown, and one for each thread
 _WORKING_BYTES = 64 * 2**20  # the threads' stacks, the decoder's tables, the frame that is scaled down
 _NO_TIME = -(2**62)  # FFmpeg encodes an unknown time as the smallest number
 _WHOLE = 0.9  # of the duration in the header; less means a truncated file
 _NEARLY_S = 1e-4  # times are rational numbers in the file, and floats here
-
-LONGEST_SIDE = 1280
-"""Frames are scaled down to this, in pixels: detectors use 640, and a few frames at once fit into any memory."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Frame:
 
     Attributes:
         time: When it is shown, in seconds from the clip's beginning.
-        picture: H×W×3 uint8, BGR, upright, with at most LONGEST_SIDE pixels on a side.
+        picture: H×W×3 uint8, BGR, upright, with at most `ClipLimits.longest_side` pixels on a side.
     """
 
     time: float
@@ -64,7 +63,7 @@ class Clip:
     A context manager: FFmpeg's memory is freed at its end, not at the next garbage collection.
 
     Args:
-        data: The file.
+        source: The file, or its path: it is then read as it is needed.
         limits: Limits on the clip.
 
     Attributes:
@@ -77,10 +76,18 @@ class Clip:
         VideoError: The file is no clip, or exceeds the limits.
     """
 
-    def __init__(self, data: bytes, limits: ClipLimits | None = None) -> None:
+    def __init__(self, source: bytes | Path, limits: ClipLimits | None = None) -> None:
         self._limits = limits or ClipLimits()
         self.damaged = 0
-        container, stream = _opened(data, self._limits)
+        self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        try:
+            self._open()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self) -> None:
+        container, stream = _opened(self._file, self._limits)
         try:
             start_us = container.start_time
             pts, key_pts = _index(container, stream, self._limits)
@@ -89,17 +96,19 @@ class Clip:
             said = container.duration
         finally:
             container.close()
-        # A player's clock starts with the first packet of the file, sound included.
-        self._start = start_us / 1e6 if _known(start_us) else pts[0] * self._unit
+        # A stream that starts late is shown late. Only times before 0 are moved, sound included (as in Chromium).
+        self._start = min(start_us / 1e6 if _known(start_us) else pts[0] * self._unit, 0.0)
         self.times = np.maximum(np.array(pts) * self._unit - self._start, 0.0)
         self._key_pts = np.array(key_pts)
+        self._key_times = self._key_pts * self._unit - self._start
         frame_s = _frame_length(pts) * self._unit
         self.duration = max(said / 1e6 if _known(said) else 0.0, float(self.times[-1]) + frame_s)
         # Opened again: not every file can seek to its beginning.
-        self._container, self._stream = _opened(data, self._limits)
-        self.decoder_bytes = _decoder_bytes(self._stream)
+        self._container, self._stream = _opened(self._file, self._limits)
+        self.decoder_bytes = _decoder_bytes(self._stream, self._limits)
         self._frames = self._decoded()
         self._decoded_until = -np.inf
+        self._orientation: Orientation | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +118,7 @@ class Clip:
     ) -> None:
         self._frames = iter(())
         self._container.close()
+        self._file.close()
 
     def next_frame(self, time: float) -> Frame | None:
         """Decode up to the first frame at or after a time; None at the end of the clip.
@@ -132,15 +142,20 @@ class Clip:
             at = max(frame.pts * self._unit - self._start, 0.0)
             self._decoded_until = at
             if at >= time - _NEARLY_S:
-                return Frame(at, _upright(frame, self._limits))
+                if self._orientation is None:  # once: a frame whose side data was read is freed late
+                    self._orientation = Orientation.of(frame)
+                return Frame(at, _upright(frame, self._orientation, self._limits))
         return None
 
     def _skip_to(self, time: float) -> None:
-        """Seek to the last key frame before a time, unless decoding has passed it."""
-        before = self._key_pts[self._key_pts * self._unit - self._start <= time + _NEARLY_S]
-        if len(before) and before[-1] * self._unit - self._start > self._decoded_until + _NEARLY_S:
+        """Seek to the last key frame before a time, unless decoding has passed it or the next frame is wanted."""
+        following = int(np.searchsorted(self.times, self._decoded_until + _NEARLY_S, side="right"))
+        if following < len(self.times) and time <= self.times[following] + _NEARLY_S:
+            return
+        key = int(np.searchsorted(self._key_times, time + _NEARLY_S, side="right")) - 1
+        if key >= 0 and self._key_times[key] > self._decoded_until + _NEARLY_S:
             try:
-                self._container.seek(int(before[-1]), stream=self._stream)
+                self._container.seek(int(self._key_pts[key]), stream=self._stream)
             except (FFmpegError, OSError):
                 return  # decoding on without seeking gives the same frames, but later
             self._frames = self._decoded()
@@ -163,12 +178,15 @@ class Clip:
                 self.damaged += 1
 
 
-def _opened(data: bytes, limits: ClipLimits) -> tuple[InputContainer, VideoStream]:
-    kind = next((name for signature, name in _FORMATS if signature.match(data)), None)
+def _opened(file: BinaryIO, limits: ClipLimits) -> tuple[InputContainer, VideoStream]:
+    file.seek(0)
+    head = file.read(_SIGNATURE_BYTES)
+    file.seek(0)
+    kind = next((name for signature, name in _FORMATS if signature.match(head)), None)
     if kind is None:
         raise VideoError(
             "not_a_video",
-            f"The file is {'neither MP4 (MOV) nor WebM (Matroska)' if data else 'empty'}. "
+            f"The file is {'neither MP4 (MOV) nor WebM (Matroska)' if head else 'empty'}. "
             "Convert it with: ffmpeg -i clip -pix_fmt yuv420p clip.mp4",
         )
     options = {
@@ -181,7 +199,7 @@ def _opened(data: bytes, limits: ClipLimits) -> tuple[InputContainer, VideoStrea
     }
     try:
         container = av.open(
-            io.BytesIO(data), "r", format=kind, options=options, metadata_errors="ignore", io_open=_refuse
+            file, "r", format=kind, options=options, metadata_errors="ignore", io_open=_refuse
         )
     except (FFmpegError, ValueError, OSError, MemoryError) as error:
         raise VideoError(
@@ -215,10 +233,10 @@ def _pictures_of(container: InputContainer, limits: ClipLimits) -> VideoStream:
     return stream
 
 
-def _decoder_bytes(stream: VideoStream) -> int:
+def _decoder_bytes(stream: VideoStream, limits: ClipLimits) -> int:
     codec = stream.codec_context
     bits = codec.format.padded_bits_per_pixel if codec.format else 24
-    return _FRAMES_KEPT * codec.width * codec.height * bits // 8 + _WORKING_BYTES
+    return limits.frames_kept * codec.width * codec.height * bits // 8 + _WORKING_BYTES
 
 
 def _index(container: InputContainer, stream: VideoStream, limits: ClipLimits) -> tuple[list[int], list[int]]:
@@ -258,10 +276,11 @@ def _frame_length(pts: list[int]) -> int:
     return sorted(b - a for a, b in pairwise(pts))[(len(pts) - 1) // 2] if len(pts) > 1 else 0
 
 
-def _upright(frame: VideoFrame, limits: ClipLimits) -> NDArray[np.uint8]:
+def _upright(frame: VideoFrame, orientation: Orientation, limits: ClipLimits) -> NDArray[np.uint8]:
     if frame.width * frame.height > limits.max_pixels:
         raise _too_many_pixels(frame.width, frame.height, limits)
-    ratio = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
+    longest = max(frame.width, frame.height)
+    ratio = min(1.0, (limits.longest_side or longest) / longest)
     small = frame.reformat(
         width=max(1, round(frame.width * ratio)),
         height=max(1, round(frame.height * ratio)),
@@ -269,15 +288,14 @@ def _upright(frame: VideoFrame, limits: ClipLimits) -> NDArray[np.uint8]:
         interpolation="AREA" if ratio < 1 else "BILINEAR",
         threads=1,
     )
-    # The display matrix gives the counter-clockwise rotation of a frame, as rot90 takes it.
-    return np.ascontiguousarray(np.rot90(small.to_ndarray(), round(frame.rotation / 90)), np.uint8)
+    return orientation.applied(np.asarray(small.to_ndarray(), np.uint8))
 
 
 def _too_many_pixels(width: int, height: int, limits: ClipLimits) -> VideoError:
     return VideoError(
         "too_many_pixels",
-        f"The clip's frames have {width} x {height} pixels; the limit is {limits.max_pixels} in total. Make them "
-        "smaller.",
+        f"The clip's frames have {width} x {height} pixels; the limit is MAX_VIDEO_PIXELS={limits.max_pixels}. "
+        "Make them smaller, or raise it.",
     )
 
 

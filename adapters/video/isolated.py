@@ -1,6 +1,7 @@
 """The function that an isolated process runs on a clip."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,17 @@ from adapters.video.errors import VideoError
 from adapters.video.limits import ClipLimits
 
 
-def read_here(channel: BlockingChannel, data: bytes, *, limits: dict[str, Any]) -> None:
-    """Send the properties of a clip, then each requested frame, or the error."""
+def read_here(channel: BlockingChannel, data: bytes, *, path: str | None, limits: dict[str, Any]) -> None:
+    """Send the properties of a clip, then each requested frame, or the error.
+
+    Args:
+        channel: To the caller.
+        data: The file; empty if there is a path.
+        path: Of the file.
+        limits: A `ClipLimits` as JSON values.
+    """
     try:
-        with Clip(data, ClipLimits(**limits)) as clip:
+        with Clip(data if path is None else Path(path), ClipLimits(**limits)) as clip:
             times = np.ascontiguousarray(clip.times, np.float64)
             channel.send(
                 {"duration": clip.duration, "decoder_bytes": clip.decoder_bytes}, times.data.cast("B")
@@ -27,6 +35,8 @@ def read_here(channel: BlockingChannel, data: bytes, *, limits: dict[str, Any]) 
                 _send_frame(channel, clip, order["time"])
     except VideoError as error:
         channel.send({"reason": error.reason, "sentence": str(error)})
+    except OSError as error:
+        channel.send({"reason": "broken_video", "sentence": f"The file cannot be read: {error.strerror}."})
     except EOFError:  # the caller needs no more frames
         return
 

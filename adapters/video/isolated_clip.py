@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,11 @@ from numpy.typing import NDArray
 
 from adapters.concurrency.memory_budget import MemoryBudget
 from adapters.isolation.processes import Channel, IsolatedProcesses, ProcessEndedError
-from adapters.video.clip import LONGEST_SIDE, Frame
+from adapters.video.clip import Frame
 from adapters.video.errors import VideoError
 from adapters.video.isolated import as_arguments, read_here
-from adapters.video.limits import INDEX_BYTES, ClipLimits
+from adapters.video.limits import ClipLimits
 
-CPU_SECONDS = 300
-"""CPU time limit of one clip: two threads for the length of a request, and a margin."""
 WALL_FACTOR = 4
 """Wall time limit as a multiple of the CPU time, since the process shares the CPUs."""
 _INDEX_BYTES_PER_FRAME = 8
@@ -53,7 +52,7 @@ class IsolatedClip:
             VideoError: Decoding takes too much time or memory, or a frame is larger than its header.
         """
         said, pixels = await _answer(
-            self._channel, {"time": time}, self._limits.frame_seconds, 3 * LONGEST_SIDE**2
+            self._channel, {"time": time}, self._limits.frame_seconds, self._limits.picture_bytes
         )
         self.damaged = said["damaged"]
         if "time" not in said:
@@ -63,12 +62,12 @@ class IsolatedClip:
 
 @asynccontextmanager
 async def isolated_clip(
-    data: bytes, processes: IsolatedProcesses, memory: MemoryBudget, limits: ClipLimits | None = None
+    source: bytes | Path, processes: IsolatedProcesses, memory: MemoryBudget, limits: ClipLimits | None = None
 ) -> AsyncGenerator[IsolatedClip]:
     """Open a clip in its own process, which ends with the block.
 
     Args:
-        data: The file. The process gets a copy, so the caller need not keep it.
+        source: The file, of which the process gets a copy, so the caller need not keep it; or its path.
         processes: Runs the process.
         memory: Budget of all clips.
         limits: Limits on the clip.
@@ -80,13 +79,14 @@ async def isolated_clip(
     try:
         async with processes.run(
             read_here,
-            data,
-            memory_bytes=INDEX_BYTES,
-            cpu_seconds=CPU_SECONDS,
+            source if isinstance(source, bytes) else b"",
+            memory_bytes=limits.index_bytes,
+            cpu_seconds=limits.cpu_seconds,
             short=False,
+            path=None if isinstance(source, bytes) else str(Path.cwd() / source),
             limits=as_arguments(limits),
         ) as channel:
-            del data
+            del source
             said, times = await _answer(
                 channel, None, limits.index_seconds, _INDEX_BYTES_PER_FRAME * limits.max_frames
             )

@@ -11,7 +11,7 @@ from adapters.pictures.fetching.source import PictureSource
 from adapters.video.errors import VideoError
 from adapters.video.following import Detect, FollowedPeople, follow_people
 from adapters.video.isolated_clip import isolated_clip
-from adapters.video.limits import CLIP_BYTES, CLIPS_IN_HAND
+from adapters.video.limits import CLIP_BYTES, CLIP_BYTES_PER_PIXEL, CLIPS_IN_HAND, ClipLimits
 
 SHARE_FOR_LOOKING = 0.75
 """Share of a request's time for processing frames; the rest is for waiting and fetching."""
@@ -31,13 +31,21 @@ class PeopleInClips:
         clips: Fetches the clips.
         detect: Finds the people in a frame.
         processes: Decode the clips.
+        limits: Limits on one clip.
     """
 
-    def __init__(self, clips: PictureSource, detect: Detect, processes: IsolatedProcesses) -> None:
+    def __init__(
+        self,
+        clips: PictureSource,
+        detect: Detect,
+        processes: IsolatedProcesses,
+        limits: ClipLimits | None = None,
+    ) -> None:
         self._clips = clips
         self._detect = detect
         self._processes = processes
-        self._memory = MemoryBudget(CLIP_BYTES)
+        self._limits = limits or ClipLimits()
+        self._memory = MemoryBudget(max(CLIP_BYTES, CLIP_BYTES_PER_PIXEL * self._limits.max_pixels))
         self._places = asyncio.Semaphore(CLIPS_IN_HAND)
 
     async def find(
@@ -69,7 +77,9 @@ class PeopleInClips:
                 with timed_stage("fetch"):
                     data = await self._clips.fetch(address, task_id=task_id, held=held)
                 entered("decode")
-                clip = await place.enter_async_context(isolated_clip(data, self._processes, self._memory))
+                clip = await place.enter_async_context(
+                    isolated_clip(data, self._processes, self._memory, self._limits)
+                )
                 del data
             entered("detect")
             most_s = SHARE_FOR_LOOKING * share_s

@@ -174,6 +174,23 @@ HAND_LANDMARK = ModelFile(
     input_size=(224, 224),
     keypoints=21,
 )
+PALM_DETECTION = ModelFile(
+    name="palm_detection_full",
+    task="palm detection",
+    source=WheelMember(
+        MEDIAPIPE,
+        "mediapipe/modules/palm_detection/palm_detection_full.tflite",
+        # [batch, 2016, 18] box and 7 points per anchor, in input pixels; [batch, 2016, 1] logits.
+        tflite_outputs=("Identity", "Identity_1"),
+    ),
+    size=2_299_686,
+    sha256="c55b4ce4549c7962fe242fbc44903b14fd90e26ea2826bbefe0032597cafaf17",
+    licence="Apache-2.0",
+    origin=MEDIAPIPE_HOME,
+    paper="https://arxiv.org/abs/2006.10214",
+    input_size=(192, 192),
+    keypoints=7,
+)
 FACE_DETECTION = ModelFile(
     name="face_detection_short_range",
     task="face detection",
@@ -214,6 +231,7 @@ EMBEDDED: Mapping[NetworkName, ModelFile] = MappingProxyType(
         "person": YOLOX_TINY,
         "body": RTMPOSE_S_HALPE26,
         "hand": HAND_LANDMARK,
+        "palm": PALM_DETECTION,
         "face": FACE_DETECTION,
         "face_mesh": FACE_LANDMARK,
     }

@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from runners.engines import LoadedGraph
 from runners.networks.boxes import overlapping_groups
-from wholebody.estimation import FaceDetections, FaceMesh, HandLandmarks
 from wholebody.faces import DETECTION_SCORE
+from wholebody.hands.palms import PALM_SCORE
+from wholebody.networks import FaceDetections, FaceMesh, HandLandmarks, PalmDetections
 
 Crops = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -51,9 +52,8 @@ class FaceMesher:
         return [FaceMesh(one, float(score)) for one, score in zip(in_crop, scores, strict=True)]
 
 
-FACE_POINTS = 6
 OVERLAP = 0.3
-"""Intersection over union above which two boxes are one face."""
+"""Intersection over union above which two boxes are one face or palm."""
 
 
 def _anchors(size: int, layers: tuple[tuple[int, int], ...]) -> Floats:
@@ -65,6 +65,53 @@ def _anchors(size: int, layers: tuple[tuple[int, int], ...]) -> Floats:
         cell_centres = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) / cells
         centres.append(np.repeat(cell_centres, per_cell, axis=0).astype(np.float32))
     return np.concatenate(centres)
+
+
+def _detected(
+    boxes: Floats, logits: Floats, anchors: Floats, least_score: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return what an SSD found in one crop, the surest first.
+
+    Args:
+        boxes: Centre, size and points of each anchor, relative to it, in units of the crop, shape (m, 4 + 2k).
+        logits: Shape (m, 1).
+        anchors: Centres, shape (m, 2).
+        least_score: Least score of a detection.
+
+    Returns:
+        Boxes x1, y1, x2, y2, shape (n, 4), points, shape (n, k, 2), and scores, shape (n,), in units of the crop.
+    """
+    scores = _sigmoid(logits[:, 0])
+    likely = np.flatnonzero(scores > least_score)
+    boxes, scores, anchors = boxes[likely], scores[likely], anchors[likely]
+    points = boxes[:, 4:].reshape(len(boxes), (boxes.shape[1] - 4) // 2, 2) + anchors[:, np.newaxis]
+    low = boxes[:, :2] + anchors - boxes[:, 2:4] / 2
+    corners = np.concatenate([low, low + boxes[:, 2:4]], axis=1, dtype=np.float32)
+    groups = overlapping_groups(corners, scores, OVERLAP)
+
+    def merged(values: Floats) -> Floats:
+        # MediaPipe's weighted suppression: the mean of overlapping boxes, weighted by their scores.
+        means = [np.average(values[group], axis=0, weights=scores[group]) for group in groups]
+        return np.array(means, np.float32).reshape(len(groups), *values.shape[1:])
+
+    return merged(corners), merged(points), np.array([scores[group[0]] for group in groups], np.float32)
+
+
+class PalmDetector:
+    """`palm_detection_full`: an SSD that finds palms and seven points of each."""
+
+    def __init__(self, graph: LoadedGraph) -> None:
+        self._graph = graph
+        # The anchors of palm_detection_cpu.pbtxt: strides 8, 16, 16, 16 with two anchors each.
+        self._anchors = _anchors(192, ((8, 2), (16, 6)))
+
+    def __call__(self, crops: Crops) -> list[PalmDetections]:
+        """Return the palms in each crop."""
+        boxes, logits = self._graph.run(_rgb(crops, 0, 1))
+        return [
+            PalmDetections(*_detected(box / np.float32(crops.shape[1]), logit, self._anchors, PALM_SCORE))
+            for box, logit in zip(boxes, logits, strict=True)
+        ]
 
 
 class FaceDetector:
@@ -79,21 +126,7 @@ class FaceDetector:
         """Return the faces in each crop."""
         boxes, logits = self._graph.run(_rgb(crops, -1, 1))
         return [
-            self._faces(box / np.float32(crops.shape[1]), _sigmoid(logit[:, 0]))
+            FaceDetections(*found[1:])
             for box, logit in zip(boxes, logits, strict=True)
+            if (found := _detected(box / np.float32(crops.shape[1]), logit, self._anchors, DETECTION_SCORE))
         ]
-
-    def _faces(self, boxes: Floats, scores: Floats) -> FaceDetections:
-        likely = np.flatnonzero(scores > DETECTION_SCORE)
-        boxes, scores, anchors = boxes[likely], scores[likely], self._anchors[likely]
-        points = boxes[:, 4:].reshape(-1, FACE_POINTS, 2) + anchors[:, np.newaxis]
-        low = boxes[:, :2] + anchors - boxes[:, 2:4] / 2
-        corners = np.concatenate([low, low + boxes[:, 2:4]], axis=1)
-        groups = overlapping_groups(corners, scores, OVERLAP)
-        if not groups:
-            return FaceDetections(np.zeros((0, FACE_POINTS, 2), np.float32), np.zeros(0, np.float32))
-        # MediaPipe's weighted suppression: a face is the mean of its boxes, weighted by their scores.
-        merged = [np.average(points[group], axis=0, weights=scores[group]) for group in groups]
-        return FaceDetections(
-            np.stack(merged).astype(np.float32), np.array([scores[group[0]] for group in groups], np.float32)
-        )

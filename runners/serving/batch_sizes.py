@@ -26,6 +26,20 @@ def calls_at_once(network: str, device: str) -> int:
     return 2 * MAX_CROPS if device != "cpu" else max(FEWEST_CALLS, largest_batch(network, device))
 
 
+def calls_sent(network: str, device: str, batches: int) -> int:
+    """Return how many calls a runner gets at a time: those that it computes, and as many to follow.
+
+    The others wait in the service, where a smart tool's call goes before them.
+
+    Args:
+        network: Name of the network.
+        device: Device of the runner.
+        batches: Batches that it computes at once.
+    """
+    computed = 1 if largest_batch(network, device) == 1 else calls_at_once(network, device)
+    return 2 * batches * computed
+
+
 def batch_sizes(largest: int) -> list[int]:
     """Return the allowed batch sizes, largest first: few, because engines allocate buffers for each.
 

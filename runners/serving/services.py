@@ -7,7 +7,8 @@ import asyncio
 import logging
 import pickle
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import cache, partial
 from typing import Annotated, Any
 
@@ -20,15 +21,15 @@ from runners.config import NetworkName, RunnerConfig
 from runners.devices.cpu_lanes import lanes_of
 from runners.devices.gpus import gpus_of
 from runners.errors import ModelUnavailableError, ProviderUnavailableError
-from runners.models.manifest import ModelFile
 from runners.pipeline import assemble
-from runners.plan import fetch
-from runners.serving.batch_sizes import calls_at_once
+from runners.plan import NetworkPlan, fetch
+from runners.serving.batch_sizes import calls_at_once, calls_sent
 from runners.serving.batching import Answer, Crops, Failed
 from runners.serving.worker import Worker
 from runners.startup.preparation import prepare_networks
 from wholebody.detection import PersonDetector
-from wholebody.estimation import InferenceError, Network, PoseEstimator
+from wholebody.estimation import InferenceError, PoseEstimator
+from wholebody.networks import Network
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,9 @@ _SERVICE: dict[str, Any] = {
     "logging": {"access": {"enabled": False}},
 }
 
+
+Turn = Callable[[asyncio.Semaphore], AbstractAsyncContextManager[object]]
+"""Waits for the turn of a call, which takes one of the places of its network or goes first."""
 
 Answers = Annotated[list[Any], ContentType("application/json")]
 """The return type of a runner's method. Without the media type BentoML would derive it from a schema at each call."""
@@ -111,7 +115,7 @@ def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s:
         prepared = bentoml.on_deployment(prepare)
 
         def __init__(self) -> None:
-            self._worker = Worker(config, ("body", "hand", "face", "face_mesh"), batch_limit_s)
+            self._worker = Worker(config, ("body", "hand", "palm", "face", "face_mesh"), batch_limit_s)
 
         @bentoml.on_startup
         def check(self) -> None:
@@ -129,6 +133,10 @@ def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s:
             return self._worker.run("hand", calls)
 
         @crop_calls()
+        def palm(self, calls: list[Any]) -> Answers:
+            return self._worker.run("palm", calls)
+
+        @crop_calls()
         def face(self, calls: list[Any]) -> Answers:
             return self._worker.run("face", calls)
 
@@ -140,31 +148,42 @@ def runner_services(config: RunnerConfig, *, call_limit_s: float, batch_limit_s:
 
 
 def assemble_runners(
-    files: Mapping[NetworkName, ModelFile], detector: Any, pose: Any, *, call_limit_s: float
+    plan: NetworkPlan,
+    detector: Any,
+    pose: Any,
+    *,
+    call_limit_s: float,
+    turn: Turn,
 ) -> tuple[PersonDetector, PoseEstimator]:
     """Return a detector and a pose estimator whose networks run in the runners.
 
     Args:
-        files: The file of each network.
+        plan: The networks.
         detector: The detector runner's client in the entry service (`bentoml.depends`).
         pose: The pose runner's client.
         call_limit_s: Timeout of a call, retry included, seconds.
+        turn: Waits for the turn of a call.
     """
+    device = plan.config.device
+    batches = max(lanes_of(plan.config), len(gpus_of(device)))
 
     def network(name: NetworkName) -> Network[Any]:
-        return _remote(detector if name == "person" else pose, name, call_limit_s)
+        places = asyncio.Semaphore(calls_sent(name, device, batches))
+        return _remote(detector if name == "person" else pose, name, call_limit_s, lambda: turn(places))
 
-    return assemble(files, network)
+    return assemble(plan.files, network)
 
 
-def _remote(runner: Any, name: NetworkName, limit_s: float) -> Network[Any]:
+def _remote(
+    runner: Any, name: NetworkName, limit_s: float, turn: Callable[[], AbstractAsyncContextManager[object]]
+) -> Network[Any]:
     async def ask(crops: Crops) -> Answer:
         (answer,) = await getattr(runner.to_async, name)(calls=[crops])
         return pickle.loads(answer)  # noqa: S301 - from the runner, over a private socket
 
     async def run(crops: Crops) -> Sequence[Any]:
         try:
-            async with asyncio.timeout(limit_s):
+            async with turn(), asyncio.timeout(limit_s):
                 try:
                     answer = await ask(crops)
                 except aiohttp.ClientConnectionError:

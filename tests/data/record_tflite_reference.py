@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 EVERY = {
-    "regressors": 32,
-    "classificators": 8,
-    "conv2d_21": 4,
+    "palm_detection_full/Identity": 80,
+    "palm_detection_full/Identity_1": 16,
+    "face_detection_short_range/regressors": 32,
+    "face_detection_short_range/classificators": 8,
+    "face_landmark/conv2d_21": 4,
 }  # of long outputs only each n-th value is kept
 
 
@@ -29,16 +31,17 @@ def stimulus(size: int, kind: int) -> NDArray[np.float32]:
 
 
 def thinned(name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The values that are kept of one picture's output."""
+    """The values that are kept of one picture's output, whose name is `network/output`."""
     return values.ravel()[:: EVERY.get(name, 1)]
 
 
 def record(wheel: str, target: str) -> None:
-    """Run the three networks on two pictures each and write their thinned outputs."""
+    """Run the networks on two pictures each and write their thinned outputs."""
     from ai_edge_litert.interpreter import Interpreter
 
     networks = {
         "hand_landmark/hand_landmark_full": ("Identity", "Identity_1", "Identity_2"),
+        "palm_detection/palm_detection_full": ("Identity", "Identity_1"),
         "face_detection/face_detection_short_range": ("regressors", "classificators"),
         "face_landmark/face_landmark": ("conv2d_21", "conv2d_31"),
     }
@@ -49,17 +52,17 @@ def record(wheel: str, target: str) -> None:
         interpreter = Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
         (picture,) = interpreter.get_input_details()
+        network = member.split("/")[1]
         rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in outputs}
         for kind in (0, 1):
             interpreter.set_tensor(picture["index"], stimulus(int(picture["shape"][1]), kind)[None])
             interpreter.invoke()
             for output in interpreter.get_output_details():
                 if output["name"] in rows:
-                    rows[output["name"]].append(
-                        thinned(output["name"], interpreter.get_tensor(output["index"]))
-                    )
+                    kept = thinned(f"{network}/{output['name']}", interpreter.get_tensor(output["index"]))
+                    rows[output["name"]].append(kept)
         for name, values in rows.items():
-            recorded[f"{member.split('/')[1]}/{name}"] = np.round(np.stack(values), 4)
+            recorded[f"{network}/{name}"] = np.round(np.stack(values), 4)
     np.savez_compressed(target, **recorded)
 
 

@@ -23,6 +23,16 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What a deployment needs of a checkout, to be changed at will: deploy.sh writes there while it runs."""
+    folder = tmp_path / "checkout"
+    for name in ("k8s", ".github"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "deploy.sh", folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tool() -> Callable[[str], str]:
     """A program by name. Missing: a failure where CI is set, else a skip that says how to install it."""

@@ -63,7 +63,7 @@ def test_the_command_for_the_secret_is_the_one_that_deploy_sh_prints(root: Path)
         assert line in script
 
 
-@pytest.mark.parametrize("workflow", ["ci.yml", "release.yml", "deploy.yml", "push-bento.yml"])
+@pytest.mark.parametrize("workflow", ["ci.yml", "release.yml", "deploy.yml", "lock.yml", "push-bento.yml"])
 def test_every_workflow_is_described(root: Path, workflow: str) -> None:
     assert f"| `{workflow}` |" in GUIDE
     assert {path.name for path in (root / ".github/workflows").glob("*.yml")} >= {workflow}

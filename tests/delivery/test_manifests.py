@@ -6,10 +6,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
 
+from adapters.http.gateway import BENTOML_ROUTES, POST_ROUTES
+from adapters.http.routes import get_routes
 from adapters.settings import Settings, load_settings
 from adapters.time_limits import TIME_LIMITS
 from runners.models.manifest import MODES
@@ -29,6 +32,8 @@ OPTIONAL = [
     "monitoring-password",
     "redis",
 ]
+# Takes the place of Traefik's resources, so it is tested apart.
+INSTEAD_OF_TRAEFIK = "plain-ingress"
 COMBINATIONS = [
     (environment, components)
     for environment in ENVIRONMENTS
@@ -92,12 +97,15 @@ def combination(request: pytest.FixtureRequest, render: Render) -> list[Manifest
 class TestEveryCombination:
     def test_every_optional_component_is_among_the_combinations(self, root: Path) -> None:
         folders = {path.parent.name for path in (root / "k8s/components").glob("*/kustomization.yaml")}
-        assert folders - {"hosts"} == set(OPTIONAL)
+        assert folders - {"hosts", INSTEAD_OF_TRAEFIK} == set(OPTIONAL)
 
     @pytest.mark.parametrize("name", ENVIRONMENTS)
     def test_every_optional_component_can_be_uncommented(self, root: Path, name: str) -> None:
         text = (root / "k8s/overlays" / name / "kustomization.yaml").read_text()
-        assert set(re.findall(r"^  # - \.\./\.\./components/([a-z-]+)$", text, re.MULTILINE)) == set(OPTIONAL)
+        assert set(re.findall(r"^  # - \.\./\.\./components/([a-z-]+)$", text, re.MULTILINE)) == {
+            *OPTIONAL,
+            INSTEAD_OF_TRAEFIK,
+        }
 
     @pytest.mark.parametrize("pair", list(itertools.combinations(OPTIONAL, 2)), ids="+".join)
     def test_every_pair_of_components_renders(self, render: Render, pair: tuple[str, str]) -> None:
@@ -426,6 +434,33 @@ class TestComponents:
         baked = render(environment, ("gpu", "baked-models"))
         assert model_folders(baked) == []
         assert settings(baked)["MODE"] == "embedded"
+
+        assert container(render(environment, ("baked-models",)))["image"].endswith(":latest-baked")
+
+    def test_plain_ingress_takes_the_place_of_traefiks_resources(
+        self, render: Render, environment: str
+    ) -> None:
+        others = tuple(name for name in OPTIONAL if name != "cert-resolver")
+        plain, *_ = (render(environment, (*components, INSTEAD_OF_TRAEFIK)) for components in [(), others])
+        assert [m["kind"] for m in plain if m["apiVersion"].startswith("traefik.io")] == []
+        assert ".invalid" not in yaml.safe_dump_all(plain)
+        ingress, certificate = one(plain, "Ingress")["spec"], one(plain, "Certificate")["spec"]
+        (tls,) = ingress["tls"]
+        assert (tls["secretName"], tls["hosts"]) == (certificate["secretName"], certificate["dnsNames"])
+        assert [rule["host"] for rule in ingress["rules"]] == certificate["dnsNames"]
+        for rule in ingress["rules"]:
+            exact = {path["path"] for path in rule["http"]["paths"] if path["pathType"] == "Exact"}
+            prefixes = {path["path"] for path in rule["http"]["paths"] if path["pathType"] == "Prefix"}
+            served = {
+                route
+                for route in {*get_routes(Mock(), dict), *BENTOML_ROUTES, *POST_ROUTES}
+                if not route.startswith(tuple(prefixes))
+            } - {"/metrics"}
+            assert exact == served
+            for path in rule["http"]["paths"]:
+                assert path["backend"]["service"] == {
+                    "name": "rtmlib-ml-backend-service", "port": {"name": "http"},
+                }  # fmt: skip
 
     def test_high_traffic(self, render: Render, environment: str) -> None:
         assert container(render(environment, ("high-traffic",)))["resources"] == {

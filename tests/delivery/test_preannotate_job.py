@@ -1,6 +1,7 @@
 """k8s/jobs: predictions for a whole project as an Indexed Job."""
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +18,37 @@ Manifest = dict[str, Any]
 Render = Callable[..., list[Manifest]]
 
 
+VARIANTS = ["gpu", "embedded", "baked-models"]
+
+
 @pytest.fixture(scope="module")
-def text(root: Path, tool: Callable[[str], str]) -> str:
-    result = subprocess.run(
-        [tool("kubectl"), "kustomize", str(root / "k8s/jobs")],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == "", "rendering warns"
-    return result.stdout
+def rendered(
+    root: Path, tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., str]:
+    """k8s/jobs with these components uncommented, as one text."""
+
+    def run(*components: str) -> str:
+        folder = tmp_path_factory.mktemp("jobs") / "jobs"
+        shutil.copytree(root / "k8s/jobs", folder)
+        path = folder / "kustomization.yaml"
+        for name in components:
+            line = f"  # - components/{name}\n"
+            assert line in path.read_text()
+            path.write_text(path.read_text().replace(line, line.replace("# ", "")))
+        result = subprocess.run(
+            [tool("kubectl"), "kustomize", str(folder)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == "", "rendering warns"
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def text(rendered: Callable[..., str]) -> str:
+    return rendered()
 
 
 @pytest.fixture
@@ -56,12 +79,13 @@ def service(render: Render) -> dict[str, Any]:
 
 @pytest.mark.parametrize("version", ["1.32.0", "1.37.0"])
 def test_kubernetes_accepts_every_field(
-    text: str, tool: Callable[[str], str], tmp_path: Path, version: str
+    rendered: Callable[..., str], tool: Callable[[str], str], tmp_path: Path, version: str
 ) -> None:
-    path = tmp_path / "job.yaml"
-    path.write_text(text)
+    for variant in ["", *VARIANTS]:
+        (tmp_path / f"job{variant}.yaml").write_text(rendered(*[variant] if variant else []))
+    files = [str(path) for path in tmp_path.glob("job*.yaml")]
     result = subprocess.run(
-        [tool("kubernetes-validate"), "--strict", "--no-warn", "--kubernetes-version", version, str(path)],
+        [tool("kubernetes-validate"), "--strict", "--no-warn", "--kubernetes-version", version, *files],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
@@ -116,6 +140,34 @@ def test_it_predicts_what_the_service_predicts(
     (theirs,) = [m["data"] for m in render("production") if m["kind"] == "ConfigMap" and "MODE" in m["data"]]
     assert {name: theirs[name] for name in ours} == ours
     assert {"MODE", "DEVICE", "BACKEND_TYPE", "CONFIDENCE_THRESHOLD"} <= ours.keys()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_predicts_what_the_service_with_that_component_predicts(
+    rendered: Callable[..., str], render: Render, root: Path, variant: str
+) -> None:
+    assert {path.name for path in (root / "k8s/jobs/components").iterdir()} == set(VARIANTS)
+
+    def part(manifests: list[Manifest], kind: str) -> dict[str, Any]:
+        (workload,) = [m for m in manifests if m["kind"] == kind]
+        (values,) = [m["data"] for m in manifests if m["kind"] == "ConfigMap" and "MODE" in m["data"]]
+        spec = workload["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        return {
+            "image": container["image"],
+            "settings": {
+                name: values[name] for name in ("MODE", "DEVICE", "BACKEND_TYPE", "CONFIDENCE_THRESHOLD")
+            },
+            "models": [v["value"] for v in container["env"] if v["name"] == "MODEL_CACHE_DIR"],
+            "gpus": container["resources"]["limits"].get("nvidia.com/gpu"),
+            "nodes": [spec.get("nodeSelector"), spec.get("tolerations")],
+        }
+
+    job = part(list(yaml.safe_load_all(rendered(variant))), "Job")
+    service = part(render("production", () if variant == "embedded" else (variant,)), "Deployment")
+    if variant == "embedded":  # a setting of the service, not one of its components
+        service["settings"]["MODE"] = "embedded"
+    assert job == service
 
 
 def test_it_reads_the_secret_that_the_service_reads(pod: dict[str, Any], service: dict[str, Any]) -> None:

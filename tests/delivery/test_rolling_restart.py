@@ -1,4 +1,4 @@
-"""Two real services behind the real Traefik, replaced one after the other while eight callers predict."""
+"""Real services behind the real Traefik: two of three go, one after the other, while eight callers predict."""
 
 import asyncio
 import base64
@@ -89,20 +89,18 @@ class Service:
 
 
 @pytest.fixture
-def services(root: Path, tmp_path: Path) -> Iterator[Callable[[], Service]]:
-    """Starts services, and ends all of them at last."""
+def services(root: Path, tmp_path: Path) -> Iterator[list[Service]]:
+    """Three services, started at once and ready, and ended at last."""
     started: list[Service] = []
-
-    def start() -> Service:
-        # A folder each, as pods have: BentoML empties it at its start.
-        home = tmp_path / f"service-{len(started)}"
-        home.mkdir()
-        started.append(Service(root, home))
-        started[-1].wait_until_ready()
-        return started[-1]
-
     try:
-        yield start
+        for number in range(3):
+            # A folder each, as pods have: BentoML empties it at its start.
+            home = tmp_path / f"service-{number}"
+            home.mkdir()
+            started.append(Service(root, home))
+        for service in started:
+            service.wait_until_ready()
+        yield started
     finally:
         for service in started:
             service.end()
@@ -135,27 +133,29 @@ async def predict_until(stop: asyncio.Event, traefik: Traefik, outcomes: Counter
 
 
 async def test_a_rolling_restart_costs_no_prediction(
-    services: Callable[[], Service],
+    services: list[Service],
     render: Callable[..., list[dict[str, Any]]],
     tool: Callable[[str], str],
     tmp_path: Path,
 ) -> None:
-    old = [await asyncio.to_thread(services) for _ in range(2)]
+    serving = services[:2]
     outcomes = Counter[str]()
     stop = asyncio.Event()
     with contextlib.ExitStack() as stack:
-        entered = running_traefik(tool("traefik"), render("production"), [s.endpoint for s in old], tmp_path)
+        entered = running_traefik(
+            tool("traefik"), render("production"), [s.endpoint for s in serving], tmp_path
+        )
         traefik = await asyncio.to_thread(stack.enter_context, entered)
         callers = [asyncio.create_task(predict_until(stop, traefik, outcomes)) for _ in range(8)]
         try:
             await asyncio.sleep(3)
-            serving = list(old)
-            for service in old:
-                serving.append(await asyncio.to_thread(services))
+            # The third joins; then the first two go, one after the other.
+            serving = services
+            traefik.route_to(*[s.endpoint for s in serving])
+            while len(serving) > 1:
+                going, *serving = serving
                 traefik.route_to(*[s.endpoint for s in serving])
-                serving.remove(service)
-                traefik.route_to(*[s.endpoint for s in serving])
-                assert await asyncio.to_thread(service.drain_and_stop) == 0
+                assert await asyncio.to_thread(going.drain_and_stop) == 0
             await asyncio.sleep(3)
         finally:
             stop.set()

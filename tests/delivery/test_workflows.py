@@ -1,16 +1,19 @@
 """The GitHub workflows: what checkers say of them, and what no checker knows."""
 
+import base64
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from .cluster import Cluster
 
 Tool = Callable[[str], str]
 
@@ -19,8 +22,8 @@ SECRETS = {
     "LABEL_STUDIO_API_TOKEN": "e4b7c0d19a6f2853",
     "BASIC_AUTH_USER": "annotator",
     "BASIC_AUTH_PASS": "tr0ub4dor=&3",
-    "KUBE_CONFIG": "YXBpVmVyc2lvbjogdjEK",
 }
+VARIANTS = ["cpu", "gpu", "baked"]
 IMAGE = f"ghcr.io/fhswf/dgs-pg-gruppe-1/rtmlib-ml-backend@sha256:{'d' * 64}"
 
 
@@ -124,9 +127,15 @@ class TestPermissions:
         }
 
     def test_every_job_has_a_time_limit(self, root: Path) -> None:
-        for workflow in workflows(root).values():
+        for name, workflow in workflows(root).items():
             for job in workflow["jobs"].values():
-                assert "uses" in job or job["timeout-minutes"] <= 60
+                assert "uses" in job or job["timeout-minutes"] <= (100 if name == "deploy.yml" else 60)
+
+    def test_a_deployment_has_time_to_go_back(self, root: Path) -> None:
+        deploy = workflows(root)["deploy.yml"]
+        for trigger in ("workflow_call", "workflow_dispatch"):
+            assert deploy[True][trigger]["inputs"]["timeout"]["default"] == "45m"
+        assert deploy["jobs"]["deploy"]["timeout-minutes"] >= 2 * 45 + 10
 
 
 class TestAgreement:
@@ -139,8 +148,11 @@ class TestAgreement:
 
     def test_scripts_that_are_called_exist_and_can_be_executed(self, root: Path) -> None:
         text = "\n".join(path.read_text() for path in (root / ".github/workflows").glob("*.yml"))
-        called = set(re.findall(r"run: (?:sudo env \S+ )?(\.[\w/.-]+)", text))
-        assert called == {".ci/run", ".github/deploy.sh", ".github/release/semantic-release.sh"}
+        called = set(re.findall(r"run: (\.[\w/.-]+)", text))
+        assert called == {
+            ".ci/image/lock", ".ci/run", ".github/deploy.sh", ".github/release/semantic-release.sh",
+            ".github/release/tag-image.sh",
+        }  # fmt: skip
         assert all(os.access(root / script, os.X_OK) for script in called)
 
     def test_a_pull_request_and_a_release_get_every_check(self, root: Path) -> None:
@@ -162,12 +174,39 @@ class TestAgreement:
             name for name in installers if re.search(rf"install .*\b{name}\b|\.ci/{name}\b", script)
         } == installers
 
+    def test_only_packages_and_the_part_root_use_the_rights_of_root(self, root: Path) -> None:
+        scripts = [path for path in (root / ".ci").rglob("*") if path.is_file() and path.suffix == ""]
+        lines = [
+            (path.name, line.strip())
+            for path in [*scripts, *(root / ".github/workflows").glob("*.yml"), root / "Makefile"]
+            for line in path.read_text().splitlines()
+            if re.search(r"(?<![-\w])sudo -n|apt-get (update|install)", line)
+        ]
+        assert {name for name, _ in lines} == {"packages", "run", "check"}, "check builds an image as root"
+        (alone,) = [line for name, line in lines if name == "run"]
+        part = (root / ".ci/run").read_text().partition("    root)\n")[2].partition(";;")[0]
+        assert alone in part
+
+    def test_packages_that_cannot_be_installed_are_named(self, root: Path, tmp_path: Path) -> None:
+        for name, script in {"id": "echo 1000", "sudo": "exit 1", "python3.11": "exit 0"}.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        result = run(
+            "/bin/bash", str(root / ".ci/packages"), "sh", "no-such-command=its-package",
+            cwd=tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin",
+        )  # fmt: skip
+        assert result.returncode == 1
+        assert result.stderr.startswith("Missing: its-package. Install these packages as root")
+
     @pytest.mark.parametrize(
         ("changed", "parts"),
         [
             (["docs/models.md", "README.md"], ["lint", "manual"]),
-            (["docs/models.md", "service.py"], ["lint", "manual", "unit", "service", "e2e", "timing"]),
-            (["tests/manual/pages.md"], ["lint", "manual", "unit", "service", "e2e", "timing"]),
+            (
+                ["docs/models.md", "service.py"],
+                ["lint", "manual", "unit", "service", "root", "e2e", "timing"],
+            ),
+            (["tests/manual/pages.md"], ["lint", "manual", "unit", "service", "root", "e2e", "timing"]),
         ],
     )
     def test_a_change_in_pages_alone_needs_no_test_of_the_code(
@@ -197,41 +236,138 @@ class TestAgreement:
         deployment = yaml.safe_load((root / "k8s/base/deployment.yaml").read_text())
         assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == name
 
-    @pytest.mark.parametrize(("branch", "environment"), [("main", "production"), ("dev", "staging")])
-    @pytest.mark.parametrize("variant", ["cpu", "gpu"])
+    @pytest.mark.parametrize(
+        ("components", "variant"), [((), "cpu"), (("gpu",), "gpu"), (("baked-models",), "baked")]
+    )
     def test_a_release_goes_where_its_branch_says_with_the_image_of_that_overlay(
-        self, root: Path, tmp_path: Path, branch: str, environment: str, variant: str
+        self, root: Path, tmp_path: Path, components: tuple[str, ...], variant: str
     ) -> None:
+        for branch, environment in [("main", "production"), ("dev", "staging")]:
+            folder = tmp_path / branch
+            code, output = self.target(root, folder, branch, environment, components)
+            assert code == 0, output
+            assert output == f"environment={environment}\nimage={IMAGE}-{variant}\n"
+
+    def test_a_release_without_the_image_of_its_overlay_says_so(self, root: Path, tmp_path: Path) -> None:
+        code, output = self.target(root, tmp_path, "main", "production", ("gpu", "baked-models"))
+        assert code == 1
+        assert "no release has networks in the GPU image" in output
+
+    @staticmethod
+    def target(
+        root: Path, folder: Path, branch: str, environment: str, components: tuple[str, ...]
+    ) -> tuple[int, str]:
+        """The step that chooses, with these components uncommented: its status, and its output or its errors."""
         (script,) = [
             step["run"]
             for step in workflows(root)["release.yml"]["jobs"]["target"]["steps"]
             if step.get("id") == "target"
         ]
-        shutil.copytree(root / "k8s/overlays", tmp_path / "k8s/overlays")
-        overlay = tmp_path / "k8s/overlays" / environment / "kustomization.yaml"
-        if variant == "gpu":
-            overlay.write_text(
-                overlay.read_text().replace("# - ../../components/gpu", "- ../../components/gpu")
-            )
-            assert "../../components/gpu" in yaml.safe_load(overlay.read_text())["components"]
-        for name in ("cpu", "gpu"):
-            (tmp_path / f"image-{name}.txt").write_text(f"{IMAGE}-{name}\n")
-        output = tmp_path / "output"
+        shutil.copytree(root / "k8s/overlays", folder / "k8s/overlays")
+        overlay = folder / "k8s/overlays" / environment / "kustomization.yaml"
+        for name in components:
+            line = f"- ../../components/{name}\n"
+            assert f"# {line}" in overlay.read_text()
+            overlay.write_text(overlay.read_text().replace(f"# {line}", line))
+        for name in VARIANTS:
+            (folder / f"image-{name}.txt").write_text(f"{IMAGE}-{name}\n")
+        output = folder / "output"
         result = run(
             "bash", "-e", "-o", "pipefail", "-c", script,
-            cwd=tmp_path, GITHUB_REF_NAME=branch, GITHUB_OUTPUT=str(output),
+            cwd=folder, GITHUB_REF_NAME=branch, GITHUB_OUTPUT=str(output),
         )  # fmt: skip
-        assert result.returncode == 0, result.stderr
-        assert output.read_text() == f"environment={environment}\nimage={IMAGE}-{variant}\n"
+        return result.returncode, output.read_text() if output.exists() else result.stdout + result.stderr
+
+    def test_names_of_images_move_last(self, root: Path) -> None:
+        jobs = workflows(root)["release.yml"]["jobs"]
+
+        def before(name: str) -> set[str]:
+            return {name} | {earlier for needed in jobs[name].get("needs", []) for earlier in before(needed)}
+
+        assert before("tags") == set(jobs), "all other jobs come before"
+        assert "--tag" not in json.dumps([jobs[name] for name in jobs if name not in ("publish", "tags")])
+        (create,) = [
+            step["run"] for step in jobs["publish"]["steps"] if "imagetools create" in step.get("run", "")
+        ]
+        assert re.findall(r'--tag "([^"]+)"', create) == ["$candidate"]
+        for name in ("publish", "tags"):
+            assert jobs[name]["strategy"]["matrix"]["variant"] == VARIANTS
+        assert {entry["variant"] for entry in jobs["image"]["strategy"]["matrix"]["include"]} == set(VARIANTS)
+
+    def test_what_a_private_repository_cannot_keep_stops_nothing_and_is_said(self, root: Path) -> None:
+        steps = workflows(root)["release.yml"]["jobs"]["publish"]["steps"]
+        optional = {step["id"] for step in steps if step.get("continue-on-error")}
+        assert optional == {"upload", "contents", "provenance"}
+        said = steps[-1]
+        assert set(re.findall(r"steps\.(\w+)\.outcome", json.dumps(said["env"]))) == optional
+        failed = run(
+            "bash",
+            "-e",
+            "-c",
+            said["run"],
+            cwd=root,
+            UPLOAD="failure",
+            CONTENTS="failure",
+            PROVENANCE="success",
+        )
+        assert failed.returncode == 0
+        assert failed.stdout.count("::warning::") == 2
+
+    def test_manifests_are_those_of_the_released_commit(self, root: Path) -> None:
+        assert workflows(root)["release.yml"]["jobs"]["deploy"]["with"]["ref"] == "${{ github.sha }}"
+        deploy = workflows(root)["deploy.yml"]
+        assert deploy[True]["workflow_dispatch"]["inputs"]["ref"]["required"] is True
+        assert deploy["jobs"]["deploy"]["steps"][0]["with"]["ref"] == "${{ inputs.ref }}"
 
     def test_main_deploys_to_production_and_dev_to_staging(self, root: Path) -> None:
         release = workflows(root)["release.yml"]
         assert release[True]["push"]["branches"] == ["main", "dev"]  # YAML 1.1 reads the key `on` as true
-        assert release["jobs"]["deploy"]["with"] == {
+        given = release["jobs"]["deploy"]["with"]
+        assert {name: given[name] for name in ("environment", "image")} == {
             name: f"${{{{ needs.target.outputs.{name} }}}}" for name in ("environment", "image")
         }
         branches = json.loads((root / "release_config.json").read_text())["branches"]
         assert branches == ["main", {"name": "dev", "prerelease": "beta"}]
+
+
+class TestNamesOfImages:
+    """.github/release/tag-image.sh, with a docker that keeps digests by name in a folder."""
+
+    @pytest.fixture
+    def names(self, tmp_path: Path) -> Path:
+        docker = tmp_path / "docker"
+        docker.write_text(
+            "#!/bin/bash\n"
+            'file() { printf "%s/%s" "$NAMES" "$(printf %s "$1" | tr / _)"; }\n'
+            "case $3 in\n"
+            '  inspect) cat "$(file "$4")" ;;\n'
+            '  create) for tag in "$5" "$7"; do printf %s "${8#*@}" >"$(file "$tag")"; done ;;\n'
+            "esac\n"
+        )
+        docker.chmod(0o755)
+        (tmp_path / "names").mkdir()
+        return tmp_path / "names"
+
+    def name(self, root: Path, names: Path, image: str, variant: str) -> subprocess.CompletedProcess[str]:
+        path = f"{names.parent}:{os.environ['PATH']}"
+        script = str(root / ".github/release/tag-image.sh")
+        return run(
+            script, image, variant, "1.2.0", cwd=names, PATH=path, NAMES=str(names), GITHUB_REF_NAME="main"
+        )
+
+    def test_version_and_channel(self, root: Path, names: Path) -> None:
+        result = self.name(root, names, IMAGE, "baked")
+        assert result.returncode == 0, result.stdout + result.stderr
+        tags = {path.name.partition(":")[2]: path.read_text() for path in names.iterdir()}
+        assert tags == dict.fromkeys(["1.2.0-baked", "latest-baked"], IMAGE.partition("@")[2])
+
+    def test_a_version_is_never_two_images(self, root: Path, names: Path) -> None:
+        assert self.name(root, names, IMAGE, "cpu").returncode == 0
+        assert self.name(root, names, IMAGE, "cpu").returncode == 0, "the same again is no harm"
+        result = self.name(root, names, IMAGE.replace("d" * 64, "e" * 64), "cpu")
+        assert result.returncode == 1
+        assert "a version is one image" in result.stdout
+        assert {path.read_text() for path in names.iterdir()} == {IMAGE.partition("@")[2]}
 
 
 class TestSemanticRelease:
@@ -307,72 +443,77 @@ class TestSemanticRelease:
 
 
 class TestDeployStep:
-    """.github/deploy.sh, which the deploy workflow runs, against the stub of kubectl."""
+    """.github/deploy.sh, which the deploy workflow runs, against an API server."""
 
     @pytest.fixture
-    def stub(self, tmp_path: Path, tool: Tool) -> dict[str, str]:
-        programs = tmp_path / "bin"
-        programs.mkdir()
-        (programs / "kubectl").symlink_to(Path(__file__).with_name("kubectl_stub.sh"))
-        for key in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_TOKEN"):
-            (tmp_path / f"secret-{key}").write_text(SECRETS[key])
+    def cluster(self, checkout: Path, tmp_path: Path, tool: Tool) -> Iterator[Cluster]:
+        running = Cluster(tmp_path, checkout, tool("kubectl"))
+        running.start()
         (tmp_path / "temporary").mkdir()
-        return {
-            "PATH": f"{programs}:/usr/bin:/bin",
-            "STUB": str(tmp_path),
-            "REAL_KUBECTL": tool("kubectl"),
+        del running.environment["KUBECONFIG"]
+        running.environment |= SECRETS | {
+            "KUBE_CONFIG": base64.b64encode(running.kubeconfig().encode()).decode(),
             "TMPDIR": str(tmp_path / "temporary"),
             "ENVIRONMENT": "production",
             "IMAGE": IMAGE,
+            "TIMEOUT": "2s",
         }
+        yield running
+        running.stop()
 
-    def step(self, root: Path, environment: dict[str, str]) -> tuple[int, str]:
-        result = subprocess.run(
-            [str(root / ".github/deploy.sh")],
-            env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        folder = Path(environment["STUB"])
-        calls = (folder / "calls").read_text() if (folder / "calls").exists() else ""
-        for name in ("LABEL_STUDIO_API_TOKEN", "BASIC_AUTH_PASS", "KUBE_CONFIG"):
-            assert SECRETS[name] not in result.stdout + result.stderr + calls, f"{name} shows"
-        assert list((folder / "temporary").iterdir()) == [], "credentials are left on the disk"
-        return result.returncode, result.stdout + result.stderr
+    def step(self, cluster: Cluster, **environment: str) -> tuple[int, str]:
+        cluster.environment |= environment
+        result = cluster.run(str(cluster.root / ".github/deploy.sh"))
+        shown = result.stdout + result.stderr
+        for name in ("LABEL_STUDIO_API_TOKEN", "BASIC_AUTH_PASS"):
+            assert SECRETS[name] not in shown + "\n".join(cluster.calls), f"{name} shows"
+        assert list((cluster.folder / "temporary").iterdir()) == [], "credentials are left on the disk"
+        return result.returncode, shown
 
-    def test_writes_the_secret_and_deploys_by_digest(self, root: Path, stub: dict[str, str]) -> None:
-        code, output = self.step(root, stub | SECRETS)
+    def written(self, cluster: Cluster) -> dict[str, str]:
+        data = cluster.get("secrets", "rtmlib", "rtmlib-ml-backend-secrets")["data"]
+        return {name: base64.b64decode(value).decode() for name, value in data.items()}
+
+    def test_writes_the_secret_and_deploys_by_digest(self, cluster: Cluster) -> None:
+        cluster.remove("namespaces", "", "rtmlib")
+        code, output = self.step(cluster)
         assert code == 0, output
-        folder = Path(stub["STUB"])
-        written = (folder / "written.env").read_text().splitlines()
-        assert written == [f"{name}={SECRETS[name]}" for name in list(SECRETS)[:4]]
-        assert IMAGE in (folder / "applied.yaml").read_text()
+        assert self.written(cluster) == SECRETS
+        assert cluster.image() == IMAGE
+        assert "rtmlib" in cluster.names("namespaces", "")
 
-    def test_does_without_basic_auth(self, root: Path, stub: dict[str, str]) -> None:
-        given = {name: value for name, value in SECRETS.items() if not name.startswith("BASIC")}
-        code, output = self.step(root, stub | given | {"BASIC_AUTH_USER": "", "BASIC_AUTH_PASS": ""})
+    def test_credentials_of_one_namespace_are_enough(self, cluster: Cluster) -> None:
+        cluster.forbidden = {(verb, "namespaces") for verb in ("get", "list", "patch", "create")}
+        code, output = self.step(cluster, BASIC_AUTH_USER="", BASIC_AUTH_PASS="")
         assert code == 0, output
-        assert "BASIC" not in (Path(stub["STUB"]) / "written.env").read_text()
+        assert "::notice::The credentials may not change namespace rtmlib" in output
+        assert self.written(cluster).keys() == {"LABEL_STUDIO_URL", "LABEL_STUDIO_API_TOKEN"}
 
     @pytest.mark.parametrize("missing", ["KUBE_CONFIG", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_TOKEN"])
-    def test_names_a_secret_that_is_missing(self, root: Path, stub: dict[str, str], missing: str) -> None:
-        code, output = self.step(root, stub | SECRETS | {missing: ""})
+    def test_names_a_secret_that_is_missing(self, cluster: Cluster, missing: str) -> None:
+        code, output = self.step(cluster, **{missing: ""})
         assert code == 1
         assert f"missing secrets: {missing}." in output
-        assert not (Path(stub["STUB"]) / "calls").exists()
+        assert cluster.calls == []
 
-    def test_refuses_a_kubeconfig_that_is_not_base64(self, root: Path, stub: dict[str, str]) -> None:
-        code, output = self.step(root, stub | SECRETS | {"KUBE_CONFIG": "apiVersion: v1"})
+    @pytest.mark.parametrize("timeout", ["46m", "1h", "soon"])
+    def test_refuses_a_timeout_that_the_job_does_not_have(self, cluster: Cluster, timeout: str) -> None:
+        code, output = self.step(cluster, TIMEOUT=timeout)
+        assert code == 1
+        assert "expected 1m to 45m" in output
+
+    def test_refuses_a_kubeconfig_that_is_not_base64(self, cluster: Cluster) -> None:
+        code, output = self.step(cluster, KUBE_CONFIG="apiVersion: v1")
         assert code == 1
         assert "base64 < ~/.kube/config" in output
 
-    def test_refuses_a_secret_that_would_smuggle_in_another(self, root: Path, stub: dict[str, str]) -> None:
-        code, output = self.step(root, stub | SECRETS | {"LABEL_STUDIO_URL": "https://a.org\nPATH=/evil"})
+    def test_refuses_a_secret_that_would_smuggle_in_another(self, cluster: Cluster) -> None:
+        code, output = self.step(cluster, LABEL_STUDIO_URL="https://a.org\nPATH=/evil")
         assert code == 1
         assert "LABEL_STUDIO_URL holds a line break" in output
 
-    def test_fails_when_the_rollout_was_undone(self, root: Path, stub: dict[str, str]) -> None:
-        folder = Path(stub["STUB"])
-        (folder / "rollout-fails").touch()
-        (folder / "revision").write_text("3")
-        code, output = self.step(root, stub | SECRETS)
+    def test_fails_when_the_rollout_was_undone(self, cluster: Cluster) -> None:
+        cluster.fails_with(IMAGE)
+        code, output = self.step(cluster)
         assert code == 1
-        assert "was not deployed" in output
+        assert "The rollout did not finish within 2s." in output

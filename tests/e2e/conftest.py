@@ -22,8 +22,8 @@ StartBackend = Callable[..., Backend]
 
 
 @pytest.fixture(scope="session")
-def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
-    """Label Studio. Not installed: a failure where CI is set, else a skip that says how to install it."""
+def installed() -> Path:
+    """Label Studio's program. Not installed: a failure where CI is set, else a skip that says how to install it."""
     missing = [
         what
         for what, there in (("Label Studio", LABEL_STUDIO.exists()), ("Chromium", chromium()))
@@ -32,7 +32,13 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStud
     if missing:
         message = f"not installed: {' and '.join(missing)}; run `make e2e`"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    with label_studio_process.label_studio(LABEL_STUDIO, tmp_path_factory.mktemp("label-studio")) as running:
+    return LABEL_STUDIO
+
+
+@pytest.fixture(scope="session")
+def label_studio(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """Label Studio, with its settings as they come."""
+    with label_studio_process.label_studio(installed, tmp_path_factory.mktemp("label-studio")) as running:
         yield running
 
 

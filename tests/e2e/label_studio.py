@@ -13,7 +13,7 @@ from tests.e2e.processes import Server, free_port
 
 USER, PASSWORD = "annotator@example.com", "an-ordinary-password"
 LEGACY_TOKEN = "0123456789abcdef0123456789abcdef01234567"
-START_LIMIT_S = 180
+START_LIMIT_S = 240
 CALL_LIMIT_S = 120
 RETRIEVE_LIMIT_S = 300
 """It waits 100 s for the model, and stores the answer afterwards."""
@@ -107,8 +107,8 @@ class LabelStudio:
 
 
 @contextmanager
-def label_studio(program: Path, folder: Path) -> Iterator[LabelStudio]:
-    """Start Label Studio with an empty SQLite database in a folder, log in, and end it."""
+def label_studio(program: Path, folder: Path, **settings: str) -> Iterator[LabelStudio]:
+    """Start Label Studio with an empty SQLite database in a folder and these settings, log in, and end it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {
@@ -124,6 +124,7 @@ def label_studio(program: Path, folder: Path) -> Iterator[LabelStudio]:
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
         "DJANGO_DB": "sqlite",
+        **settings,
     }
     command = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     server = Server(
@@ -135,14 +136,15 @@ def label_studio(program: Path, folder: Path) -> Iterator[LabelStudio]:
     )
     try:
         with requests.Session() as session:
-            yield _logged_in(url, session)
+            user, password = environment["LABEL_STUDIO_USERNAME"], environment["LABEL_STUDIO_PASSWORD"]
+            yield _logged_in(url, session, user, password)
     finally:
         server.stop()
 
 
-def _logged_in(url: str, session: requests.Session) -> LabelStudio:
+def _logged_in(url: str, session: requests.Session, user: str, password: str) -> LabelStudio:
     session.get(f"{url}/user/login/", timeout=CALL_LIMIT_S)
-    form = {"email": USER, "password": PASSWORD, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+    form = {"email": user, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
     answer = session.post(f"{url}/user/login/", data=form, timeout=CALL_LIMIT_S)
     assert answer.ok, answer.text[:1000]
     assert "/user/login" not in answer.url, answer.url

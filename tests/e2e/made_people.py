@@ -1,11 +1,11 @@
 """People with all 133 keypoints at known places, on a plain picture: truth to correct predictions towards."""
 
-import io
 import math
 
 import numpy as np
 from PIL import Image
 
+from tests.support.pictures import encoded
 from wholebody.person import Person
 from wholebody.schema import FACE_START, FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
 
@@ -34,9 +34,7 @@ _FACE = (0.50, 0.095, 0.075)  # centre, and half its height in heights of the pe
 
 def picture() -> bytes:
     """A plain picture as JPEG."""
-    file = io.BytesIO()
-    Image.new("RGB", SIZE, (150, 160, 170)).save(file, "JPEG")
-    return file.getvalue()
+    return encoded(Image.new("RGB", SIZE, (150, 160, 170)), "JPEG")
 
 
 def made_person(left: float, top: float, width: float, height: float) -> Person:

@@ -1,6 +1,5 @@
 """Pictures with one, two or three drawn people who the networks take for people, and where their points are."""
 
-import io
 from pathlib import Path
 
 import av
@@ -8,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from adapters.http.example import HEIGHT, WIDTH, draw_figure
+from tests.support.pictures import encoded
 
 SIZE = (3 * WIDTH, HEIGHT)
 _PLACES = {  # left edge in widths of the scene, height in heights of the scene; everyone stands on its lower edge
@@ -61,18 +61,14 @@ def drawn_points(people: int) -> list[dict[str, tuple[float, float]]]:
 
 def jpeg(people: int, quality: int = 85) -> bytes:
     """A scene as a file."""
-    file = io.BytesIO()
-    scene(people).save(file, "JPEG", quality=quality)
-    return file.getvalue()
+    return encoded(scene(people), "JPEG", quality=quality)
 
 
 def clip_frame(number: int) -> bytes:
     """A frame of the sign-language clip as JPEG."""
     with av.open(str(CLIP)) as clip:
         frame = next(frame for n, frame in enumerate(clip.decode(video=0)) if n == number)
-    file = io.BytesIO()
-    frame.to_image().save(file, "JPEG", quality=95)
-    return file.getvalue()
+    return encoded(frame.to_image(), "JPEG", quality=95)
 
 
 def _without(picture: Image.Image, sky: tuple[int, ...], grass: tuple[int, ...]) -> Image.Image:

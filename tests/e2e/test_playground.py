@@ -24,6 +24,7 @@ from tests.e2e.browser import Browser, BrowserError, chromium
 from tests.e2e.browser import browser as running_browser
 from tests.service.picture_server import serving
 from tests.service.server import Server
+from tests.support.pictures import encoded
 from wholebody.palette import keypoint_colour
 from wholebody.person import Person
 from wholebody.schema import KEYPOINTS
@@ -261,10 +262,8 @@ def test_a_picture_of_another_server_is_shown_and_its_skeleton_saved(
 ) -> None:
     """Browsers show such a picture; whether they let it be copied is up to its server, and this one says nothing."""
     page.call("Page.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    file = io.BytesIO()
-    draw_figure().save(file, "PNG")
     with serving() as elsewhere:
-        address = elsewhere.add("/figure.png", file.getvalue())
+        address = elsewhere.add("/figure.png", encoded(draw_figure(), "PNG"))
         page.fill("#address", address)
         page.click("#address-form button")
         wait_for_status(page, "One person was found.")

@@ -1,6 +1,5 @@
 """`rtmlib-backend preannotate` on projects of the real Label Studio."""
 
-import io
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from tests.e2e import scenes
 from tests.e2e.conftest import StartBackend
 from tests.e2e.label_studio import LabelStudio
 from tests.e2e.processes import wait_until
+from tests.support.pictures import encoded
 
 TASKS = 200
 RUN_LIMIT_S = 240
@@ -64,9 +64,7 @@ class Preannotate:
 
 def nobody() -> bytes:
     """A picture that costs the networks little."""
-    file = io.BytesIO()
-    Image.new("RGB", (320, 240), "gray").save(file, "JPEG")
-    return file.getvalue()
+    return encoded(Image.new("RGB", (320, 240), "gray"), "JPEG")
 
 
 def ended(process: subprocess.Popen[bytes]) -> int:

@@ -13,6 +13,7 @@ NOT_RUN = {
     "cosign verify ": "needs the registry with a released image",
     "curl -s http://POD:9090/": "needs a cluster, and the name of a pod",
     "curl https://rtmlib.gawron.cloud/": "needs the deployed service",
+    "docker compose ": "needs docker; tests/e2e/test_compose.py runs the parts of compose.yaml",
     "docker run ": "needs docker and an image; tests/delivery/test_image.py runs one with podman",
     "export LABEL_STUDIO_URL=": "needs a project; tests/e2e/test_exports.py and tests/e2e/test_preannotate.py have one",
     "git clone ": "needs the repository's server; its command runs in every test of a service",
@@ -22,10 +23,22 @@ NOT_RUN = {
     "make help ": "runs the tests themselves; each command is a step of CI",
     "make serve ": "serves until it is stopped, as every test of a service does",
     "make setup hooks ": "changes the checkout that this test runs in",
+    "uv run rtmlib-backend check-labels ": (
+        "needs an export; tests/unit/adapters/cli/labels/test_check_labels.py has one"
+    ),
     "uv run rtmlib-backend doctor --label-config config.xml": "needs a file and a project; tests of doctor have both",
     "uv run rtmlib-backend evaluate --project ": "needs a project; tests/e2e/test_exports.py has one",
+    "uv run rtmlib-backend evaluate --annotated people.json --predicted openpose_output": (
+        "needs files; tests/unit/adapters/pose_files/test_reading.py has some"
+    ),
+    "uv run rtmlib-backend export --project ": (
+        "needs a project; tests/unit/adapters/cli/data/test_export.py has an export"
+    ),
     "uv run rtmlib-backend export-coco people.json --export ": (
         "needs an export; tests/unit/adapters/cli/test_export_coco.py has one"
+    ),
+    "uv run rtmlib-backend import-predictions ": (
+        "needs a project; tests/unit/adapters/cli/data/test_import_predictions.py has one"
     ),
     "uv run rtmlib-backend preannotate --project 3 --shard ": "needs a project; tests/e2e/test_preannotate.py has one",
 }

@@ -17,6 +17,7 @@ from adapters.http.example import draw_figure
 from adapters.label_studio.label_config.parsing import parse_label_config
 from tests.manual.pages import NOT_RUN, ROOT, Block, blocks, pages
 from tests.service.server import Server
+from tests.support.clips import Walker, walking
 
 LIMIT_S = 240
 
@@ -33,10 +34,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
-    """A folder with what a reader has at hand: a picture, a folder of pictures, a label config."""
+    """A folder with what a reader has at hand: a picture, a folder of pictures, a clip."""
     draw_figure().save(tmp_path / "photo.jpg")
     (tmp_path / "photos").mkdir()
     draw_figure().save(tmp_path / "photos" / "first.jpg")
+    (tmp_path / "signing.mp4").write_bytes(walking([Walker(lambda _: 200)], 0.4))
     return tmp_path
 
 

@@ -1,6 +1,5 @@
 """One server process for most tests; a test that harms its server starts its own."""
 
-import io
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from adapters.http.example import draw_figure
 from runners.models.store import ModelStore
 from tests.service.picture_server import PictureServer, serving
 from tests.service.server import Server
+from tests.support.pictures import encoded
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,9 +61,7 @@ def server(model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory) ->
 def pictures() -> Iterator[PictureServer]:
     """A web server with the figure of the examples at /figure.png."""
     with serving() as server:
-        file = io.BytesIO()
-        draw_figure().save(file, "PNG")
-        server.add("/figure.png", file.getvalue())
+        server.add("/figure.png", encoded(draw_figure(), "PNG"))
         yield server
 
 
@@ -76,9 +74,7 @@ def new_figure(pictures: PictureServer) -> Callable[[], str]:
         number = next(numbers)
         note = PngInfo()
         note.add_text("Comment", f"file {number}")
-        file = io.BytesIO()
-        draw_figure().save(file, "PNG", pnginfo=note)
-        return pictures.add(f"/figure-{number}.png", file.getvalue())
+        return pictures.add(f"/figure-{number}.png", encoded(draw_figure(), "PNG", pnginfo=note))
 
     return add
 

@@ -3,10 +3,8 @@
 CHAOS_REQUESTS sets how many: a few hundred by default, 10,000 by `make chaos`.
 """
 
-import base64
 import contextlib
 import http.client
-import io
 import json
 import os
 import random
@@ -23,6 +21,7 @@ from PIL import Image
 from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer
 from tests.service.server import Server, free_port
+from tests.support.pictures import data_uri
 
 REQUESTS = int(os.environ.get("CHAOS_REQUESTS", "320"))
 pytestmark = pytest.mark.timeout(300 + REQUESTS / 5)
@@ -150,13 +149,6 @@ def status_of(connection: socket.socket) -> Answered:
     return response.status
 
 
-def a_gif() -> str:
-    """A picture as an address that holds it."""
-    file = io.BytesIO()
-    Image.new("RGB", (64, 64)).save(file, "GIF")
-    return "data:image/gif;base64," + base64.b64encode(file.getvalue()).decode()
-
-
 @pytest.fixture(scope="module")
 def storm(
     start_server: StartServer, pictures: PictureServer, new_figure: Callable[[], str]
@@ -165,7 +157,8 @@ def storm(
     server = start_server(ALLOWED_IMAGE_HOSTS="127.0.0.1")
     server.predict(new_figure())
     before = [timed(server, new_figure()) for _ in range(5)]
-    server.predict(a_gif())  # what unusual files are read in is started at the first one
+    # What unusual files are read in is started at the first one.
+    server.predict(data_uri(Image.new("RGB", (64, 64)), "GIF"))
     pids = {process.pid for process in server.processes()}
     chaos = Chaos(server, pictures, new_figure)
     names = list(chaos.kinds)

@@ -1,10 +1,14 @@
 """Interactive use: what an annotator draws with a smart tool is answered with the one person that they meant."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from adapters.label_studio.label_config.template import Selection, label_config_template
+from tests.conftest import Within
 from tests.service.server import Server, boxes, keypoints
 
 LABEL_CONFIG = label_config_template([Selection.BODY])
@@ -113,3 +117,21 @@ def test_what_cannot_be_used_fails_its_task_only(server: Server, figure: str, re
 
     assert slot == []
     assert server.ask("GET", "/status").json["last_failures"][-1]["reason"] in ("prompt", "label_config")
+
+
+@pytest.mark.promise("smart-tool-first")
+@pytest.mark.parametrize(("batches", "limit_s"), [([60], 2), ([30, 30], 3)], ids=["one of 60", "two of 30"])
+def test_a_smart_tool_goes_before_batches(
+    server: Server, new_figure: Callable[[], str], batches: list[int], limit_s: float, within: Within
+) -> None:
+    with ThreadPoolExecutor() as callers:
+        running: list[Future[list[Any]]] = [
+            callers.submit(server.predict, *(new_figure() for _ in range(count)), label_config=LABEL_CONFIG)
+            for count in batches
+        ]
+        while server.metric("rtmlib_tasks_in_hand") < 12:
+            time.sleep(0.01)
+        with within(limit_s):
+            assert boxes(answer(server, new_figure(), drawn_box(20, 2, 65, 92)))
+        assert any(not batch.done() for batch in running)
+    assert all(slot for batch in running for slot in batch.result()), "batches get their answers"

@@ -178,7 +178,7 @@ class TestStatus:
         shown = measured.ask("GET", "/status").json
 
         networks = {network["name"]: network for network in shown["networks"]}
-        assert networks.keys() == {"person", "body", "hand", "face", "face_mesh"}
+        assert networks.keys() == {"person", "body", "hand", "palm", "face", "face_mesh"}
         (info,) = ours(measured)["rtmlib_model_info"].samples
         for what in ("engine", "precision"):
             assert {network[what] for network in networks.values()} == set(info.labels[what].split("+"))

@@ -1,8 +1,6 @@
 """Ten times more work than can be done: what can be done is done, and the rest is told so at once."""
 
 import asyncio
-import base64
-import io
 import json
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from adapters.http.example import EXAMPLE_LABEL_CONFIG, draw_figure
 from tests.service.conftest import StartServer
 from tests.service.load import Outcome, Probes, Work, at_once, at_rate, share
 from tests.service.server import Server
+from tests.support.pictures import data_uri
 
 CAPACITY_S = 9.0
 WARM_S = 1.5
@@ -38,10 +37,7 @@ LEAST_RATE = 40.0
 
 
 def one_task() -> bytes:
-    file = io.BytesIO()
-    draw_figure().save(file, "PNG")
-    picture = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    return json.dumps({"tasks": [{"id": 1, "data": {"image": picture}}]}).encode()
+    return json.dumps({"tasks": [{"id": 1, "data": {"image": data_uri(draw_figure())}}]}).encode()
 
 
 @dataclass

@@ -13,6 +13,7 @@ from adapters.http.example import draw_figure
 from adapters.label_studio.label_config.template import Selection, label_config_template
 from tests.service.picture_server import PictureServer
 from tests.service.server import Server, boxes, free_port, keypoints
+from tests.support.pictures import encoded
 from wholebody.schema import KEYPOINTS
 
 WHOLE = label_config_template([Selection.WHOLE])
@@ -121,12 +122,6 @@ class TestPerson:
         assert {nose["parentID"] for nose in noses} == set(people)
         for nose in noses:
             assert (nose["value"]["x"] < 50) == (people[nose["parentID"]] < 45)
-
-
-def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 def turned(orientation: int) -> bytes:

@@ -1,6 +1,5 @@
 """The prediction cache in a server: an answer that is known comes at once, and is the same."""
 
-import io
 import json
 import statistics
 import time
@@ -13,6 +12,7 @@ from PIL import Image
 from adapters.http.example import draw_figure
 from tests.service.picture_server import PictureServer
 from tests.service.server import Server, boxes
+from tests.support.pictures import encoded
 
 
 @pytest.mark.promise("cached-picture")
@@ -40,9 +40,7 @@ def test_so_does_one_with_eight_people(server: Server, pictures: PictureServer) 
     crowd = Image.new("RGB", (4 * figure.width, 2 * figure.height))
     for number in range(8):
         crowd.paste(figure, (number % 4 * figure.width, number // 4 * figure.height))
-    file = io.BytesIO()
-    crowd.save(file, "JPEG", quality=90)
-    address = pictures.add("/crowd.jpg", file.getvalue())
+    address = pictures.add("/crowd.jpg", encoded(crowd, "JPEG", quality=90))
     first = server.predict(address)
     assert len(boxes(first[0]["result"])) >= 8
     took: list[float] = []

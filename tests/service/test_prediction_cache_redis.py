@@ -10,12 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
 from adapters.cache import circuit
-from adapters.cache.entries import FoundPeople, encode, entry_name
+from adapters.cache.entries import encode, entry_name
 from adapters.cache.prediction_cache import PredictionCache, open_prediction_cache
 from adapters.cache.redis_address import parse_redis_url
 from adapters.cache.redis_store import KEPT_S, LIMIT_S
@@ -24,7 +23,7 @@ from tests.service.conftest import StartServer
 from tests.service.picture_server import PictureServer
 from tests.service.redis_server import RedisServer, redis_server, required, wire
 from tests.service.server import free_port
-from wholebody.person import Person
+from tests.support.cached_people import FOUND, Computation
 
 ROOT = Path(__file__).parents[2]
 SECRET = "correct-horse"
@@ -50,26 +49,6 @@ def errors(kind: str) -> float:
 
 def hits(tier: str) -> float:
     return REGISTRY.get_sample_value("rtmlib_cache_hits_total", {"tier": tier}) or 0.0
-
-
-def somebody() -> FoundPeople:
-    numbers = np.random.default_rng(0)
-    person = Person(
-        box=np.array([1, 2, 3, 4], np.float32),
-        box_score=0.5,
-        keypoints=numbers.uniform(0, 500, (133, 2)).astype(np.float32),
-        scores=numbers.uniform(0, 1, 133).astype(np.float32),
-    )
-    return FoundPeople((person,), (640, 480))
-
-
-class Computation:
-    def __init__(self) -> None:
-        self.begun = 0
-
-    async def __call__(self) -> FoundPeople:
-        self.begun += 1
-        return somebody()
 
 
 @asynccontextmanager
@@ -114,9 +93,7 @@ class TestShared:
             timeout=60,
         )
 
-        assert other.stdout.strip() == f"(640, 480) {somebody().people[0].keypoints.tobytes().hex()}", (
-            other.stderr
-        )
+        assert other.stdout.strip() == f"(640, 480) {FOUND.people[0].keypoints.tobytes().hex()}", other.stderr
 
     async def test_what_was_found_in_redis_is_kept_in_memory(self, redis: RedisServer) -> None:
         async with cache_at(redis.url) as cache:
@@ -363,7 +340,7 @@ class TestGarbage:
     async def test_what_is_no_entry_is_computed_anew_and_written_over(self, redis: RedisServer) -> None:
         rubbish: list[list[str | bytes]] = [
             ["SET", NAME, "rubbish"],
-            ["SET", NAME, encode(somebody())[:-1].replace(b"\0", b"0")],
+            ["SET", NAME, encode(FOUND)[:-1].replace(b"\0", b"0")],
             ["RPUSH", NAME, "a", "list"],
             ["HSET", NAME, "a", "hash"],
             ["SETRANGE", NAME, "50000000", "large"],
@@ -374,7 +351,7 @@ class TestGarbage:
             compute, failed = Computation(), errors("garbage")
             async with cache_at(redis.url) as cache:
                 await cache.find(NAME, compute)
-                await until(lambda: redis.ask("STRLEN", NAME).strip() == str(len(encode(somebody()))))
+                await until(lambda: redis.ask("STRLEN", NAME).strip() == str(len(encode(FOUND))))
                 await cache.find(NAME, compute)
 
             assert (compute.begun, errors("garbage")) == (1, failed + 1), command

@@ -71,7 +71,7 @@ def test_what_a_label_config_lacks_is_logged_and_shown(server: Server) -> None:
     "body",
     [
         {"action": "START_TRAINING", "project": {"id": 1}},
-        {"action": "ANNOTATION_CREATED", "project": 1, "annotation": {"id": 2}, "task": {"id": 3}},
+        {"action": "ANNOTATION_CREATED", "project": {"id": 1}, "annotation": {"id": 2}, "task": {"id": 3}},
         {},
     ],
 )

@@ -1,17 +1,16 @@
 """Any number of files of one picture, all different, made in no time."""
 
-import io
 import struct
 from collections.abc import Callable
 
 from PIL import Image
 
+from tests.support.pictures import encoded
+
 
 def variants(picture: Image.Image) -> Callable[[int], bytes]:
     """Gives a JPEG of the picture for each number, with a comment of its own."""
-    file = io.BytesIO()
-    picture.convert("RGB").save(file, "JPEG")
-    data = file.getvalue()
+    data = encoded(picture.convert("RGB"), "JPEG")
 
     def numbered(number: int) -> bytes:
         comment = str(number).encode()

@@ -1,4 +1,4 @@
-"""Asks an ASGI application, and stands for the one behind the gateway."""
+"""Asks an ASGI application, stands for the one behind the gateway, and puts a gateway before it."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.http.gateway import Gateway
 from adapters.observability.request_id import request_id
 
 JSON = {"content-type": "application/json"}
@@ -41,6 +42,12 @@ class App:
         self.received += len(await request.body())
         response = await self.answer(request) if self.answer else JSONResponse({"request": request_id.get()})
         await response(scope, receive, send)
+
+
+def gateway(app: ASGIApp, **settings: Any) -> Gateway:
+    """A gateway with room for every body, no routes and no password, unless it is set otherwise."""
+    plain = {"routes": {}, "auth": None, "max_request_bytes": 64 * 2**20, "retry_after_s": lambda: None}
+    return Gateway(app, **{**plain, **settings})
 
 
 async def ask(

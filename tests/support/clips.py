@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -48,13 +49,18 @@ def scene(walkers: Sequence[Walker], time: float) -> Picture:
 
 
 def encoded(
-    pictures: Iterable[Picture], *, rate: int = RATE, container: str = "mp4", codec: str = "libx264"
+    pictures: Iterable[Picture],
+    *,
+    rate: int = RATE,
+    container: str = "mp4",
+    codec: str = "libx264",
+    start_s: float = 0.0,
 ) -> bytes:
-    """Write RGB pictures of one size as a clip with a key frame every second."""
+    """Write RGB pictures of one size as a clip with a key frame every second, the first shown at `start_s`."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = None
-        for picture in pictures:
+        for number, picture in enumerate(pictures):
             if stream is None:
                 stream = output.add_stream(codec, rate=rate)
                 stream.width, stream.height = picture.shape[1], picture.shape[0]
@@ -62,10 +68,21 @@ def encoded(
                 stream.gop_size = rate
                 if codec == "libx264":
                     stream.options = {"preset": "ultrafast", "crf": "20"}
-            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(start_s * rate) + number, Fraction(1, rate)
+            output.mux(stream.encode(frame))
         assert stream is not None, "a clip has pictures"
         output.mux(stream.encode())
     return file.getvalue()
+
+
+def displayed(mp4: bytes, matrix: tuple[int, int, int, int]) -> bytes:
+    """Give an MP4 a display matrix a, b, c, d (ISO/IEC 14496-12): x' = a x + c y, y' = b x + d y."""
+    data = bytearray(mp4)
+    at = data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8  # version and flags, times, ..., volume, matrix
+    a, b, c, d = (value % 2**16 << 16 for value in matrix)
+    data[at : at + 36] = b"".join(value.to_bytes(4, "big") for value in (a, b, 0, c, d, 0, 0, 0, 0x40000000))
+    return bytes(data)
 
 
 def walking(walkers: Sequence[Walker], seconds: float, *, rate: int = RATE) -> bytes:

@@ -10,17 +10,13 @@ import av
 import numpy as np
 from PIL import Image
 
+from tests.support.pictures import encoded
+
 MEBIBYTE = 2**20
 MOST_BYTES = 48 * MEBIBYTE
 """About as much as MAX_IMAGE_BYTES, and a request with it as a data: URI, allow."""
 SIDE = 10_000
 """Of a square picture with as many pixels as MAX_IMAGE_PIXELS."""
-
-
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 # --- PNG ---------------------------------------------------------------------------------------------------------
@@ -131,7 +127,7 @@ def jpeg_segment(marker: int, content: bytes) -> bytes:
 
 
 def small_jpeg() -> bytes:
-    return saved(Image.new("RGB", (64, 48), "red"), "JPEG")
+    return encoded(Image.new("RGB", (64, 48), "red"), "JPEG")
 
 
 def jpeg_of_exif_segments() -> bytes:
@@ -155,7 +151,7 @@ def jpeg_of_overlapping_exif() -> bytes:
 
 
 def jpeg_large(mode: str = "RGB", **options: object) -> bytes:
-    return saved(Image.new(mode, (SIDE, SIDE)), "JPEG", **options)
+    return encoded(Image.new(mode, (SIDE, SIDE)), "JPEG", **options)
 
 
 def jpeg_progressive() -> bytes:
@@ -177,24 +173,24 @@ def jpeg_cmyk() -> bytes:
 
 
 def gif_large() -> bytes:
-    return saved(Image.new("P", (SIDE, SIDE)), "GIF")
+    return encoded(Image.new("P", (SIDE, SIDE)), "GIF")
 
 
 def gif_of_comments() -> bytes:
-    whole = saved(Image.new("P", (8, 8)), "GIF")
+    whole = encoded(Image.new("P", (8, 8)), "GIF")
     at = whole.index(b",\0\0\0\0")
     comment = b"\x21\xfe" + b"\x01x" + b"\0"
     return whole[:at] + comment * (MOST_BYTES // len(comment)) + whole[at:]
 
 
 def gif_of_sub_blocks() -> bytes:
-    whole = saved(Image.new("P", (8, 8)), "GIF")
+    whole = encoded(Image.new("P", (8, 8)), "GIF")
     at = whole.index(b",\0\0\0\0")
     return whole[:at] + b"\x21\xff" + b"\x01x" * (MOST_BYTES // 2) + b"\0" + whole[at:]
 
 
 def gif_of_frames() -> bytes:
-    whole = saved(Image.new("P", (8, 8)), "GIF")
+    whole = encoded(Image.new("P", (8, 8)), "GIF")
     at = whole.index(b",\0\0\0\0")
     frame = whole[at:-1]
     return whole[:at] + frame * (MOST_BYTES // len(frame)) + whole[-1:]
@@ -227,7 +223,7 @@ def bmp_of_jumps() -> bytes:
 
 
 def webp_large(**options: object) -> bytes:
-    return saved(Image.new("RGBA", (SIDE, SIDE), (1, 2, 3, 4)), "WEBP", **options)
+    return encoded(Image.new("RGBA", (SIDE, SIDE), (1, 2, 3, 4)), "WEBP", **options)
 
 
 def webp_transparent() -> bytes:
@@ -236,7 +232,7 @@ def webp_transparent() -> bytes:
 
 def webp_of_largest_canvas() -> bytes:
     """2 GB for an animation that is never shown."""
-    frame = saved(Image.new("RGB", (8, 8)), "WEBP", lossless=True)[12:]
+    frame = encoded(Image.new("RGB", (8, 8)), "WEBP", lossless=True)[12:]
     canvas = (2**14 - 1 - 1).to_bytes(3, "little")
     header = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + canvas + canvas
     control = b"ANIM" + struct.pack("<I", 6) + bytes(6)
@@ -246,7 +242,7 @@ def webp_of_largest_canvas() -> bytes:
 
 
 def webp_of_frames() -> bytes:
-    frame = saved(Image.new("RGB", (1, 1)), "WEBP", lossless=True)[12:]
+    frame = encoded(Image.new("RGB", (1, 1)), "WEBP", lossless=True)[12:]
     header = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + bytes(6)
     control = b"ANIM" + struct.pack("<I", 6) + bytes(6)
     content = bytes(12) + (100).to_bytes(3, "little") + b"\0" + frame
@@ -256,7 +252,7 @@ def webp_of_frames() -> bytes:
 
 
 def webp_of_chunks() -> bytes:
-    frame = saved(Image.new("RGB", (8, 8)), "WEBP", lossless=True)[12:]
+    frame = encoded(Image.new("RGB", (8, 8)), "WEBP", lossless=True)[12:]
     header = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + (7).to_bytes(3, "little") * 2
     body = b"WEBP" + header + b"abcd\0\0\0\0" * (MOST_BYTES // 8) + frame
     return b"RIFF" + struct.pack("<I", len(body)) + body
@@ -304,29 +300,29 @@ def tiff_of_strips() -> bytes:
 
 
 def tiff_of_floats() -> bytes:
-    return saved(Image.new("F", (SIDE, SIDE)), "TIFF", compression="tiff_deflate")
+    return encoded(Image.new("F", (SIDE, SIDE)), "TIFF", compression="tiff_deflate")
 
 
 def tiff_transparent() -> bytes:
-    return saved(Image.new("RGBA", (SIDE, SIDE)), "TIFF", compression="tiff_deflate")
+    return encoded(Image.new("RGBA", (SIDE, SIDE)), "TIFF", compression="tiff_deflate")
 
 
 def tiff_of_directories() -> bytes:
-    return saved(Image.new("L", (SIDE, SIDE)), "TIFF", compression="tiff_lzw")
+    return encoded(Image.new("L", (SIDE, SIDE)), "TIFF", compression="tiff_lzw")
 
 
 def avif_transparent() -> bytes:
-    return saved(Image.new("RGBA", (3500, 3000), (1, 2, 3, 128)), "AVIF", speed=10)
+    return encoded(Image.new("RGBA", (3500, 3000), (1, 2, 3, 128)), "AVIF", speed=10)
 
 
 def avif_of_frames() -> bytes:
     frames = [Image.new("RGB", (64, 64), (i, 0, 0)) for i in range(200)]
-    return saved(frames[0], "AVIF", speed=10, save_all=True, append_images=frames[1:])
+    return encoded(frames[0], "AVIF", speed=10, save_all=True, append_images=frames[1:])
 
 
 def avif_of_a_false_size() -> bytes:
     """The header gives 60,000 x 60,000 pixels, of which there are none."""
-    data = saved(Image.new("RGB", (64, 64)), "AVIF", speed=10)
+    data = encoded(Image.new("RGB", (64, 64)), "AVIF", speed=10)
     at = data.index(b"ispe") + 8
     return data[:at] + struct.pack(">II", 60_000, 60_000) + data[at + 8 :]
 

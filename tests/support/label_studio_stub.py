@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ class Fault:
     """What goes wrong once with a request whose method and path begin like this.
 
     Attributes:
-        method: GET, POST or DELETE.
+        method: GET, POST, PATCH or DELETE.
         path: Beginning of the path.
         status: Of the answer; None to hang up without one.
         stored: Whether it is done all the same, as when a gateway gives up.
@@ -40,6 +41,7 @@ class LabelStudioStub:
     Attributes:
         url: Its address.
         tasks: Numbers to data.
+        annotations: Annotations by the number of their task.
         predictions: Numbers to predictions.
         faults: What goes wrong, in this order.
         requests: What was asked.
@@ -50,6 +52,7 @@ class LabelStudioStub:
     url: str = ""
     label_config: str = '<View><Image name="image" value="$image"/></View>'
     tasks: dict[int, dict[str, Any]] = field(default_factory=dict)
+    annotations: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     predictions: dict[int, dict[str, Any]] = field(default_factory=dict)
     connected: list[str] = field(default_factory=list)
     faults: deque[Fault] = field(default_factory=deque)
@@ -101,6 +104,9 @@ class LabelStudioStub:
                 return web.json_response({"id": 1, "title": "One", "label_config": self.label_config})
             case "GET", ["api", "tasks"]:
                 return self._page(request)
+            case "PATCH", ["api", "tasks", number] if int(number) in self.tasks:
+                self.tasks[int(number)] = (await request.json())["data"]
+                return web.json_response({"id": int(number)})
             case "GET", ["api", "ml"]:
                 return web.json_response([{"model_version": version} for version in self.connected])
             case "GET", ["api", "predictions"]:
@@ -130,6 +136,7 @@ class LabelStudioStub:
             {
                 "id": task,
                 "data": self.tasks[task],
+                "annotations": self.annotations.get(task, []),
                 # As Label Studio: only when a filter needs them, and cut.
                 "predictions_model_versions": ",".join(dict.fromkeys(versions[task]))[:500]
                 if "filters" in query
@@ -161,3 +168,27 @@ async def serving_label_studio(tasks: int = 0, **fields: Any) -> AsyncIterator[L
     async with TestServer(app) as server:
         stub.url = str(server.make_url("/")).rstrip("/")
         yield stub
+
+
+@contextmanager
+def label_studio_in_thread(tasks: int = 0, **fields: Any) -> Generator[LabelStudioStub]:
+    """Run one on a loop of its own, for commands, which have a loop too."""
+    ready, end = threading.Event(), asyncio.Event()
+    stubs: list[LabelStudioStub] = []
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving_label_studio(tasks, **fields) as stub:
+            stubs.append(stub)
+            ready.set()
+            await end.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield stubs[0]
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(10)
+        loop.close()

@@ -1,8 +1,6 @@
 """A predictor with real parts: only the networks are stood in for."""
 
 import asyncio
-import base64
-import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +19,7 @@ from adapters.prediction.people_in_pictures import FindPeople
 from adapters.prediction.predictor import TASKS_IN_HAND, Predictor
 from adapters.video.following import Detect
 from adapters.video.people_in_clips import PeopleInClips
+from tests.support.pictures import data_uri
 from wholebody.person import Person
 
 MAX_PIXELS = 10_000
@@ -30,9 +29,7 @@ SMALL = PictureLimits(max_bytes=100_000, max_pixels=MAX_PIXELS)
 
 def picture(width: int = 40, height: int = 20, colour: tuple[int, int, int] = (255, 0, 0)) -> str:
     """The address of a PNG."""
-    file = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_uri(Image.new("RGB", (width, height), colour))
 
 
 def person(x: float = 10, score: float = 0.9) -> Person:

@@ -10,7 +10,7 @@ annotator's view; it is not stored.)
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -47,6 +47,7 @@ class AnnotatedPerson:
         score: Confidence of a predicted person: the mean score of their points times that of their box, as in
             MMPose. 1 without scores.
         handle: Id of the region that their other regions are nested under: their box, or the bones of their body.
+        scores: Confidence of each keypoint, shape (133,), float64; 1 without scores.
     """
 
     name: str
@@ -55,6 +56,7 @@ class AnnotatedPerson:
     visibility: NDArray[np.uint8]
     score: float
     handle: str = ""
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.ones(KEYPOINT_COUNT))
 
 
 @dataclass(frozen=True)
@@ -167,19 +169,20 @@ def _read_picture(
 
 def _person(one: Gathered, size: Size, ids: set[str], warn: Warn) -> AnnotatedPerson | None:
     keypoints, visibility = np.zeros((KEYPOINT_COUNT, 2)), np.zeros(KEYPOINT_COUNT, np.uint8)
+    scores = np.ones(KEYPOINT_COUNT)
     points = without_doubles(one, warn)
     for index, point in points.items():
         keypoints[index] = pixels(point.x, point.y, size)
         visibility[index] = OCCLUDED if point.hidden else VISIBLE
+        scores[index] = 1.0 if point.score is None else point.score
     box = upright(one.box, size) if one.box else _round_points(keypoints[visibility > 0])
     if box is None:
         if one.box:
             warn(one_line(f"box {one.box.id!r} has no area in the picture; the person is left out"))
         return None
     of_box = 1.0 if one.box is None or one.box.score is None else one.box.score
-    scores = [1.0 if point.score is None else point.score for point in points.values()]
-    score = of_box * (sum(scores) / len(scores) if scores else 1.0)
-    return AnnotatedPerson(one.name, box, keypoints, visibility, score, _handle(one, ids))
+    score = of_box * (float(scores[visibility > 0].mean()) if points else 1.0)
+    return AnnotatedPerson(one.name, box, keypoints, visibility, score, _handle(one, ids), scores)
 
 
 def _handle(one: Gathered, ids: set[str]) -> str:

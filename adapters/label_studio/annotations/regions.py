@@ -7,6 +7,7 @@ from zlib import crc32
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from adapters.label_studio.schemas import null_as_object, null_as_text
 from adapters.sentences import one_line
 from wholebody.schema import keypoint_index
 
@@ -19,14 +20,6 @@ _MAX_SIZE = 1_000_000  # pixels; larger pictures do not exist
 _LARGEST = 1e6  # percent, degrees; more would become infinite in pixels
 
 Warn: TypeAlias = Callable[[str], None]
-
-
-def _null_as_empty(value: object) -> object:
-    return {} if value is None else value
-
-
-def _as_text(value: object) -> object:
-    return "" if value is None else value
 
 
 def _text_or_nothing(value: object) -> object:
@@ -73,14 +66,14 @@ class DrawnRegion(BaseModel):
     type: str
     from_name: str = ""
     to_name: str = ""
-    parent: Annotated[str, BeforeValidator(_as_text)] = Field("", alias="parentID")
+    parent: Annotated[str, BeforeValidator(null_as_text)] = Field("", alias="parentID")
     original_width: Pixels | None = None
     original_height: Pixels | None = None
     image_rotation: Annotated[Finite, BeforeValidator(lambda value: value or 0)] = 0.0
     item_index: int | None = None
     origin: Annotated[str, BeforeValidator(_text_or_nothing)] = ""
     score: Finite | None = None
-    meta: Annotated[dict[str, Any], BeforeValidator(_null_as_empty)] = Field(default_factory=dict[str, Any])
+    meta: Annotated[dict[str, Any], BeforeValidator(null_as_object)] = Field(default_factory=dict[str, Any])
     value: _Value
 
     @property

@@ -5,14 +5,19 @@ by their ids only; `GET /api/tasks?fields=all` has both in full.
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 MAX_EXPORT_BYTES = 2 * 1024**3
-"""Largest export file: about 100,000 people with all their points; reading it takes several times as much memory."""
+"""Largest export file: about 100,000 people with all their points; `read_export` takes several times as much memory."""
+
+CHUNK = 2**20
+"""Characters of an export that are read at once."""
+_SPACES = re.compile(r"\s*")
 
 
 class TasksError(Exception):
@@ -122,22 +127,32 @@ def tasks_of(items: Sequence[object]) -> list[AnnotatedTask]:
     Raises:
         TasksError: An item is no task.
     """
-    tasks: list[AnnotatedTask] = []
-    for position, item in enumerate(items):
-        try:
-            tasks.append(AnnotatedTask.model_validate(item))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(str(step) for step in first["loc"])
-            raise TasksError(
-                f"Item {position} is no task of Label Studio's full JSON export: {where or 'it'}: {first['msg']}. "
-                "Use Export > JSON; JSON-MIN and CSV lack fields."
-            ) from error
-    return tasks
+    return [_task(item, position) for position, item in enumerate(items)]
+
+
+def _task(item: object, position: int) -> AnnotatedTask:
+    try:
+        return AnnotatedTask.model_validate(item)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise TasksError(
+            f"Item {position} is no task of Label Studio's full JSON export: {where or 'it'}: {first['msg']}. "
+            "Use Export > JSON; JSON-MIN and CSV lack fields."
+        ) from error
 
 
 def read_export(path: Path) -> list[AnnotatedTask]:
     """Read the file of *Export > JSON*.
+
+    Raises:
+        TasksError: The file cannot be read, is too large, or is no such export.
+    """
+    return list(exported_tasks(path))
+
+
+def exported_tasks(path: Path) -> Iterator[AnnotatedTask]:
+    """Yield the tasks of the file of *Export > JSON* one by one; only one of them is in memory.
 
     Raises:
         TasksError: The file cannot be read, is too large, or is no such export.
@@ -148,13 +163,53 @@ def read_export(path: Path) -> list[AnnotatedTask]:
             raise TasksError(
                 f"{path} has {size} bytes, more than {MAX_EXPORT_BYTES}. Export the project in parts."
             )
-        items = json.loads(path.read_bytes())
+        with path.open(encoding="utf-8-sig") as file:
+            for position, item in enumerate(_items(file, path)):
+                yield _task(item, position)
     except OSError as error:
         raise TasksError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise TasksError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(items, list):
-        raise TasksError(
-            f"{path} is no list of tasks, but of type {type(items).__name__}. Use Label Studio's Export > JSON."
-        )
-    return tasks_of(items)  # pyright: ignore[reportUnknownArgumentType] - validated item by item
+
+
+def _items(file: TextIO, path: Path) -> Iterator[object]:
+    """Yield the items of a JSON list.
+
+    Raises:
+        TasksError: The file is no list.
+        ValueError: It is no JSON.
+    """
+    text = file.read(CHUNK)
+    at = _after_spaces(text, 0)
+    if text[at : at + 1] != "[":
+        kind = type(json.loads(text + file.read())).__name__
+        raise TasksError(f"{path} is no list of tasks, but of type {kind}. Use Label Studio's Export > JSON.")
+    decoder, separator = json.JSONDecoder(), "["
+    while separator != "]":
+        try:
+            start = _after_spaces(text, at + 1)
+            if separator == "[" and text[start] == "]":
+                at, separator = start, "]"
+                break
+            item, end = decoder.raw_decode(text, start)
+            end = _after_spaces(text, end)
+            following = text[end]
+        except (IndexError, json.JSONDecodeError):
+            # The item goes on in the next chunk: as many characters again, so that a long one is not read often.
+            more = file.read(max(CHUNK, len(text) - at))
+            if not more:
+                raise ValueError("the list is incomplete or has an error") from None
+            text, at = text[at:] + more, 0
+            continue
+        if following not in ",]":
+            raise ValueError("a comma is missing between two tasks")
+        yield item
+        at, separator = end, following
+    if (text[at + 1 :] + file.read()).strip():
+        raise ValueError("something follows the list")
+
+
+def _after_spaces(text: str, at: int) -> int:
+    found = _SPACES.match(text, at)
+    assert found is not None  # it matches nothing as well
+    return found.end()

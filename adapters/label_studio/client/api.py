@@ -52,11 +52,13 @@ class Project:
         id: Its number.
         title: Its name.
         label_config: XML.
+        tasks: Number of its tasks.
     """
 
     id: int
     title: str
     label_config: str
+    tasks: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,47 @@ class LabelStudioApi:
                 error.status,
             ) from None
         return Project(
-            _number(answer, "id"), str(answer.get("title", "")), str(answer.get("label_config") or "")
+            _number(answer, "id"),
+            str(answer.get("title", "")),
+            str(answer.get("label_config") or ""),
+            _number(answer, "task_number") if answer.get("task_number") else 0,
         )
+
+    async def project_titled(self, title: str) -> Project | None:
+        """Return the oldest project of a title; None if there is none among the first thousand."""
+        answer = _object(await self._call("GET", "/api/projects", {"page_size": "1000"})).get("results")
+        if not isinstance(answer, list):
+            raise self._unreadable("/api/projects")
+        found = [
+            project for project in map(_object, cast("list[Any]", answer)) if project.get("title") == title
+        ]
+        return await self.project(min(_number(project, "id") for project in found)) if found else None
+
+    async def create_project(self, title: str, label_config: str) -> Project:
+        """Create a project, which shows predictions to annotators."""
+        body = {"title": title, "label_config": label_config, "show_collab_predictions": True}
+        return await self.project(
+            _number(_object(await self._call("POST", "/api/projects", body=body)), "id")
+        )
+
+    async def upload(self, project: int, name: str, picture: bytes) -> None:
+        """Import a picture as a task, as dropping its file on the page does."""
+
+        def form() -> aiohttp.FormData:  # a form can be sent once
+            fields = aiohttp.FormData()
+            fields.add_field("file", picture, filename=name)
+            return fields
+
+        await self._call("POST", f"/api/projects/{project}/import", form=form)
+
+    async def connect_model(self, project: int, url: str, title: str) -> None:
+        """Connect a backend to a project, with smart tools; Label Studio asks it at once."""
+        body = {"project": project, "url": url, "title": title, "is_interactive": True}
+        await self._call("POST", "/api/ml", body=body)
+
+    async def show_predictions_of(self, project: int, model_version: str) -> None:
+        """Let a project show the predictions of a model version to annotators."""
+        await self._call("PATCH", f"/api/projects/{project}", body={"model_version": model_version})
 
     async def connected_model_versions(self, project: int) -> list[str]:
         """Return the versions that the connected models of a project report."""
@@ -216,6 +257,10 @@ class LabelStudioApi:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
+    async def replace_task_data(self, task: int, data: Mapping[str, Any]) -> None:
+        """Replace the data of a task; its annotations and predictions stay."""
+        await self._call("PATCH", f"/api/tasks/{task}", body={"data": dict(data)})
+
     async def _pages(
         self,
         project: int,
@@ -276,13 +321,14 @@ class LabelStudioApi:
         path: str,
         parameters: Mapping[str, str] | None = None,
         body: JsonObject | None = None,
+        form: Callable[[], aiohttp.FormData] | None = None,
     ) -> Any:
         """Send a request with retries; return the response's JSON, None if it is empty."""
         last: LabelStudioApiError | None = None
         for attempt in range(self._retries.attempts):
             retry_after = None
             try:
-                status, headers, text = await self._send(method, path, parameters, body)
+                status, headers, text = await self._send(method, path, parameters, body, form)
             except aiohttp.ClientConnectorError as error:  # nothing was sent
                 last = self._unreachable(error)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -314,7 +360,12 @@ class LabelStudioApi:
         self._on_outage(f"Label Studio at {self._url} {why}. Retrying for a minute or two …")
 
     async def _send(
-        self, method: str, path: str, parameters: Mapping[str, str] | None, body: JsonObject | None
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None,
+        body: JsonObject | None,
+        form: Callable[[], aiohttp.FormData] | None,
     ) -> tuple[int, Mapping[str, str], str]:
         """Send a request, and again if the access token has expired."""
         session = self._session
@@ -334,6 +385,7 @@ class LabelStudioApi:
                 f"{self._url}{path}",
                 params=parameters,
                 json=body,
+                data=form() if form else None,
                 headers=header,
                 allow_redirects=False,
             ) as response:

@@ -10,10 +10,8 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import cast
 
 from cachetools import LRUCache, TTLCache
 from prometheus_client import Counter, Histogram
@@ -21,13 +19,13 @@ from prometheus_client import Counter, Histogram
 from adapters.label_studio.annotations.tasks import AnnotatedTask, TasksError, tasks_of
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError
 from adapters.label_studio.corrections.comparison import Comparison, Outcome, compare
+from adapters.label_studio.corrections.webhooks import Submitted, submitted
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.label_config.parsing import LabelConfigError, read_label_config
-from adapters.label_studio.schemas import Named, WebhookRequest
+from adapters.label_studio.schemas import WebhookRequest
 
 logger = logging.getLogger(__name__)
 
-ACTIONS = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED"})
 WAITING = 100
 """Longest queue of annotations."""
 
@@ -42,37 +40,6 @@ _CONFIG_KEPT_S = 300.0  # seconds; labels are not renamed during annotation
 # Seconds. A replica does not know what others counted, or itself before a restart, so old changes are not counted
 # again. Not less, since Label Studio's clock may differ from this one.
 _OLD_S = 3600.0
-_LARGEST_NUMBER = 2**63 - 1  # of Label Studio's database
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """The numbers of a submitted or updated annotation in a webhook.
-
-    Attributes:
-        project: Number of its project.
-        task: Number of its task.
-        annotation: Its number.
-    """
-
-    project: int
-    task: int
-    annotation: int
-
-
-def submitted(body: WebhookRequest) -> Submitted | None:
-    """Return the annotation in a webhook, or None for other events."""
-    if body.action not in ACTIONS:
-        return None
-    numbers = [_number(body.project), _number(body.task), _number(body.annotation)]
-    if any(number is None for number in numbers):
-        return None
-    return Submitted(*cast("list[int]", numbers))
-
-
-def _number(named: Named) -> int | None:
-    number = named.id if named else None
-    return number if number is not None and 0 < number <= _LARGEST_NUMBER else None
 
 
 def _age_s(updated_at: str) -> float:
@@ -101,15 +68,15 @@ class CorrectionWatch:
         self._known = TTLCache[int, LabelMeanings, float](_CONFIGS_KEPT, _CONFIG_KEPT_S)
 
     def note(self, body: WebhookRequest) -> None:
-        """Queue the annotation of a webhook; returns at once."""
-        named = submitted(body)
-        if named is None or named in self._waiting:
-            return
-        if len(self._waiting) >= WAITING:
-            annotations_compared_total().labels(outcome=Outcome.DROPPED).inc()
-            return
-        self._waiting[named] = None
-        self._more.set()
+        """Queue the annotations of a webhook; returns at once."""
+        for named in submitted(body):
+            if named in self._waiting:
+                continue
+            if len(self._waiting) >= WAITING:
+                annotations_compared_total().labels(outcome=Outcome.DROPPED).inc()
+                continue
+            self._waiting[named] = None
+            self._more.set()
 
     async def run(self) -> None:
         """Compare the queued annotations, until cancelled."""

@@ -45,56 +45,52 @@ class PromptError(ValueError):
 
 
 @dataclass(frozen=True)
-class BoxPrompt:
-    """A rectangle that the annotator drew around a person.
+class Prompt:
+    """A region that the annotator drew with a smart tool.
 
     Attributes:
         region_id: Id of the drawn region.
         from_name: Name of the tag that it was drawn with.
         to_name: Name of the Image tag that it was drawn on.
         label: The chosen label, or "".
-        box: x1, y1, x2, y2 in pixels of the upright picture, clipped to it. A rotated rectangle gives the upright
-            box around it.
     """
 
     region_id: str
     from_name: str
     to_name: str
     label: str
-    box: tuple[float, float, float, float]
 
     @property
     def id_prefix(self) -> str:
         """A prefix for the ids of the result, which must differ from those of the task's other regions."""
-        return _id_prefix(self.region_id)
+        return f"{re.sub('[^A-Za-z0-9_-]', '', self.region_id)[:40] or 'drawn'}-"
 
 
 @dataclass(frozen=True)
-class PointPrompt:
+class BoxPrompt(Prompt):
+    """A rectangle that the annotator drew around a person.
+
+    Attributes:
+        box: x1, y1, x2, y2 in pixels of the upright picture, clipped to it. A rotated rectangle gives the upright
+            box around it.
+    """
+
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class PointPrompt(Prompt):
     """A keypoint that the annotator set on a person, or next to one.
 
     Attributes:
-        region_id: Id of the drawn region.
-        from_name: Name of the tag that it was drawn with.
-        to_name: Name of the Image tag that it was drawn on.
-        label: The chosen label, or "".
         x: Pixels of the upright picture.
         y: Pixels of the upright picture.
         positive: False if the annotator excluded a person with it.
     """
 
-    region_id: str
-    from_name: str
-    to_name: str
-    label: str
     x: float
     y: float
     positive: bool = True
-
-    @property
-    def id_prefix(self) -> str:
-        """A prefix for the ids of the result."""
-        return _id_prefix(self.region_id)
 
 
 @dataclass(frozen=True)
@@ -123,10 +119,6 @@ class DrawnOn:
 
     image: str
     frame: int
-
-
-def _id_prefix(region_id: str) -> str:
-    return f"{re.sub('[^A-Za-z0-9_-]', '', region_id)[:40] or 'drawn'}-"
 
 
 def drawn_on(context: Mapping[str, object]) -> DrawnOn | None:

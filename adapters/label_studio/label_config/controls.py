@@ -1,6 +1,7 @@
 """The controls of a label config: tags and labels for people, keypoints and bones."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from adapters.label_studio.label_config.known_names import UnknownLabel
 from adapters.label_studio.label_config.task_value import TaskValue
@@ -25,27 +26,6 @@ class KeypointLabel:
 
 
 @dataclass(frozen=True)
-class KeypointControl:
-    """A KeyPointLabels tag.
-
-    Attributes:
-        name: Name of the tag, a region's `from_name`.
-        labels: Its labels for keypoints; each keypoint at most once.
-        person_threshold: Lowest score of a person (`model_score_threshold`), if set.
-        keypoint_threshold: Lowest score of a keypoint (`model_point_threshold`), if set.
-        point_size: Width of a drawn point in pixels of the picture (`model_point_size`), if set.
-        with_boxes: Whether people's boxes are wanted as well (`model_add_bboxes`).
-    """
-
-    name: str
-    labels: tuple[KeypointLabel, ...]
-    person_threshold: float | None = None
-    keypoint_threshold: float | None = None
-    point_size: float | None = None
-    with_boxes: bool = True
-
-
-@dataclass(frozen=True)
 class SkeletonLabel:
     """A label for a part of the skeleton.
 
@@ -60,23 +40,41 @@ class SkeletonLabel:
     threshold: float | None = None
 
 
+MeantLabel = TypeVar("MeantLabel", KeypointLabel, SkeletonLabel)
+
+
 @dataclass(frozen=True)
-class SkeletonControl:
-    """A VectorLabels tag with `skeleton="true"`.
+class LabelsControl(Generic[MeantLabel]):
+    """A tag whose labels mean keypoints or parts of the skeleton.
 
     Attributes:
         name: Name of the tag, a region's `from_name`.
-        labels: Its labels for parts of the skeleton; each part at most once.
+        labels: Its labels with a meaning; each meaning at most once.
         person_threshold: Lowest score of a person (`model_score_threshold`), if set.
-        keypoint_threshold: Lowest score of a keypoint that bones go to (`model_point_threshold`), if set.
+        keypoint_threshold: Lowest score of a keypoint, also where bones go to it (`model_point_threshold`), if set.
         with_boxes: Whether people's boxes are wanted as well (`model_add_bboxes`).
     """
 
     name: str
-    labels: tuple[SkeletonLabel, ...]
+    labels: tuple[MeantLabel, ...]
     person_threshold: float | None = None
     keypoint_threshold: float | None = None
     with_boxes: bool = True
+
+
+@dataclass(frozen=True)
+class KeypointControl(LabelsControl[KeypointLabel]):
+    """A KeyPointLabels tag.
+
+    Attributes:
+        point_size: Width of a drawn point in pixels of the picture (`model_point_size`), if set.
+    """
+
+    point_size: float | None = None
+
+
+class SkeletonControl(LabelsControl[SkeletonLabel]):
+    """A VectorLabels tag with `skeleton="true"`."""
 
 
 @dataclass(frozen=True)

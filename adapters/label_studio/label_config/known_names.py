@@ -25,6 +25,27 @@ _TREES = {
 }
 _TREES_BY_SPELLING = {normalised(name): (name, trees) for name, trees in _TREES.items()}
 _LONGEST_COMPARED = 64
+# Points of other schemes that are near one of ours, or between two, but not the same.
+_NEAR = {
+    "neck": ("left_shoulder", "right_shoulder"),
+    "midhip": ("left_hip", "right_hip"),
+    "pelvis": ("left_hip", "right_hip"),
+    "mouthleft": ("face_54",),
+    "mouthright": ("face_48",),
+    **{
+        f"{side}{other}": (f"{side}_{ours}",)
+        for side in ("left", "right")
+        for other, ours in (
+            ("footindex", "big_toe"),
+            ("pinky", "little_17"),
+            ("index", "index_5"),
+            ("thumb", "thumb_2"),
+            ("eyeinner", "eye"),
+            ("eyeouter", "eye"),
+            ("foot", "ankle"),
+        )
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,8 @@ def _names_by_spelling() -> dict[str, str]:
 
 def nearest_keypoint_names(label: str) -> tuple[str, ...]:
     """Return up to three names of keypoints that are similar to a label, the most similar first."""
+    if near := _NEAR.get(normalised(label)):
+        return near
     names = _names_by_spelling()
     close = get_close_matches(normalised(label[:_LONGEST_COMPARED]), names, n=6, cutoff=0.7)
     return tuple(dict.fromkeys(names[spelling] for spelling in close))[:3]

@@ -233,8 +233,8 @@ class _Reading:
             tuple(KeypointLabel(index, label, threshold) for index, (label, threshold) in found.items()),
             number(tag, tag.attributes, "model_score_threshold", 1.0),
             number(tag, tag.attributes, "model_point_threshold", 1.0),
-            number(tag, tag.attributes, "model_point_size", _MAX_POINT_SIZE) or None,
             tag.with_boxes,
+            number(tag, tag.attributes, "model_point_size", _MAX_POINT_SIZE) or None,
         )
 
     def _skeleton_control(self, tag: ControlTag) -> SkeletonControl:

@@ -155,7 +155,7 @@ def _adding(parts: Sequence[Part]) -> list[str]:
     """Return the smart tools: a label for each part that can be missing, and one for whole people."""
     labels = (
         f'  <Label value="add {part.value}" predicted_values="{part.value}" hotkey="{key}" '
-        f'background="{_part_colour(part)}"/>'
+        f'background="{tree_colour(Tree(part.value))}"/>'
         for part, key in _ADD_KEYS.items()
         if part in parts and not (part is Part.FEET and Part.BODY in parts)  # a body includes its feet
     )
@@ -167,10 +167,6 @@ def _adding(parts: Sequence[Part]) -> list[str]:
         f'  <Label value="person" hotkey="{_PERSON_KEY}" background="{BOX_COLOUR}"/>',
         "</RectangleLabels>",
     ]
-
-
-def _part_colour(part: Part) -> str:
-    return tree_colour(Tree(part.value))
 
 
 def _points(parts: Sequence[Part], indices: Sequence[int]) -> list[str]:

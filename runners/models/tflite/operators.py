@@ -186,6 +186,17 @@ class OnnxGraph:
         name = self._node("Reshape", [self._channels_last(value), self._shape_constant((0, *shape[1:]))])
         return self._node("Transpose", [name], perm=TO_NCHW) if len(shape) == 4 else name
 
+    def resize_bilinear(self, operator: Operator) -> str:
+        """A picture at another size, pixel centres at half pixels."""
+        value, _ = operator.inputs
+        if not operator.options["HalfPixelCenters"] or operator.options["AlignCorners"]:
+            raise ConversionError("RESIZE_BILINEAR is supported with half-pixel centres only.")
+        (_, height, width, _), (_, to_height, to_width, _) = self._shape(value), self._shape(operator.output)
+        # Scales, not sizes, so the batch stays free.
+        scales = np.array([1, 1, to_height / height, to_width / width], np.float32)
+        inputs = [self._value(value), "", self._initializer(scales)]
+        return self._node("Resize", inputs, mode="linear", coordinate_transformation_mode="half_pixel")
+
     # ---- values
 
     def _name(self, tensor: int) -> str:
@@ -284,4 +295,5 @@ TRANSLATIONS: dict[str, Callable[[OnnxGraph, Operator], str]] = {
     "PRELU": OnnxGraph.prelu,
     "RELU": OnnxGraph.relu,
     "RESHAPE": OnnxGraph.reshape,
+    "RESIZE_BILINEAR": OnnxGraph.resize_bilinear,
 }

@@ -35,6 +35,7 @@ OPTIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("FilterHeight", "FilterWidth", "StrideH", "StrideW", "Padding", "FusedActivationFunction"),
     ),
     "MEAN": (tflite.ReducerOptions, ("KeepDims",)),
+    "RESIZE_BILINEAR": (tflite.ResizeBilinearOptions, ("AlignCorners", "HalfPixelCenters")),
 }
 
 OPERATOR_NAMES: dict[int, str] = {

@@ -16,6 +16,7 @@ from runners.pipeline import assemble, assemble_in_process
 from runners.plan import NetworkPlan, fetch
 from wholebody.detection import LetterboxDetector
 from wholebody.estimation import PartsEstimator, WholeBodyEstimator
+from wholebody.hands.search import HandSearch
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES, Part
 
@@ -45,8 +46,9 @@ class TestNetworksOfAMode:
         assert estimator == PartsEstimator(
             body=named("body"),
             body_size=(192, 256),
-            hand=named("hand"),
-            hand_size=224,
+            hands=HandSearch(
+                network=named("hand"), size=224, palm_detector=named("palm"), palm_detector_size=192
+            ),
             face_detector=named("face"),
             face_detector_size=128,
             face_mesh=named("face_mesh"),
@@ -121,6 +123,32 @@ class TestInThisProcess:
             assert person.scores[list(PART_RANGES[Part.LEFT_HAND])].max() == 0
             frames += 1
         assert frames == 11
+
+    @pytest.mark.skipif(not CLIP.is_file(), reason="there is no sign-language clip in ../shared/photos")
+    @pytest.mark.parametrize("turn", [0, 1, 2, 3])
+    async def test_a_hand_cut_out_of_a_clip_is_found_alone_in_any_turn(
+        self, model_store: ModelStore, turn: int
+    ) -> None:
+        networks = assemble_in_process(plan(model_store))
+        frame = np.asarray(cv2.VideoCapture(str(CLIP)).read()[1], np.uint8)
+        (signer,) = await find_people(frame, *networks)
+        where = list(PART_RANGES[Part.RIGHT_HAND])
+        known = signer.keypoints[where]
+        size = float(np.ptp(known, axis=0).max())
+        low, high = known.min(axis=0) - 0.25 * size, known.max(axis=0) + 0.25 * size
+        (left, top), (right, bottom) = low.clip(0).astype(int), high.astype(int)
+        cut = np.ascontiguousarray(np.rot90(frame[top:bottom, left:right], -turn))  # clockwise
+        everything = np.array([[0, 0, cut.shape[1], cut.shape[0]]], np.float32)
+
+        (alone,) = await find_people(cut, *networks, everything)
+
+        assert not alone.scores[: PART_RANGES[Part.BODY].stop].any()
+        expected = known - (left, top)
+        height, width = bottom - top, right - left
+        for _ in range(turn):
+            expected = np.stack([height - expected[:, 1], expected[:, 0]], axis=1)
+            height, width = width, height
+        assert float(np.linalg.norm(alone.keypoints[where] - expected, axis=1).mean()) < 0.15 * size
 
     @pytest.mark.skipif(
         not MATCH.is_file(), reason="there is no photograph of a football match in ../shared/photos"

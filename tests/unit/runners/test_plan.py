@@ -47,6 +47,7 @@ class TestEngines:
             "person": "openvino mixed",
             "body": "onnxruntime f32",
             "hand": "openvino bf16",
+            "palm": "onnxruntime f32",
             "face": "openvino bf16",
             "face_mesh": "openvino bf16",
         }

@@ -175,9 +175,9 @@ class TestWhichMeshIsBelieved:
         assert not mesh_is_believed(head(), mesh(), 0.5)
 
     def test_not_one_that_lies_elsewhere(self) -> None:
-        # A quarter of the span, 10 pixels, is the limit.
-        assert mesh_is_believed(head(), mesh((0, 9.9)), 0.9)
-        assert not mesh_is_believed(head(), mesh((0, 10.1)), 0.9)
+        # 0.35 of the span, 14 pixels, is the limit.
+        assert mesh_is_believed(head(), mesh((0, 13.9)), 0.9)
+        assert not mesh_is_believed(head(), mesh((0, 14.1)), 0.9)
 
     def test_not_one_that_is_mirrored(self) -> None:
         assert not mesh_is_believed(head(), mesh() * (-1, 1) + (200, 0), 0.9)

@@ -1,8 +1,6 @@
 """The search round a click: with small networks of our own, and with the embedded ones."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +18,9 @@ from runners.config import RunnerConfig
 from runners.models.store import ModelStore
 from runners.pipeline import assemble_in_process
 from runners.plan import fetch
+from tests.support.part_networks import Networks, settled_hand
 from tests.support.predictor import picture_source
-from wholebody.estimation import (
-    FaceDetections,
-    FaceMesh,
-    HandLandmarks,
-    InferenceError,
-    PartsEstimator,
-    WholeBodyEstimator,
-)
-from wholebody.faces import MESH_TO_FACE68
-from wholebody.geometry import SquareRegion
-from wholebody.hands import Hand, refined_region
+from wholebody.estimation import InferenceError, WholeBodyEstimator
 from wholebody.person import Person
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
@@ -45,21 +34,6 @@ MATCH, RIDER = PHOTOS / "football_demo.jpg", PHOTOS / "coco_000000147979.jpg"
 PICTURE = np.zeros((300, 400, 3), np.uint8)
 LEFT_ELBOW, LEFT_WRIST = 7, 9
 
-# An upright open hand in units of a region.
-OPEN_HAND = np.array(
-    [[0.5, 0.8]]
-    + [[0.35 + 0.075 * finger, 0.7 - 0.1 * joint] for finger in range(5) for joint in range(1, 5)]
-)
-
-
-def settled_hand() -> Floats:
-    """The same in that region which its own landmarks ask for: it is not looked for again."""
-    region = refined_region(Hand(OPEN_HAND, 0.9, 0.9), SquareRegion(0, 0, 1, 0))
-    assert region is not None
-    cos, sin = math.cos(region.angle), math.sin(region.angle)
-    turned = (OPEN_HAND - (region.x, region.y)) @ np.array([[cos, -sin], [sin, cos]])
-    return (turned / region.side + 0.5).astype(np.float32)
-
 
 def person(elbow_score: float = 0.9) -> Person:
     """Somebody whose left forearm is 100 pixels long; neither hands nor face were found."""
@@ -69,52 +43,19 @@ def person(elbow_score: float = 0.9) -> Person:
     return Person(np.array((100, 20, 300, 290), np.float32), 0.9, keypoints, scores)
 
 
-@dataclass
-class Networks:
-    """Networks for hands and faces that see what they are told to, and count the crops of each call."""
-
-    hand_score: Callable[[int], float] = field(default=lambda call: 0.9)
-    right: float = 0.0
-    faces: bool = True
-    calls: dict[str, list[int]] = field(default_factory=dict)
-
-    def note(self, name: str, crops: Picture, side: int) -> int:
-        assert crops.shape[1:] == (side, side, 3)
-        assert crops.dtype == np.uint8
-        self.calls.setdefault(name, []).append(len(crops))
-        return len(self.calls[name])
-
-    async def body(self, crops: Picture) -> Sequence[Floats]:
-        raise AssertionError("a click needs no body network: the person is known")
-
-    async def hand(self, crops: Picture) -> Sequence[HandLandmarks]:
-        score = self.hand_score(self.note("hand", crops, 224))
-        return [HandLandmarks(settled_hand(), score, self.right)] * len(crops)
-
-    async def face(self, crops: Picture) -> Sequence[FaceDetections]:
-        self.note("face", crops, 128)
-        points = np.array([[0.43, 0.47], [0.57, 0.47], [0.5, 0.54], [0.5, 0.6], [0.33, 0.5], [0.67, 0.5]])
-        count = int(self.faces)
-        one = FaceDetections(np.stack([points.astype(np.float32)])[:count], np.full(count, 0.9, np.float32))
-        return [one] * len(crops)
-
-    async def mesh(self, crops: Picture) -> Sequence[FaceMesh]:
-        self.note("mesh", crops, 192)
-        points = np.full((468, 2), 0.5, np.float32)
-        points[list(MESH_TO_FACE68)] = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
-        return [FaceMesh(points, 0.7)] * len(crops)
-
-    def estimator(self) -> PartsEstimator:
-        return PartsEstimator(self.body, (192, 256), self.hand, 224, self.face, 128, self.mesh, 192)
+def networks_for(**fields: Any) -> Networks:
+    """Networks that are sure of a hand at their first look, unless told otherwise."""
+    settled = {"hand_score": lambda _: 0.9, "hand_points": lambda _: settled_hand(), "right": 0.0}
+    return Networks(**{**settled, **fields})
 
 
 class TestWithANetworkForEachPart:
     async def test_a_sure_hand_along_the_forearm_takes_one_look(self) -> None:
-        networks = Networks()
+        networks = networks_for()
         found = await networks.estimator().part_at(PICTURE, person(), Part.LEFT_HAND, (200, 120), None)
         assert found is not None
         points, scores = found
-        assert networks.calls["hand"] == [1]
+        assert networks.calls == {"hand": [1]}, "the person is known, so that the body is not looked for"
         assert points.shape == (21, 2)
         assert scores.tolist() == pytest.approx([0.9] * 21)
         assert points.dtype == scores.dtype == np.float32
@@ -122,25 +63,27 @@ class TestWithANetworkForEachPart:
         assert np.linalg.norm(points.mean(axis=0) - (200, 120)) < 20
 
     async def test_an_unsure_one_is_looked_for_in_all_turns_and_found_all_the_same(self) -> None:
-        networks = Networks(hand_score=lambda call: 0.4)
+        networks = networks_for(hand_score=lambda _: 0.4)
         found = await networks.estimator().part_at(PICTURE, person(), Part.LEFT_HAND, (200, 120), None)
         assert found is not None
         assert found[1][0] == pytest.approx(0.4)
         assert sum(networks.calls["hand"]) <= 24
 
     async def test_the_last_squares_are_reached_where_nothing_is_and_the_search_ends(self) -> None:
-        networks = Networks(hand_score=lambda call: 0.01)
+        networks = networks_for(hand_score=lambda _: 0.01)
         assert await networks.estimator().part_at(PICTURE, None, Part.LEFT_HAND, (200, 120), None) is None
         assert networks.calls["hand"] == [8, 8, 8]
 
     @pytest.mark.parametrize("right", [0.01, 0.99])
     async def test_the_side_is_the_annotator_s(self, right: float) -> None:
         for part in (Part.LEFT_HAND, Part.RIGHT_HAND):
-            found = await Networks(right=right).estimator().part_at(PICTURE, person(), part, (200, 120), None)
+            found = (
+                await networks_for(right=right).estimator().part_at(PICTURE, person(), part, (200, 120), None)
+            )
             assert found is not None
 
     async def test_a_face_is_detected_in_one_batch_and_gets_a_mesh(self) -> None:
-        networks = Networks()
+        networks = networks_for()
         found = await networks.estimator().part_at(PICTURE, person(), Part.FACE, (200, 60), None)
         assert found is not None
         assert found[0].shape == (68, 2)
@@ -148,7 +91,7 @@ class TestWithANetworkForEachPart:
         assert networks.calls == {"face": [12], "mesh": [4]}
 
     async def test_without_a_face_no_mesh_is_laid(self) -> None:
-        networks = Networks(faces=False)
+        networks = networks_for(face_found=False)
         assert await networks.estimator().part_at(PICTURE, person(), Part.FACE, (200, 60), None) is None
         assert "mesh" not in networks.calls
 
@@ -159,7 +102,7 @@ class TestWithANetworkForEachPart:
         self, part: Part, reach: float | None, point: tuple[float, float]
     ) -> None:
         for whom in (person(), person(elbow_score=0), None):
-            found = await Networks().estimator().part_at(PICTURE, whom, part, point, reach)
+            found = await networks_for().estimator().part_at(PICTURE, whom, part, point, reach)
             assert found is None or np.isfinite(found[0]).all()
 
 
@@ -220,7 +163,7 @@ class TestInAFetchedPicture:
             return await people.find_part(file, person(), Part.LEFT_HAND, (200, 120))
 
     async def test_the_part_is_found_in_its_pixels(self) -> None:
-        found = await self.found_by(Networks().estimator().part_at, fetched(PICTURE))
+        found = await self.found_by(networks_for().estimator().part_at, fetched(PICTURE))
         assert found[0].shape == (21, 2)
 
     async def test_what_finds_no_single_parts_finds_none(self) -> None:
@@ -230,15 +173,12 @@ class TestInAFetchedPicture:
         whole = fetched(np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8))
         damaged = FetchedPicture(whole.data[: len(whole.data) // 2], whole.header, whole.digest)
         with pytest.raises(PictureError):
-            await self.found_by(Networks().estimator().part_at, damaged)
+            await self.found_by(networks_for().estimator().part_at, damaged)
 
         async def broken(crops: Picture) -> Any:
             raise InferenceError("out of memory")
 
-        networks = Networks()
-        estimator = PartsEstimator(
-            networks.body, (192, 256), broken, 224, networks.face, 128, networks.mesh, 192
-        )
+        estimator = networks_for().with_parts(broken)
         with pytest.raises(InferenceError, match="out of memory"):
             await self.found_by(estimator.part_at, whole)
 

@@ -2,28 +2,22 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.part_networks import HALPE, SIZE, UPRIGHT_HAND, Networks, palms_at, settled_hand
 from wholebody.detection import Detections
 from wholebody.estimation import (
     HALPE_BODY_AND_FEET,
     Estimate,
-    FaceDetections,
-    FaceMesh,
-    HandLandmarks,
     InferenceError,
-    PartsEstimator,
+    PartFound,
     WholeBodyEstimator,
 )
-from wholebody.faces import MESH_NOSE_AND_EYES, MESH_TO_FACE68
-from wholebody.geometry import SquareRegion
-from wholebody.hands import Hand, refined_region
 from wholebody.pipeline import find_people
 from wholebody.schema import KEYPOINTS, PART_RANGES, Part
 
@@ -44,16 +38,30 @@ class Detector:
 
 
 class Estimator:
-    """Puts all keypoints of a person on the corner of their box, and keeps the boxes it was asked about."""
+    """Puts all keypoints of a person on the corner of their box, and keeps the boxes it was asked about.
 
-    def __init__(self) -> None:
+    Attributes:
+        score: Of every keypoint.
+        hands: Found where no body is.
+        asked_for_hands: The boxes that were searched for them.
+    """
+
+    def __init__(self, score: float = 1, hands: Sequence[tuple[Part, PartFound]] = ()) -> None:
         self.asked: list[Floats] = []
+        self.score = score
+        self.hands = list(hands)
+        self.asked_for_hands: list[list[float]] = []
 
     async def estimate(self, picture: NDArray[np.uint8], boxes: Floats) -> Estimate:
         self.asked.append(boxes)
         return Estimate(
-            np.repeat(boxes[:, np.newaxis, :2], 133, axis=1), np.ones((len(boxes), 133), np.float32)
+            np.repeat(boxes[:, np.newaxis, :2], 133, axis=1),
+            np.full((len(boxes), 133), self.score, np.float32),
         )
+
+    async def hands_alone(self, picture: NDArray[np.uint8], box: Floats) -> list[tuple[Part, PartFound]]:
+        self.asked_for_hands.append(box.tolist())
+        return self.hands
 
 
 class TestFindPeople:
@@ -108,8 +116,33 @@ class TestFindPeople:
         assert estimator.asked == []
 
 
+A_HAND = (Part.LEFT_HAND, (np.full((21, 2), [30, 40], np.float32), np.full(21, 0.7, np.float32)))
+DRAWN = np.array([[10, 20, 60, 90]], np.float32)
+
+
+class TestAHandAlone:
+    async def test_is_a_person_of_a_hand_where_a_drawn_box_has_no_sure_body(self) -> None:
+        estimator = Estimator(score=0.49, hands=[A_HAND])
+        (person,) = await find_people(PICTURE, Detector([], []), estimator, DRAWN)
+        assert estimator.asked_for_hands == DRAWN.tolist()
+        where = list(PART_RANGES[Part.LEFT_HAND])
+        assert person.keypoints[where].tolist() == [[30, 40]] * 21
+        assert np.flatnonzero(person.scores).tolist() == where
+        assert person.box.tolist() == [30, 40, 30, 40]
+        assert person.box_score == 1
+
+    async def test_that_is_not_there_leaves_the_unsure_body(self) -> None:
+        (person,) = await find_people(PICTURE, Detector([], []), Estimator(score=0.49), DRAWN)
+        assert np.all(person.scores == np.float32(0.49))
+
+    async def test_is_not_searched_where_a_body_is_or_nobody_drew(self) -> None:
+        sure, found = Estimator(score=0.5, hands=[A_HAND]), Estimator(score=0.1, hands=[A_HAND])
+        await find_people(PICTURE, Detector([], []), sure, DRAWN)
+        await find_people(PICTURE, Detector(DRAWN.tolist(), [0.9]), found)
+        assert sure.asked_for_hands == found.asked_for_hands == []
+
+
 BOXES = np.array([[50, 50, 110, 130], [200, 50, 260, 130]], np.float32)
-SIZE = (192, 256)
 
 
 class TestWholeBodyEstimator:
@@ -138,85 +171,7 @@ class TestWholeBodyEstimator:
             await WholeBodyEstimator(network, SIZE).estimate(PICTURE, BOXES)
 
 
-# A person in Halpe-26 order, in pixels of the crop 192×256: upright, the right arm bent, both hands up.
-# fmt: off
-HALPE = [
-    (96, 40), (100, 36), (92, 36), (106, 38), (86, 38),                       # nose, eyes, ears
-    (120, 80), (72, 80), (140, 120), (52, 120), (150, 80), (42, 80),          # shoulders, elbows, wrists
-    (110, 150), (82, 150), (110, 190), (82, 190), (110, 230), (82, 230),      # hips, knees, ankles
-    (96, 20), (96, 60), (96, 150),                                            # crown, neck, hip
-    (120, 240), (72, 240), (118, 242), (74, 242), (108, 238), (84, 238),      # toes and heels
-]
-# fmt: on
 LEFT_WRIST, RIGHT_WRIST = 9, 10
-
-
-@dataclass
-class Networks:
-    """Networks that find a person, their face, and hands wherever they are asked, unless told otherwise."""
-
-    body_scores: dict[int, float] = field(default_factory=dict)
-    hand_score: Callable[[int], float] = field(default=lambda look: 0.8)
-    hand_points: Callable[[int], Floats] = field(default=lambda look: UPRIGHT_HAND)
-    mesh_score: float = 0.7
-    face_found: bool = True
-    calls: dict[str, list[int]] = field(default_factory=dict)
-
-    def note(self, name: str, crops: NDArray[np.uint8], size: tuple[int, int]) -> None:
-        assert crops.shape[1:] == (size[1], size[0], 3)
-        assert crops.dtype == np.uint8
-        self.calls.setdefault(name, []).append(len(crops))
-
-    async def body(self, crops: NDArray[np.uint8]) -> Sequence[Floats]:
-        self.note("body", crops, SIZE)
-        one = np.array([(*point, self.body_scores.get(i, 0.9)) for i, point in enumerate(HALPE)], np.float32)
-        return [one] * len(crops)
-
-    async def hand(self, crops: NDArray[np.uint8]) -> Sequence[HandLandmarks]:
-        self.note("hand", crops, (224, 224))
-        look = len(self.calls["hand"])
-        points, score = self.hand_points(look), self.hand_score(look)
-        # In the order in which arms are searched: left, right, left, right.
-        return [HandLandmarks(points, score, float(i % 2)) for i in range(len(crops))]
-
-    async def face(self, crops: NDArray[np.uint8]) -> Sequence[FaceDetections]:
-        self.note("face", crops, (128, 128))
-        # Right eye, left eye, nose, mouth, right ear, left ear: about where this body has them.
-        points = np.array([[0.43, 0.47], [0.57, 0.47], [0.5, 0.54], [0.5, 0.6], [0.33, 0.5], [0.67, 0.5]])
-        count = int(self.face_found)
-        one = FaceDetections(np.stack([points.astype(np.float32)])[:count], np.full(count, 0.9, np.float32))
-        return [one] * len(crops)
-
-    async def mesh(self, crops: NDArray[np.uint8]) -> Sequence[FaceMesh]:
-        self.note("mesh", crops, (192, 192))
-        points = np.full((468, 2), 0.5, np.float32)
-        points[list(MESH_TO_FACE68)] = np.linspace(0.4, 0.6, 68)[:, np.newaxis]
-        for place, where in zip(MESH_PLACES, MESH_NOSE_AND_EYES, strict=True):
-            points[list(where)] = place
-        return [FaceMesh(points, self.mesh_score)] * len(crops)
-
-    def estimator(self) -> PartsEstimator:
-        return PartsEstimator(self.body, SIZE, self.hand, 224, self.face, 128, self.mesh, 192)
-
-
-MESH_PLACES = ((0.5, 0.55), (0.57, 0.48), (0.43, 0.48))  # nose, left eye, right eye
-
-# An upright open hand in units of its region; the middle of the region lies 0.35 arm lengths beyond the wrist, and
-# the region is 1.1 arm lengths wide.
-UPRIGHT_HAND = np.array(
-    [[0.5, 0.5 + 0.35 / 1.1]]
-    + [[0.35 + 0.075 * finger, 0.7 - 0.1 * joint] for finger in range(5) for joint in range(1, 5)],
-    np.float32,
-)
-
-
-def settled_hand() -> Floats:
-    """A hand in units of exactly that region which its own landmarks ask for."""
-    region = refined_region(Hand(UPRIGHT_HAND, 0.9, 0.9), SquareRegion(0, 0, 1, 0))
-    assert region is not None
-    cos, sin = math.cos(region.angle), math.sin(region.angle)
-    to_region = np.array([[cos, sin], [-sin, cos]])
-    return ((UPRIGHT_HAND - (region.x, region.y)) @ to_region.T / region.side + 0.5).astype(np.float32)
 
 
 class TestPartsEstimator:
@@ -266,7 +221,7 @@ class TestPartsEstimator:
     @pytest.mark.parametrize(
         ("networks", "lost"),
         [
-            (Networks(hand_score=lambda look: 0.4), {Part.LEFT_HAND, Part.RIGHT_HAND}),
+            (Networks(hand_score=lambda look: 0.55), {Part.LEFT_HAND, Part.RIGHT_HAND}),
             (Networks(body_scores={LEFT_WRIST: 0.1}), {Part.LEFT_HAND}),
             (Networks(body_scores={RIGHT_WRIST: 0.1}), {Part.RIGHT_HAND}),
             (Networks(mesh_score=0.4), {Part.FACE}),
@@ -284,7 +239,8 @@ class TestPartsEstimator:
         assert np.all(np.isfinite(estimate.keypoints))
 
     async def test_networks_with_nothing_to_look_at_are_not_asked(self) -> None:
-        networks = Networks(body_scores=dict.fromkeys(range(26), 0.1))
+        joints = {LEFT_WRIST, RIGHT_WRIST, 0}
+        networks = Networks(body_scores=dict.fromkeys(joints, 0.1))
         await networks.estimator().estimate(PICTURE, BOXES)
         assert set(networks.calls) == {"body"}
 
@@ -305,16 +261,44 @@ class TestPartsEstimator:
         assert second_time.calls["hand"] == [4, 4]
 
     async def test_a_hopeless_hand_is_looked_at_once(self) -> None:
-        networks = Networks(hand_score=lambda look: 0.01)
+        networks = Networks(hand_score=lambda look: 0.09)
         await networks.estimator().estimate(PICTURE, BOXES)
         assert networks.calls["hand"] == [4]
 
-    @pytest.mark.parametrize(("first", "later", "found"), [(0.1, 0.8, True), (0.8, 0.1, False)])
+    @pytest.mark.parametrize(("first", "later", "found"), [(0.2, 0.8, True), (0.8, 0.1, False)])
     async def test_the_last_look_decides(self, first: float, later: float, found: bool) -> None:
         networks = Networks(hand_score=lambda look: first if look == 1 else later)
         estimate = await networks.estimator().estimate(PICTURE, BOXES)
         for part in (Part.LEFT_HAND, Part.RIGHT_HAND):
             assert np.allclose(estimate.scores[:, list(PART_RANGES[part])], later if found else 0)
+
+    ELBOWS, KNEES = (7, 8), (13, 14)
+    SEATED = dict.fromkeys((*ELBOWS, *KNEES), 0.1)
+
+    async def test_a_hand_without_an_arm_is_found_at_a_palm(self) -> None:
+        palms = palms_at((0.5, 0.5), (0.8, 0.5))
+        networks = Networks(body_scores=self.SEATED, palms=palms, hand_points=lambda look: settled_hand())
+        estimate = await networks.estimator().estimate(PICTURE, BOXES)
+        assert networks.calls["palm"] == [2]
+        assert networks.calls["hand"] == [4], "no arm, two palms of each person"
+        for person in range(2):
+            for part in (Part.LEFT_HAND, Part.RIGHT_HAND):
+                assert np.allclose(estimate.scores[person, list(PART_RANGES[part])], 0.8)
+            left, right = (PART_RANGES[part].start for part in (Part.LEFT_HAND, Part.RIGHT_HAND))
+            # The network takes every first hand for a left one.
+            assert estimate.keypoints[person, left, 0] < estimate.keypoints[person, right, 0]
+
+    async def test_people_whose_arms_or_knees_are_seen_are_not_searched_for_palms(self) -> None:
+        for seen in (self.ELBOWS, self.KNEES):
+            networks = Networks(body_scores=self.SEATED | dict.fromkeys(seen, 0.9))
+            await networks.estimator().estimate(PICTURE, BOXES)
+            assert "palm" not in networks.calls
+
+    async def test_where_no_palm_is_no_hand_is_searched(self) -> None:
+        networks = Networks(body_scores=self.SEATED)
+        await networks.estimator().estimate(PICTURE, BOXES)
+        assert networks.calls["palm"] == [2]
+        assert "hand" not in networks.calls
 
     async def test_hands_and_faces_are_looked_for_at_the_same_time(self) -> None:
         networks = Networks()
@@ -330,7 +314,7 @@ class TestPartsEstimator:
             await hand_started.wait()
             return await networks.face(crops)
 
-        estimator = PartsEstimator(networks.body, SIZE, hand, 224, face, 128, networks.mesh, 192)
+        estimator = networks.with_parts(hand, face)
         estimate = await asyncio.wait_for(
             estimator.estimate(PICTURE, BOXES), 10
         )  # in turn they would wait for ever
@@ -351,7 +335,7 @@ class TestPartsEstimator:
             await hands_asked.wait()
             raise InferenceError("out of memory")
 
-        estimator = PartsEstimator(networks.body, SIZE, hand, 224, face, 128, networks.mesh, 192)
+        estimator = networks.with_parts(hand, face)
         async with asyncio.timeout(5):
             with pytest.raises(InferenceError, match="out of memory"):
                 await estimator.estimate(PICTURE, BOXES)
@@ -363,6 +347,6 @@ class TestPartsEstimator:
             raise InferenceError("out of memory")
 
         networks = Networks()
-        estimator = PartsEstimator(networks.body, SIZE, broken, 224, networks.face, 128, networks.mesh, 192)
+        estimator = networks.with_parts(broken, networks.face)
         with pytest.raises(InferenceError, match="out of memory"):
             await estimator.estimate(PICTURE, BOXES)

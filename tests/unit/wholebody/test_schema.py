@@ -157,3 +157,36 @@ class TestSigmas:
 
     def test_both_hands_have_the_same(self) -> None:
         assert np.array_equal(SIGMAS[91:112], SIGMAS[112:])
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("RShoulder", "right_shoulder"),
+        ("LWrist", "left_wrist"),
+        ("LBigToe", "left_big_toe"),
+        ("RSmallToe", "right_small_toe"),
+        ("REar", "right_ear"),
+        ("ShoulderLeft", "left_shoulder"),
+        ("hip_r", "right_hip"),
+        ("linke Schulter", "left_shoulder"),
+        ("rechtes Knie", "right_knee"),
+        ("Linker Ellenbogen", "left_elbow"),
+        ("Nase", "nose"),
+        ("linke große Zehe", "left_big_toe"),
+        ("rechte grosse Zehe", "right_big_toe"),
+        ("LINKE HÜFTE", "left_hip"),
+        ("left_pinky_tip", "left_little_20"),
+    ],
+)
+def test_names_of_other_schemes_and_german_are_known(spelling: str, name: str) -> None:
+    index = keypoint_index(spelling)
+    assert index is not None
+    assert KEYPOINTS[index].name == name
+
+
+@pytest.mark.parametrize(
+    "spelling", ["Neck", "MidHip", "left_foot_index", "left_pinky", "left", "mouth_left"]
+)
+def test_points_that_are_not_quite_ours_are_not(spelling: str) -> None:
+    assert keypoint_index(spelling) is None

@@ -21,6 +21,7 @@ from adapters.cache.entries import (
     picture_digest,
     prompt_box,
 )
+from tests.support.cached_people import somebody
 from wholebody.person import Person
 
 NUMBERS = st.floats(width=32)  # NaN and infinities too: what is sent of them is decided elsewhere
@@ -36,16 +37,6 @@ FOUND = st.builds(
     people=st.lists(PEOPLE, max_size=3).map(tuple),
     size=st.tuples(st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1)),
 )
-
-
-def somebody(seed: int = 0) -> Person:
-    numbers = np.random.default_rng(seed)
-    return Person(
-        box=numbers.uniform(0, 500, 4).astype(np.float32),
-        box_score=0.5,
-        keypoints=numbers.uniform(0, 500, (133, 2)).astype(np.float32),
-        scores=numbers.uniform(0, 1, 133).astype(np.float32),
-    )
 
 
 def two_people() -> FoundPeople:

@@ -4,53 +4,19 @@ import asyncio
 import tracemalloc
 from collections.abc import Awaitable, Callable
 
-import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
 from adapters.cache.entries import MAX_PEOPLE, FoundPeople, entry_name, picture_digest
 from adapters.cache.memory import MemoryStore
 from adapters.cache.prediction_cache import PredictionCache, open_prediction_cache
-from wholebody.person import Person
+from tests.support.cached_people import Computation, somebody
 
 NOBODY = FoundPeople((), (640, 480))
 
 
 def count(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-def somebody() -> Person:
-    numbers = np.random.default_rng(0)
-    return Person(
-        box=np.array([1, 2, 3, 4], np.float32),
-        box_score=0.5,
-        keypoints=numbers.uniform(0, 500, (133, 2)).astype(np.float32),
-        scores=numbers.uniform(0, 1, 133).astype(np.float32),
-    )
-
-
-class Computation:
-    """Finds one person, as often as it is asked; waits for `may_end` where it is told to."""
-
-    def __init__(self, waits: bool = False, error: Exception | None = None) -> None:
-        self.begun = 0
-        self.cancelled = 0
-        self.may_end = asyncio.Event()
-        self.error = error
-        if not waits:
-            self.may_end.set()
-
-    async def __call__(self) -> FoundPeople:
-        self.begun += 1
-        try:
-            await self.may_end.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        if self.error is not None:
-            raise self.error
-        return FoundPeople((somebody(),), (640, 480))
 
 
 def new_cache(limit_bytes: int = 1_000_000) -> PredictionCache:

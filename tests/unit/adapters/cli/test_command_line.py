@@ -5,10 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from adapters.cli.app import app
 
 ROOT = Path(__file__).parents[4]
 LIMIT_S = 60
@@ -96,3 +100,16 @@ def test_a_port_that_is_taken_is_said_before_anything_is_started() -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"BACKEND_PORT={port} is not available (Address already in use)")
     assert ended.stderr.count("\n") == 1
+
+
+def test_the_version_is_printed() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"rtmlib-backend {metadata.version('rtmlib-ml-backend')}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["predict"], ["models", "pull"]])
+def test_h_is_help(command: list[str]) -> None:
+    short, long = (CliRunner().invoke(app, [*command, option]).output for option in ("-h", "--help"))
+    assert "Usage" in short
+    assert short == long

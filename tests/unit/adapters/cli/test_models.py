@@ -44,7 +44,7 @@ def test_verify_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     result = runner.invoke(app, ["verify", "--cache-dir", str(tmp_path), "--mode", "embedded"])
     assert result.exit_code == 1
     assert f"corrupt    {tmp_path / YOLOX_TINY.filename}" in result.output
-    assert "5 of 5 networks are missing, damaged or not yet verified" in result.output
+    assert "6 of 6 networks are missing, damaged or not yet verified" in result.output
     assert f"Run `rtmlib-backend models pull --cache-dir {tmp_path}`" in result.output
 
 

@@ -1,9 +1,7 @@
 """`rtmlib-backend preannotate`: what it says, what it leaves behind, and its exit codes."""
 
-import asyncio
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,30 +16,15 @@ from adapters.label_studio.client.retry import RetryPolicy
 from adapters.settings import SettingsError
 from runners.models.store import ModelStore
 from tests.support.clips import Walker, walking
-from tests.support.label_studio_stub import TOKEN, Fault, LabelStudioStub, serving_label_studio
+from tests.support.label_studio_stub import TOKEN, Fault, LabelStudioStub, label_studio_in_thread
 
 
 @pytest.fixture
 def label_studio() -> Iterator[LabelStudioStub]:
-    """Label Studio with three tasks, on a loop of its own: the command has one too."""
-    ready, end = threading.Event(), asyncio.Event()
-    stubs: list[LabelStudioStub] = []
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with serving_label_studio(label_config=EXAMPLE_LABEL_CONFIG) as stub:
-            stub.tasks = {number: {"image": example_picture()} for number in (1, 2, 3)}
-            stubs.append(stub)
-            ready.set()
-            await end.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    assert ready.wait(10)
-    yield stubs[0]
-    loop.call_soon_threadsafe(end.set)
-    thread.join(10)
-    loop.close()
+    """Label Studio with three tasks."""
+    with label_studio_in_thread(label_config=EXAMPLE_LABEL_CONFIG) as stub:
+        stub.tasks = {number: {"image": example_picture()} for number in (1, 2, 3)}
+        yield stub
 
 
 class Command:

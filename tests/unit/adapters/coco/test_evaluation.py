@@ -175,8 +175,8 @@ class TestWhatIsNoCocoWholeBody:
     @pytest.mark.parametrize(
         ("change", "sentence"),
         [
-            (lambda d: d.pop("images"), "The document is no COCO-WholeBody JSON: images: Field required"),
-            (lambda d: d["annotations"][0].pop("face_kpts"), r"annotations\.0\.face_kpts: Field required"),
+            (lambda d: d.pop("images"), "The document is no COCO JSON: images: Field required"),
+            (lambda d: d["annotations"][0].pop("keypoints"), r"annotations\.0\.keypoints: Field required"),
             (
                 lambda d: d["annotations"][0]["keypoints"].pop(),
                 "Annotation 0 has 50 numbers in 'keypoints'; 17 keypoints need 51",

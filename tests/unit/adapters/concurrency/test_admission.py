@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from adapters.concurrency.admission import Admission
+from adapters.concurrency.admission import URGENT_PLACES, Admission
 
 
 async def hold(admission: Admission, until: asyncio.Event) -> None:
@@ -75,3 +75,19 @@ async def test_a_task_that_gives_up_waiting_leaves_the_queue_and_takes_no_place(
         assert admission.queued == 0
     async with asyncio.timeout(1), admission.place():
         pass
+
+
+async def test_a_smart_tool_has_places_of_its_own_that_are_few() -> None:
+    admission = Admission(1)
+    waiting, end = await queue_up(admission, 3)
+    async with AsyncExitStack() as stack, asyncio.timeout(10):
+        for _ in range(URGENT_PLACES):
+            await stack.enter_async_context(admission.place(urgent=True))
+        one_more = asyncio.create_task(stack.enter_async_context(admission.place(urgent=True)))
+        await asyncio.sleep(0)
+        assert not one_more.done()
+        assert admission.queued == 2 + 1
+        one_more.cancel()
+        await asyncio.gather(one_more, return_exceptions=True)
+    end.set()
+    await asyncio.gather(*waiting)

@@ -11,7 +11,8 @@ import pytest
 from adapters.isolation.processes import IsolatedProcesses, ProcessEndedError
 from adapters.pictures.decoding.isolated import decode_here, measure_here
 from tests.support import hostile_files
-from tests.unit.adapters.pictures.decoding.test_decode import encoded, scene
+from tests.support.pictures import encoded
+from tests.unit.adapters.pictures.decoding.test_decode import scene
 from tests.unit.conftest import Descendants
 
 MEBIBYTE = 2**20

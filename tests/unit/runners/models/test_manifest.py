@@ -85,6 +85,7 @@ def test_the_embedded_mode_has_a_network_for_every_part() -> None:
         "person detection",
         "body and feet keypoints",
         "hand keypoints",
+        "palm detection",
         "face detection",
         "face keypoints",
     ]

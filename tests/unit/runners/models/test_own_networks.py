@@ -303,7 +303,7 @@ class TestFromTheSettingToTheNetwork:
     def test_what_is_not_named_comes_from_the_mode(self, own_store: Path, tmp_path: Path) -> None:
         own = config(own_store, pose_model=simcc(tmp_path / "pose.onnx", 17))
         plan = fetch(own)
-        assert list(plan.files) == ["person", "body", "hand", "face", "face_mesh"]
+        assert list(plan.files) == ["person", "body", "hand", "palm", "face", "face_mesh"]
         assert plan.files["person"] == YOLOX_TINY
         assert isinstance(assemble_in_process(plan)[1], PartsEstimator)
 
@@ -318,7 +318,7 @@ class TestFromTheSettingToTheNetwork:
     ) -> None:
         pose, detector = simcc(tmp_path / "pose.onnx", 26), raw_yolox(tmp_path / "yolox.onnx")
         own = replace(config(own_store, pose_model=pose, detector_model=detector), mode="balanced")
-        assert {"hand", "face", "face_mesh"} < set(fetch(own).files)
+        assert {"hand", "palm", "face", "face_mesh"} < set(fetch(own).files)
 
     def test_the_version_changes_with_the_file(self, own_store: Path, tmp_path: Path) -> None:
         versions: set[str] = set()

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
 
 from runners.errors import ConversionError
-from runners.models.manifest import FACE_DETECTION, FACE_LANDMARK, HAND_LANDMARK, ModelFile
+from runners.models.manifest import FACE_DETECTION, FACE_LANDMARK, HAND_LANDMARK, PALM_DETECTION, ModelFile
 from runners.models.store import ModelStore
 from runners.models.tflite import tflite_to_onnx
 from runners.models.tflite.operators import OnnxGraph
@@ -20,7 +21,7 @@ from runners.models.tflite.reader import Network, Operator, Tensor
 
 DATA = Path(__file__).parents[3] / "data"
 REFERENCE = runpy.run_path(str(DATA / "record_tflite_reference.py"))
-CONVERTED = (HAND_LANDMARK, FACE_DETECTION, FACE_LANDMARK)
+CONVERTED = (HAND_LANDMARK, PALM_DETECTION, FACE_DETECTION, FACE_LANDMARK)
 
 SAME, VALID = 0, 1
 RELU6, TANH = 3, 4
@@ -46,7 +47,7 @@ def test_numbers_are_those_of_googles_runtime(model: ModelFile, model_store: Mod
         expected = {name: recorded[f"{model.name}/{name}"] for name in found}
     assert model.source.tflite_outputs == tuple(expected)
     for name, values in found.items():
-        thinned = np.stack([REFERENCE["thinned"](name, picture) for picture in values])
+        thinned = np.stack([REFERENCE["thinned"](f"{model.name}/{name}", picture) for picture in values])
         # Logits of hopeless anchors reach tens of thousands: their rounding is relative.
         np.testing.assert_allclose(thinned, expected[name], atol=2e-3, rtol=2e-6)
 
@@ -197,6 +198,14 @@ def test_reshape_keeps_the_order_of_channels_last(shape: tuple[int, ...]) -> Non
     np.testing.assert_array_equal(converted("RESHAPE", shape), PICTURE.reshape(2, *shape[1:]))
 
 
+def test_bilinear_resize_takes_pixels_at_their_centres() -> None:
+    options = {"AlignCorners": 0, "HalfPixelCenters": 1}
+    found = converted("RESIZE_BILINEAR", (1, 10, 12, 3), np.array([10, 12], np.int32), options=options)
+    for picture, resized in zip(PICTURE, found, strict=True):
+        expected = cv2.resize(picture, (12, 10), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(resized, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("axis", [1, 2, 3, -1])
 def test_concatenation(axis: int) -> None:
     shape = [1, 5, 6, 3]
@@ -222,9 +231,22 @@ def test_activations(kind: str, function: Callable[[Any], Any]) -> None:
         ("SPACE_TO_DEPTH", (1, 5, 6, 3), [], None, "SPACE_TO_DEPTH is not supported"),
         ("ADD", (1, 5, 6, 3), [np.float32([1])], {"FusedActivationFunction": TANH}, "Activation 4 of ADD"),
         ("RESHAPE", (2, 45), [], None, "mixes the batch"),
+        (
+            "RESIZE_BILINEAR",
+            (1, 10, 12, 3),
+            [np.array([10, 12], np.int32)],
+            {"AlignCorners": 0, "HalfPixelCenters": 0},
+            "half-pixel centres only",
+        ),
         ("MEAN", (1, 6, 3), [np.array([1], np.int32)], {"KeepDims": 0}, "MEAN over the axes"),
     ],
-    ids=["unknown operator", "unknown activation", "reshape of the batch", "mean that depends on the layout"],
+    ids=[
+        "unknown operator",
+        "unknown activation",
+        "reshape of the batch",
+        "other resize",
+        "mean that depends on the layout",
+    ],
 )
 def test_what_cannot_be_converted_is_named(
     kind: str, shape: Any, constants: list[Any], options: Any, sentence: str

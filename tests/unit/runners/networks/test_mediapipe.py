@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from runners.engines import LoadedGraph, Place, load_graph
-from runners.networks.mediapipe import FaceDetector, FaceMesher, HandLandmarker
+from runners.networks.mediapipe import FaceDetector, FaceMesher, HandLandmarker, PalmDetector
 from tests.support.onnx_network import onnx_network
+from wholebody.networks import PalmDetections
 
 Floats = NDArray[np.float32]
 
@@ -143,3 +144,38 @@ class TestFaceDetection:
         blue, red = detector(plain(128, (255, 0, 0), (0, 0, 255)))
         assert blue.scores.tolist() == []
         assert red.scores == pytest.approx([1 / (1 + np.exp(-3))])
+
+
+class TestPalmDetection:
+    def found(self, folder: Path, anchors: dict[int, tuple[float, float]]) -> PalmDetections:
+        """The palms when some anchors see one: the size of its box in pixels of 192, and its score."""
+        boxes, logits = np.zeros((1, 2016, 18), np.float32), np.full((1, 2016, 1), -100, np.float32)
+        for anchor, (size, score) in anchors.items():
+            boxes[0, anchor] = [0, 0, size, size, *range(14)]
+            logits[0, anchor] = np.log(score / (1 - score))
+        (palms,) = PalmDetector(network(folder, (boxes, logits), (0, 0, 0)))(plain(192, (9, 9, 9)))
+        return palms
+
+    def test_boxes_and_seven_points_are_relative_to_the_anchor_s_cell(self, tmp_path: Path) -> None:
+        # Two anchors in each cell of a 24×24 grid, then six in each of a 12×12 grid.
+        fine, coarse = 2 * (24 * 2 + 5), 1152 + 6 * (12 * 9 + 10) + 5
+        palms = self.found(tmp_path, {fine: (20, 0.9), coarse: (30, 0.6)})
+        middles = np.array([[5.5 * 8, 2.5 * 8], [10.5 * 16, 9.5 * 16]])
+        halves = np.array([[10], [15]])
+        assert np.allclose(palms.boxes * 192, np.hstack([middles - halves, middles + halves]), atol=1e-3)
+        offsets = np.arange(14).reshape(1, 7, 2)
+        assert np.allclose(palms.points * 192, middles[:, np.newaxis] + offsets, atol=1e-3)
+        assert palms.scores == pytest.approx([0.9, 0.6], abs=1e-5)
+
+    def test_doubtful_palms_are_left_out(self, tmp_path: Path) -> None:
+        palms = self.found(tmp_path, {0: (20, 0.49)})
+        assert (palms.boxes.shape, palms.points.shape, palms.scores.shape) == ((0, 4), (0, 7, 2), (0,))
+
+    def test_the_network_sees_red_first_from_0_to_1(self, tmp_path: Path) -> None:
+        boxes, logits = np.zeros((1, 2016, 18), np.float32), np.full((1, 2016, 1), -100, np.float32)
+        boxes[0, :, 2:4], logits[0, 0] = 9, -1
+        blue, red = PalmDetector(network(tmp_path, (boxes, logits), (6, 0, 0)))(
+            plain(192, (255, 0, 0), (0, 0, 255))
+        )
+        assert blue.scores.tolist() == []
+        assert red.scores == pytest.approx([1 / (1 + np.exp(-1))])

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from adapters.http.gateway import Gateway
 from adapters.http.guards.bodies import (
     BODIES_AT_ONCE,
     MAX_BRACKETS,
@@ -20,20 +19,9 @@ from adapters.http.guards.bodies import (
     HeldBytes,
     LimitedBody,
 )
-from tests.support.asgi_client import App, as_chunks, ask, assert_error
+from tests.support.asgi_client import App, as_chunks, ask, assert_error, gateway
 
 MEBIBYTE = 2**20
-
-
-def gateway(app: Any, max_request_bytes: int = 64 * MEBIBYTE, answer_limit_s: float = 5) -> Gateway:
-    return Gateway(
-        app,
-        routes={},
-        auth=None,
-        max_request_bytes=max_request_bytes,
-        retry_after_s=lambda: None,
-        answer_limit_s=answer_limit_s,
-    )
 
 
 class TestValues:

@@ -7,20 +7,14 @@ import pytest
 from adapters.http.gateway import BasicAuth, Gateway
 from adapters.http.guards.cross_origin import CrossOrigin, as_origin
 from tests.support.asgi_client import Answer, App, ask, assert_error
+from tests.support.asgi_client import gateway as bare_gateway
 
 TOOLS, ELSEWHERE = "https://tools.example", "https://elsewhere.example"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
 
 
 def gateway(app: App, *allowed: str) -> Gateway:
-    return Gateway(
-        app,
-        routes={},
-        auth=BasicAuth("ann", "pass"),
-        max_request_bytes=1000,
-        retry_after_s=lambda: None,
-        cross_origin=CrossOrigin(frozenset(allowed)),
-    )
+    return bare_gateway(app, auth=BasicAuth("ann", "pass"), cross_origin=CrossOrigin(frozenset(allowed)))
 
 
 def cors_headers(answer: Answer) -> set[str]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from adapters.http.gateway import Gateway
 from adapters.label_studio.compact_request import (
     MAX_VALUES,
     TooManyValuesError,
@@ -20,7 +19,7 @@ from adapters.label_studio.compact_request import (
 from adapters.label_studio.interactive.context import compact_context
 from adapters.label_studio.schemas import PredictRequest
 from runners.startup.apart import CrashedError, run_apart
-from tests.support.asgi_client import App, as_chunks, ask, assert_error
+from tests.support.asgi_client import App, as_chunks, ask, assert_error, gateway
 
 CONFIG = """<View>
 <Image name="a" value="$picture"/><Image name="b" value="$a.b[0]"/><Image name="c" value="$x&amp;y"/>
@@ -123,17 +122,6 @@ class TestInShort:
             apart({"tasks": [], "params": {"context": {"result": regions}}}, limit_s=60)
 
 
-def gateway(app: App, compact: Any) -> Gateway:
-    return Gateway(
-        app,
-        routes={},
-        auth=None,
-        max_request_bytes=10 * 2**20,
-        retry_after_s=lambda: None,
-        compact=compact,
-    )
-
-
 class TestSurface:
     async def test_a_body_of_few_values_reaches_the_application_as_it_came(self) -> None:
         app = App()
@@ -142,7 +130,7 @@ class TestSurface:
             raise AssertionError
 
         body = b'{"tasks": [' + b"1," * (MAX_VALUES - 10) + b"1]}"
-        answer = await ask(gateway(app, unexpected), body=as_chunks(body[:1000], body[1000:]))
+        answer = await ask(gateway(app, compact=unexpected), body=as_chunks(body[:1000], body[1000:]))
 
         assert (answer.status, app.received) == (200, len(body))
 
@@ -156,7 +144,7 @@ class TestSurface:
             return b"{}"
 
         body = value * (MAX_VALUES + 1)
-        answer = await ask(gateway(app, compact), body=as_chunks(body[:1000], body[1000:]))
+        answer = await ask(gateway(app, compact=compact), body=as_chunks(body[:1000], body[1000:]))
 
         assert (answer.status, app.received, given) == (200, 2, [body])
 
@@ -179,7 +167,9 @@ class TestSurface:
         async def compact(_: bytes) -> bytes:
             raise error
 
-        detail = assert_error(await ask(gateway(App(), compact), body=b"[]" * (MAX_VALUES + 1)), status)
+        detail = assert_error(
+            await ask(gateway(App(), compact=compact), body=b"[]" * (MAX_VALUES + 1)), status
+        )
         assert detail.startswith("tasks: field required" if status == 400 else "The JSON has more than")
 
     async def test_one_at_a_time(self) -> None:
@@ -193,7 +183,7 @@ class TestSurface:
             running -= 1
             return b"{}"
 
-        door = gateway(App(), compact)
+        door = gateway(App(), compact=compact)
         answers = await asyncio.gather(*(ask(door, body=b"[]" * (MAX_VALUES + 1)) for _ in range(4)))
 
         assert ([answer.status for answer in answers], most) == ([200] * 4, 1)

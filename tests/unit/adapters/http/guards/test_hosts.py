@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from adapters.http.gateway import BasicAuth, Gateway
 from adapters.http.guards.hosts import KnownHosts, as_host_pattern
 from tests.support.asgi_client import App, ask, assert_error
+from tests.support.asgi_client import gateway as bare_gateway
 
 EVIL = "rebound.evil.example:9090"
 BROWSERS = {
@@ -31,14 +32,8 @@ async def answered(_: Request) -> Response:
 
 
 def gateway(app: App, *patterns: str, auth: BasicAuth | None = None) -> Gateway:
-    return Gateway(
-        app,
-        routes={"/status": answered, "/": answered, "/health": answered},
-        auth=auth,
-        max_request_bytes=1000,
-        retry_after_s=lambda: None,
-        hosts=KnownHosts.named(patterns),
-    )
+    routes = dict.fromkeys(("/status", "/", "/health"), answered)
+    return bare_gateway(app, routes=routes, auth=auth, hosts=KnownHosts.named(patterns))
 
 
 @pytest.mark.promise("known-hosts-only")

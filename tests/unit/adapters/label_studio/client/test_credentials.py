@@ -5,9 +5,11 @@ import base64
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
+from aiohttp.test_utils import RawTestServer
 
 from adapters.label_studio.client.credentials import Credentials, CredentialsError
 
@@ -33,13 +35,18 @@ class Clock:
 
 
 class LabelStudio:
-    """Exchanges the PAT for access tokens named 1, 2, 3…; ``answer`` may be replaced."""
+    """Exchanges the PAT for access tokens named 1, 2, 3…; ``answer`` may be replaced.
 
-    def __init__(self) -> None:
+    `header` and `failure` ask with its credentials, which may be replaced as well.
+    """
+
+    def __init__(self, session: ClientSession) -> None:
+        self.session = session
         self.exchanges: list[web.BaseRequest] = []
         self.url = ""
         self.pause_s = 0.0
         self.answer: Callable[[], Awaitable[web.StreamResponse]] = self.access_token
+        self.credentials = Credentials("http://ls", PAT)
 
     async def access_token(self) -> web.StreamResponse:
         # Its clock is years behind: only the difference of the two times may count.
@@ -59,33 +66,27 @@ class LabelStudio:
         await asyncio.sleep(self.pause_s)
         return await self.answer()
 
+    async def header(self, **options: Any) -> dict[str, str]:
+        return await self.credentials.header(self.session, **options)
+
+    async def failure(self, **options: Any) -> CredentialsError:
+        with pytest.raises(CredentialsError) as caught:
+            await self.header(**options)
+        text = str(caught.value)
+        assert text.isprintable()
+        assert PAT not in text
+        assert LEGACY not in text
+        return caught.value
+
 
 @pytest.fixture
 async def label_studio() -> AsyncIterator[LabelStudio]:
-    server = LabelStudio()
-    runner = web.ServerRunner(web.Server(server.handle), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[ClientSession]:
     async with ClientSession() as session:
-        yield session
-
-
-async def failure(credentials: Credentials, session: ClientSession, **options: object) -> CredentialsError:
-    with pytest.raises(CredentialsError) as caught:
-        await credentials.header(session, **options)  # type: ignore[arg-type]
-    text = str(caught.value)
-    assert text.isprintable()
-    assert PAT not in text
-    assert LEGACY not in text
-    return caught.value
+        server = LabelStudio(session)
+        async with RawTestServer(server.handle) as listening:
+            server.url = str(listening.make_url("")).rstrip("/")
+            server.credentials = Credentials(server.url, PAT)
+            yield server
 
 
 class TestKind:
@@ -114,161 +115,129 @@ class TestKind:
 
 
 class TestLegacyToken:
-    async def test_is_sent_as_it_is(self, session: ClientSession) -> None:
-        assert await Credentials("http://ls", LEGACY).header(session) == {"Authorization": f"Token {LEGACY}"}
+    async def test_is_sent_as_it_is(self, label_studio: LabelStudio) -> None:
+        label_studio.credentials = Credentials("http://ls", LEGACY)
+        assert await label_studio.header() == {"Authorization": f"Token {LEGACY}"}
 
-    async def test_a_refusal_says_why_and_what_to_do(self, session: ClientSession) -> None:
-        credentials = Credentials("http://ls/", LEGACY)
-        header = await credentials.header(session)
-        error = await failure(credentials, session, refused=header)
+    async def test_a_refusal_says_why_and_what_to_do(self, label_studio: LabelStudio) -> None:
+        label_studio.credentials = Credentials("http://ls/", LEGACY)
+        error = await label_studio.failure(refused=await label_studio.header())
         assert error.reason == "unauthorized"
         for words in ["http://ls ", "legacy token", "Account & Settings > Personal Access Token"]:
             assert words in str(error)
 
 
 class TestPersonalAccessToken:
-    async def test_is_exchanged_for_an_access_token(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
-        header = await Credentials(label_studio.url, PAT).header(session)
+    async def test_is_exchanged_for_an_access_token(self, label_studio: LabelStudio) -> None:
+        header = await label_studio.header()
         assert header["Authorization"].startswith("Bearer ")
         assert PAT not in header["Authorization"]
         assert label_studio.exchanges[0].path == "/api/token/refresh/"
 
-    async def test_below_a_path_it_is_exchanged_there(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
-        await Credentials(f"{label_studio.url}/ls/", PAT).header(session)
+    async def test_below_a_path_it_is_exchanged_there(self, label_studio: LabelStudio) -> None:
+        label_studio.credentials = Credentials(f"{label_studio.url}/ls/", PAT)
+        await label_studio.header()
         assert label_studio.exchanges[0].path == "/ls/api/token/refresh/"
 
-    async def test_is_renewed_before_its_300_seconds_end(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
+    async def test_is_renewed_before_its_300_seconds_end(self, label_studio: LabelStudio) -> None:
         clock = Clock()
-        credentials = Credentials(label_studio.url, PAT, clock=clock)
-        first = await credentials.header(session)
+        label_studio.credentials = Credentials(label_studio.url, PAT, clock=clock)
+        first = await label_studio.header()
         clock.now += 200
-        assert await credentials.header(session) == first
+        assert await label_studio.header() == first
         clock.now += 60  # 40 seconds before its end
-        assert await credentials.header(session) != first
+        assert await label_studio.header() != first
         assert len(label_studio.exchanges) == 2
 
     @pytest.mark.promise("token-survives-clock-jumps")
     async def test_jumps_of_the_wall_clock_do_not_matter(
-        self, label_studio: LabelStudio, session: ClientSession, monkeypatch: pytest.MonkeyPatch
+        self, label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        credentials = Credentials(label_studio.url, PAT)
-        first = await credentials.header(session)
+        first = await label_studio.header()
         for moment in (0.0, 4e9, 1e9):
             monkeypatch.setattr("time.time", lambda moment=moment: moment)
-            assert await credentials.header(session) == first
+            assert await label_studio.header() == first
         assert len(label_studio.exchanges) == 1
 
-    async def test_many_who_need_one_share_one_exchange(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
+    async def test_many_who_need_one_share_one_exchange(self, label_studio: LabelStudio) -> None:
         label_studio.pause_s = 0.05
-        credentials = Credentials(label_studio.url, PAT)
-        headers = await asyncio.gather(*(credentials.header(session) for _ in range(100)))
+        headers = await asyncio.gather(*(label_studio.header() for _ in range(100)))
         assert len(label_studio.exchanges) == 1
         assert len({header["Authorization"] for header in headers}) == 1
 
-    async def test_many_share_one_failure_too(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
+    async def test_many_share_one_failure_too(self, label_studio: LabelStudio) -> None:
         label_studio.pause_s = 0.05
-
         label_studio.answers(web.json_response({"detail": "Token is invalid"}, status=401))
-        credentials = Credentials(label_studio.url, PAT)
-        await asyncio.gather(*(failure(credentials, session) for _ in range(100)))
+        await asyncio.gather(*(label_studio.failure() for _ in range(100)))
         assert len(label_studio.exchanges) == 1
 
-    async def test_one_who_leaves_does_not_take_it_from_the_others(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
+    async def test_one_who_leaves_does_not_take_it_from_the_others(self, label_studio: LabelStudio) -> None:
         label_studio.pause_s = 0.05
-        credentials = Credentials(label_studio.url, PAT)
-        leaving, staying = (asyncio.create_task(credentials.header(session)) for _ in range(2))
+        leaving, staying = (asyncio.create_task(label_studio.header()) for _ in range(2))
         await asyncio.sleep(0.02)
         leaving.cancel()
         assert (await staying)["Authorization"].startswith("Bearer ")
         assert leaving.cancelled()
 
-    async def test_one_that_was_refused_is_renewed_once_for_all(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
-        credentials = Credentials(label_studio.url, PAT)
-        old = await credentials.header(session)
-        headers = await asyncio.gather(*(credentials.header(session, refused=old) for _ in range(20)))
-        late = await credentials.header(session, refused=old)  # it has been renewed meanwhile
+    async def test_one_that_was_refused_is_renewed_once_for_all(self, label_studio: LabelStudio) -> None:
+        old = await label_studio.header()
+        headers = await asyncio.gather(*(label_studio.header(refused=old) for _ in range(20)))
+        late = await label_studio.header(refused=old)  # it has been renewed meanwhile
         assert len(label_studio.exchanges) == 2
         assert {header["Authorization"] for header in [*headers, late]} == {headers[0]["Authorization"]}
         assert headers[0] != old
 
-    async def test_after_a_failure_the_next_one_tries_again(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
-        async def broken() -> web.StreamResponse:
-            return web.Response(status=502)
-
-        credentials = Credentials(label_studio.url, PAT)
-        label_studio.answer = broken
-        assert (await failure(credentials, session)).reason == "unreachable"
+    async def test_after_a_failure_the_next_one_tries_again(self, label_studio: LabelStudio) -> None:
+        label_studio.answers(web.Response(status=502))
+        assert (await label_studio.failure()).reason == "unreachable"
         label_studio.answer = label_studio.access_token
-        assert (await credentials.header(session))["Authorization"].startswith("Bearer ")
+        assert (await label_studio.header())["Authorization"].startswith("Bearer ")
 
     @pytest.mark.parametrize("status", [400, 401, 403])
     async def test_a_refusal_says_which_token_and_where_to_make_the_right_one(
-        self, label_studio: LabelStudio, session: ClientSession, status: int
+        self, label_studio: LabelStudio, status: int
     ) -> None:
         label_studio.answers(web.json_response({"detail": "Token is expired\nX"}, status=status))
-        error = await failure(Credentials(label_studio.url, PAT), session)
+        error = await label_studio.failure()
         assert error.reason == "unauthorized"
         for words in ["personal access token", "Token is expired", "Account & Settings", label_studio.url]:
             assert words in str(error)
 
-    async def test_it_does_not_follow_a_redirect(
-        self, label_studio: LabelStudio, session: ClientSession
-    ) -> None:
+    async def test_it_does_not_follow_a_redirect(self, label_studio: LabelStudio) -> None:
         label_studio.answers(
             web.Response(status=307, headers={"Location": "https://elsewhere.example/api/token/refresh/"})
         )
-        error = await failure(Credentials(label_studio.url, PAT), session)
-        assert "https://elsewhere.example" in str(error)
+        assert "https://elsewhere.example" in str(await label_studio.failure())
         assert len(label_studio.exchanges) == 1
 
     @pytest.mark.parametrize(
         "body", [b"", b"<html>", b"[]", b'{"access": 7}', b'{"access": "a\\nb"}', b"[" * 30_000, bytes(10**7)]
     )
     async def test_a_server_that_is_not_label_studio_is_said(
-        self, label_studio: LabelStudio, session: ClientSession, body: bytes
+        self, label_studio: LabelStudio, body: bytes
     ) -> None:
         label_studio.answers(web.Response(body=body))
-        error = await failure(Credentials(label_studio.url, PAT), session)
+        error = await label_studio.failure()
         assert error.reason == "unreachable"
         assert "LABEL_STUDIO_URL" in str(error)
 
-    async def test_a_label_studio_that_is_down_is_said(self, session: ClientSession) -> None:
-        error = await failure(Credentials("http://127.0.0.1:1", PAT), session)
+    async def test_a_label_studio_that_is_down_is_said(self, label_studio: LabelStudio) -> None:
+        label_studio.credentials = Credentials("http://127.0.0.1:1", PAT)
+        error = await label_studio.failure()
         assert error.reason == "unreachable"
         assert "LABEL_STUDIO_URL" in str(error)
 
     async def test_a_label_studio_that_hangs_is_given_up(
-        self, label_studio: LabelStudio, session: ClientSession, monkeypatch: pytest.MonkeyPatch
+        self, label_studio: LabelStudio, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("adapters.label_studio.client.credentials.REFRESH_SECONDS", 0.2)
-
-        async def hang() -> web.StreamResponse:
-            await asyncio.sleep(30)
-            return web.Response()
-
-        label_studio.answer = hang
-        assert (await failure(Credentials(label_studio.url, PAT), session)).reason == "timeout"
+        label_studio.pause_s = 30
+        assert (await label_studio.failure()).reason == "timeout"
 
     async def test_nothing_of_it_is_logged(
-        self, label_studio: LabelStudio, session: ClientSession, caplog: pytest.LogCaptureFixture
+        self, label_studio: LabelStudio, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        header = await Credentials(label_studio.url, PAT).header(session)
+        header = await label_studio.header()
         assert PAT not in caplog.text
         assert header["Authorization"] not in caplog.text

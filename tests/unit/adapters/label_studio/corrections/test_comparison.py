@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client import REGISTRY
 
-from adapters.label_studio.annotations.tasks import AnnotatedTask, tasks_of
+from adapters.label_studio.annotations.tasks import tasks_of
 from adapters.label_studio.client.api import LabelStudioApi
 from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.client.retry import RetryPolicy
 from adapters.label_studio.corrections import watch as watching
 from adapters.label_studio.corrections.comparison import REMOVED, Comparison, Outcome, compare
-from adapters.label_studio.corrections.watch import CorrectionWatch, Submitted, correction_watch, submitted
+from adapters.label_studio.corrections.watch import CorrectionWatch, correction_watch
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.schemas import WebhookRequest
 from tests.conftest import Within
@@ -44,7 +43,6 @@ from wholebody.schema import PART_RANGES, Part
 
 VERSION = "rtmlib-embedded-1a2b3c4d"
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-RECORDED = Path(__file__).parents[4] / "data" / "label_studio"
 # A box of 300 × 400 pixels, so that its diagonal is 500; a percent is 10 pixels across and 5 down.
 PREDICTED = [
     box("p0-box", x=10, y=10, width=30, height=80),
@@ -312,33 +310,6 @@ class TestVerticesByHand:
         assert compared([*self.LINE], predicted=[*self.LINE]).outcome is Outcome.ACCEPTED
 
 
-class TestWhatAWebhookNames:
-    @pytest.mark.parametrize("name", ["webhook_annotation_created", "webhook_annotation_updated"])
-    def test_is_the_annotation_that_label_studio_sends(self, name: str) -> None:
-        body = WebhookRequest.model_validate_json((RECORDED / f"{name}.json").read_bytes())
-
-        assert submitted(body) == Submitted(project=19, task=43, annotation=3)
-
-    def test_a_deletion_names_nothing_to_compare(self) -> None:
-        body = WebhookRequest.model_validate_json(
-            (RECORDED / "webhook_annotations_deleted.json").read_bytes()
-        )
-
-        assert submitted(body) is None
-
-    @pytest.mark.parametrize("number", [None, "3", 3.0, True, -1, 0, 2**63, [], {"id": {}}])
-    def test_what_is_no_number_is_ignored(self, number: Any) -> None:
-        body = {
-            "action": "ANNOTATION_CREATED",
-            "project": {"id": 1},
-            "task": {"id": 1},
-            "annotation": {"id": number},
-        }
-
-        assert submitted(WebhookRequest.model_validate(body)) is None
-        assert submitted(WebhookRequest.model_validate({**body, "annotation": number})) is None
-
-
 @dataclass
 class Site:
     """A Label Studio that knows some tasks."""
@@ -403,16 +374,25 @@ def counted(outcome: Outcome) -> float:
 
 def distances() -> tuple[float, float]:
     """How many of body keypoints there are, and their sum."""
-    return tuple(  # pyright: ignore[reportReturnType]
+    count, total = (
         REGISTRY.get_sample_value(f"rtmlib_correction_distance_{what}", {"part": "body"}) or 0
         for what in ("count", "sum")
     )
+    return count, total
 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - what is counted sets no event
             await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def counting(outcome: Outcome, number: int = 1) -> AsyncGenerator[None]:
+    """Wait at the end of the block until so many more annotations have an outcome."""
+    before = counted(outcome)
+    yield
+    await until(lambda: counted(outcome) == before + number)
 
 
 @pytest.fixture(autouse=True)
@@ -424,10 +404,9 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestTheWatch:
     async def test_counts_what_was_changed(self) -> None:
         site = Site({1: annotated(1, [PREDICTED[0], moved(PREDICTED[1], 25), PREDICTED[2]])})
-        before, (count, total) = counted(Outcome.CORRECTED), distances()
-        async with running(site) as watch:
+        (count, total) = distances()
+        async with running(site) as watch, counting(Outcome.CORRECTED):
             watch.note(webhook(1))
-            await until(lambda: counted(Outcome.CORRECTED) == before + 1)
 
         assert distances() == (count + 1, pytest.approx(total + 0.1))
 
@@ -436,12 +415,11 @@ class TestTheWatch:
           <Label value="Nase" predicted_values="nose"/></KeyPointLabels></View>"""
         named = point("p0-nose", 20, 30, "Nase")
         tasks = {n: annotated(n, [moved(named, 20 + 5 * n)], made_from=[named]) for n in (1, 2)}
-        before, (count, _) = counted(Outcome.CORRECTED), distances()
+        count, _ = distances()
         site = Site(tasks, label_config=points)
-        async with running(site) as watch:
+        async with running(site) as watch, counting(Outcome.CORRECTED, 2):
             watch.note(webhook(1))
             watch.note(webhook(2))
-            await until(lambda: counted(Outcome.CORRECTED) == before + 2)
 
         assert distances()[0] == count + 2
         assert site.configs_read == 1
@@ -450,24 +428,22 @@ class TestTheWatch:
     async def test_recognises_labels_by_their_spelling_without_a_usable_label_config(
         self, config: str
     ) -> None:
-        before = counted(Outcome.ACCEPTED)
-        async with running(Site({1: annotated(1, PREDICTED)}, label_config=config)) as watch:
+        site = Site({1: annotated(1, PREDICTED)}, label_config=config)
+        async with running(site) as watch, counting(Outcome.ACCEPTED):
             watch.note(webhook(1))
-            await until(lambda: counted(Outcome.ACCEPTED) == before + 1)
 
     async def test_believes_label_studio_and_not_the_webhook(self) -> None:
         site = Site({1: annotated(1, PREDICTED)})
-        before, (_, total) = counted(Outcome.ACCEPTED), distances()
-        async with running(site) as watch:
+        _, total = distances()
+        async with running(site) as watch, counting(Outcome.ACCEPTED):
             watch.note(webhook(1, result=[moved(PREDICTED[1], 99)]))
-            await until(lambda: counted(Outcome.ACCEPTED) == before + 1)
 
         assert distances()[1] == total
 
     async def test_counts_each_state_of_an_annotation_once(self) -> None:
         site = Site({1: annotated(1, PREDICTED), 2: annotated(2, PREDICTED[:2])})
-        accepted, corrected = counted(Outcome.ACCEPTED), counted(Outcome.CORRECTED)
-        async with running(site) as watch:
+        accepted = counted(Outcome.ACCEPTED)
+        async with running(site) as watch, counting(Outcome.CORRECTED):
             for _ in range(3):
                 before = site.asked
                 watch.note(webhook(1))
@@ -475,7 +451,6 @@ class TestTheWatch:
             site.tasks[1] = annotated(1, PREDICTED, updated_at="2")
             watch.note(webhook(1))
             watch.note(webhook(2))
-            await until(lambda: counted(Outcome.CORRECTED) == corrected + 1)
 
         assert counted(Outcome.ACCEPTED) == accepted + 2
 
@@ -487,32 +462,28 @@ class TestTheWatch:
                 2: annotated(2, PREDICTED, just_now.isoformat()),
             }
         )
-        old, accepted = counted(Outcome.OLD), counted(Outcome.ACCEPTED)
-        async with running(site) as watch:
+        old = counted(Outcome.OLD)
+        async with running(site) as watch, counting(Outcome.ACCEPTED):
             watch.note(webhook(1))
             watch.note(webhook(2))
-            await until(lambda: counted(Outcome.ACCEPTED) == accepted + 1)
 
         assert counted(Outcome.OLD) == old + 1
 
     async def test_an_annotation_that_is_not_there_costs_one_question(self) -> None:
         site = Site()
-        before = counted(Outcome.GONE)
-        async with running(site) as watch:
+        async with running(site) as watch, counting(Outcome.GONE):
             watch.note(webhook(77))
-            await until(lambda: counted(Outcome.GONE) == before + 1)
 
         assert site.asked == 1
 
     async def test_goes_on_when_label_studio_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         site = Site({1: annotated(1, PREDICTED)}, status=500)
-        failed, accepted = counted(Outcome.FAILED), counted(Outcome.ACCEPTED)
         async with running(site) as watch:
-            watch.note(webhook(1))
-            await until(lambda: counted(Outcome.FAILED) == failed + 1)
+            async with counting(Outcome.FAILED):
+                watch.note(webhook(1))
             site.status = 200
-            watch.note(webhook(1))
-            await until(lambda: counted(Outcome.ACCEPTED) == accepted + 1)
+            async with counting(Outcome.ACCEPTED):
+                watch.note(webhook(1))
 
         assert "task=1 annotation=1 was not compared" in caplog.text
 
@@ -521,10 +492,9 @@ class TestTheWatch:
     ) -> None:
         monkeypatch.setattr(watching, "LIMIT_S", 0.1)
         never = asyncio.Event()
-        before = counted(Outcome.FAILED)
         async with running(Site(busy=never.wait)) as watch:
-            watch.note(webhook(1))
-            await until(lambda: counted(Outcome.FAILED) == before + 1)
+            async with counting(Outcome.FAILED):
+                watch.note(webhook(1))
             never.set()
 
     async def test_a_flood_is_dropped_and_never_waits(self, within: Within) -> None:
@@ -555,10 +525,3 @@ class TestTheWatch:
             await asyncio.sleep(0.1)
 
         assert site.asked == 2
-
-
-def test_tasks_are_read_with_everything_that_is_compared() -> None:
-    (read,) = tasks_of([annotated(3, PREDICTED)])
-
-    assert isinstance(read, AnnotatedTask)
-    assert read.annotations[0].parent_prediction == 9

@@ -122,10 +122,10 @@ def test_yolo_backends_person_and_model_index_name_a_keypoint() -> None:
 
 
 def test_model_index_alone_means_nothing_because_exports_number_labels_freely() -> None:
-    config = read(IMAGE, PERSON_BOX, keypoint_labels('<Label value="Nase" model_index="0"/>'))
+    config = read(IMAGE, PERSON_BOX, keypoint_labels('<Label value="Point 1" model_index="0"/>'))
 
     assert config.images[0].keypoints == ()
-    assert [unknown.label for unknown in config.unknown_labels] == ["Nase"]
+    assert [unknown.label for unknown in config.unknown_labels] == ["Point 1"]
 
 
 @pytest.mark.parametrize("index", ["133", "9999999999999", "-1", "²"])
@@ -560,3 +560,22 @@ def test_a_limit_of_people_that_is_no_count_is_named(text: str) -> None:
     config = parse_label_config(xml)
     assert config.images[0].most_people is None
     assert "model_max_people" in config.sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("label", "similar"),
+    [
+        ("Neck", ("left_shoulder", "right_shoulder")),
+        ("MidHip", ("left_hip", "right_hip")),
+        ("left_foot_index", ("left_big_toe",)),
+        ("mouth_left", ("face_54",)),
+        ("right pinky", ("right_little_17",)),
+    ],
+)
+def test_points_of_other_schemes_are_suggested(label: str, similar: tuple[str, ...]) -> None:
+    xml = (
+        '<View><Image name="image" value="$image"/><KeyPointLabels name="points" toName="image">'
+        f'<Label value="nose"/><Label value="{label}"/></KeyPointLabels></View>'
+    )
+    (unknown,) = parse_label_config(xml).unknown_labels
+    assert unknown.nearest == similar

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from adapters.pictures.decoding.decode import PictureSize, decode, measure
 from adapters.pictures.errors import PictureError
 from tests.conftest import Within
+from tests.support.pictures import encoded
 
 PHOTOS = Path(__file__).parents[5].parent / "shared" / "photos"
 
@@ -26,12 +27,6 @@ def scene(width: int = 90, height: int = 60) -> Image.Image:
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     rgb = np.stack([255 * x, 255 * y, 127 * x * x + 60 * y], axis=2)
     return Image.fromarray(rgb.astype(np.uint8))
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def bgr(picture: Image.Image) -> NDArray[np.uint8]:

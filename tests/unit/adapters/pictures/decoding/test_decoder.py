@@ -17,7 +17,8 @@ from adapters.pictures.decoding.decoder import PictureDecoder
 from adapters.pictures.errors import PictureError
 from tests.conftest import Within
 from tests.support import hostile_files
-from tests.unit.adapters.pictures.decoding.test_decode import encoded, scene, turned
+from tests.support.pictures import encoded
+from tests.unit.adapters.pictures.decoding.test_decode import scene, turned
 
 MEGABYTE = 10**6
 SLOW = (

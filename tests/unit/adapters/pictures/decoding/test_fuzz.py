@@ -1,6 +1,5 @@
 """Pictures of every mode, format, odd size, profile and orientation that Pillow can write."""
 
-import io
 import itertools
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from adapters.pictures.decoding.decode import decode, measure
+from tests.support.pictures import encoded
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MODES = (
@@ -85,12 +85,10 @@ def written(kind: Kind) -> bytes | None:
         options["icc_profile"] = kind.profile
     if kind.frames > 1 and kind.format in {"GIF", "WEBP", "PNG", "TIFF"}:
         options |= {"save_all": True, "append_images": [picture.copy() for _ in range(kind.frames - 1)]}
-    file = io.BytesIO()
     try:
-        picture.save(file, kind.format, **options)
+        return encoded(picture, kind.format, **options)
     except (OSError, ValueError, KeyError, SystemError):
         return None
-    return file.getvalue()
 
 
 @pytest.mark.promise("damaged-file-fails-its-task")

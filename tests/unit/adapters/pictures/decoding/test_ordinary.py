@@ -1,6 +1,5 @@
 """Headers that are read without a library say what the libraries say, and promise only what is ordinary."""
 
-import io
 import struct
 
 import numpy as np
@@ -12,7 +11,8 @@ from PIL import Image
 from adapters.pictures.decoding.decode import decode, measure_ordinary, measure_other
 from adapters.pictures.decoding.ordinary import exif_orientation, ordinary_header
 from tests.support import hostile_files
-from tests.unit.adapters.pictures.decoding.test_decode import encoded, scene, turned
+from tests.support.pictures import encoded
+from tests.unit.adapters.pictures.decoding.test_decode import scene, turned
 from tests.unit.adapters.pictures.decoding.test_fuzz import Kind, kinds, written
 
 NOT_ORDINARY = (
@@ -143,6 +143,4 @@ def test_a_damaged_large_picture_is_an_error() -> None:
 
 
 def test_a_file_of_one_bit_is_ordinary() -> None:
-    file = io.BytesIO()
-    Image.new("1", (1, 1)).save(file, "PNG")
-    assert ordinary_header(file.getvalue()) is not None
+    assert ordinary_header(encoded(Image.new("1", (1, 1)), "PNG")) is not None

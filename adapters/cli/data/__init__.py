@@ -1,0 +1,1 @@
+"""Commands that bring data sets out of and into Label Studio."""

@@ -1,0 +1,1 @@
+"""Predictions of other programs as predictions in Label Studio."""

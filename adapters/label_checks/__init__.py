@@ -1,0 +1,1 @@
+"""Checks the annotations of projects and files for probable mistakes."""

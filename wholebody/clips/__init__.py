@@ -1,0 +1,1 @@
+"""Keypoints in every frame of a clip: people followed, parts found again, trajectories steadied."""
