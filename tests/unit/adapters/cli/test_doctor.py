@@ -90,7 +90,7 @@ def test_networks_that_are_missing_are_not_fetched_by_asking(
     result = doctor()
 
     assert result.exit_code == 1
-    assert "✗ Networks: 5 are missing or damaged" in result.output
+    assert "✗ Networks: 6 are missing or damaged" in result.output
     assert "Run `rtmlib-backend models pull --mode embedded`" in result.output
     assert "✗ Device: not checked: the networks are missing" in result.output
     assert not list(tmp_path.iterdir()), "not even begun"
