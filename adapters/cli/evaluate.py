@@ -24,7 +24,7 @@ from adapters.coco.document import coco_document
 from adapters.coco.evaluation import PCK_AT, PCK_THRESHOLDS, Evaluation, evaluate_pictures
 from adapters.coco.plot import plot
 from adapters.coco.reading import CocoError, read_coco, read_coco_file
-from adapters.pose_files.reading import matching, read_poses
+from adapters.files.poses.reading import matching, read_poses
 
 _OFFSETS_SHOWN = 10
 

@@ -18,8 +18,8 @@ from rich.progress import track
 from rich.table import Table
 
 from adapters.cli.predict_clip import ClipFiles, ClipOptions, ClipPrediction, Networks
-from adapters.clip_files.opening import path_of
-from adapters.clip_files.writer import ClipFileError, ClipFormat
+from adapters.files.clips.opening import path_of
+from adapters.files.clips.writer import ClipFileError, ClipFormat
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.pictures.decoding.decode import decode
 from adapters.pictures.errors import PictureError

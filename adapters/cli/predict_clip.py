@@ -24,10 +24,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from adapters.clip_files.opening import open_writer
-from adapters.clip_files.overlay import OverlayWriter
-from adapters.clip_files.writer import ClipFormat, ClipWriter
 from adapters.concurrency.memory_budget import MemoryBudget
+from adapters.files.clips.opening import open_writer
+from adapters.files.clips.overlay import OverlayWriter
+from adapters.files.clips.writer import ClipFormat, ClipWriter
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.settings import Settings
 from adapters.video.clip import Frame

@@ -29,7 +29,7 @@ NOT_RUN = {
     "uv run rtmlib-backend doctor --label-config config.xml": "needs a file and a project; tests of doctor have both",
     "uv run rtmlib-backend evaluate --project ": "needs a project; tests/e2e/test_exports.py has one",
     "uv run rtmlib-backend evaluate --annotated people.json --predicted openpose_output": (
-        "needs files; tests/unit/adapters/pose_files/test_reading.py has some"
+        "needs files; tests/unit/adapters/files/poses/test_reading.py has some"
     ),
     "uv run rtmlib-backend export --project ": (
         "needs a project; tests/unit/adapters/cli/data/test_export.py has an export"

@@ -24,12 +24,12 @@ from adapters.cli.annotated_project import (
     write_text,
 )
 from adapters.coco.document import PictureOfTask, coco_document, picture_names
-from adapters.datasets import yolo_pose
-from adapters.datasets.coco_variants import body_only, one_list, results
-from adapters.datasets.csv_table import write_table
-from adapters.datasets.pictures import Wanted, fetch_pictures
-from adapters.datasets.plain_names import plain_stems
-from adapters.pose_files import openpose
+from adapters.files.datasets import yolo_pose
+from adapters.files.datasets.coco_variants import body_only, one_list, results
+from adapters.files.datasets.csv_table import write_table
+from adapters.files.datasets.pictures import Wanted, fetch_pictures
+from adapters.files.datasets.plain_names import plain_stems
+from adapters.files.poses import openpose
 from adapters.settings import load_settings
 from adapters.wiring import label_studio_credentials, picture_source
 

@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 
 from adapters.coco.reading import CocoError, CocoPicture, PictureKey, read_coco_file
-from adapters.importing.predictions import task_prediction
-from adapters.importing.task_pictures import Matched, Posed, TaskPicture, match, pictures_of
+from adapters.files.importing.predictions import task_prediction
+from adapters.files.importing.task_pictures import Matched, Posed, TaskPicture, match, pictures_of
+from adapters.files.poses.reading import read_poses
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Project, ProjectTask
 from adapters.label_studio.label_config.parsing import parse_label_config
 from adapters.label_studio.label_config.tree import LabelConfigError
@@ -20,7 +21,6 @@ from adapters.label_studio.regions.predictions import Size
 from adapters.pictures.decoding.decode import measure
 from adapters.pictures.errors import PictureError
 from adapters.pictures.fetching.source import PictureSource
-from adapters.pose_files.reading import read_poses
 from adapters.preannotation.outcome import Outcome
 from adapters.preannotation.progress import shown
 from adapters.preannotation.run import Run, Selection, find_lacking

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner, Result
 
 from adapters.cli.app import app
-from adapters.pose_files.openpose import read_people
+from adapters.files.poses.openpose import read_people
 from tests.support.drawn_regions import HEIGHT, WIDTH, box, occluded, point
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS
 

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapters.cli.app import app
-from adapters.clip_files.opening import open_writer
-from adapters.clip_files.visible import visible
-from adapters.clip_files.writer import ClipFormat
+from adapters.files.clips.opening import open_writer
+from adapters.files.clips.visible import visible
+from adapters.files.clips.writer import ClipFormat
 from adapters.label_studio.annotations.people import AnnotatedPicture, read_people
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.label_config.parsing import parse_label_config

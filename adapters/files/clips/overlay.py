@@ -10,7 +10,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from adapters.clip_files.writer import ClipFileError, ClipWriter
+from adapters.files.clips.writer import ClipFileError, ClipWriter
 from adapters.pictures.overlay import draw_people
 from wholebody.posed_clip import PosedClip, PosedFrame
 

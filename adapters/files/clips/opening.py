@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from adapters.clip_files.coco_video import CocoVideoWriter
-from adapters.clip_files.csv_rows import CsvWriter
-from adapters.clip_files.openpose_folder import OpenPoseFolderWriter
-from adapters.clip_files.writer import ClipFormat, ClipWriter
+from adapters.files.clips.coco_video import CocoVideoWriter
+from adapters.files.clips.csv_rows import CsvWriter
+from adapters.files.clips.openpose_folder import OpenPoseFolderWriter
+from adapters.files.clips.writer import ClipFormat, ClipWriter
 from wholebody.posed_clip import PosedClip
 
 _ENDINGS = {
@@ -47,7 +47,7 @@ def open_writer(format: ClipFormat, folder: Path, clip: PosedClip, stem: str | N
     path = path_of(format, folder, stem)
     match format:
         case ClipFormat.POSE:
-            from adapters.clip_files.dot_pose import DotPoseWriter  # noqa: PLC0415 - imports pose-format
+            from adapters.files.clips.dot_pose import DotPoseWriter  # noqa: PLC0415 - imports pose-format
 
             return DotPoseWriter(path, clip)
         case ClipFormat.OPENPOSE:

@@ -16,11 +16,11 @@ from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderD
 from pose_format.utils.alphapose_133 import get_alphapose_133_components
 from pose_format.utils.cocowholebody133_header import cocowholebody_components
 
-from adapters.clip_files.opening import open_writer
-from adapters.clip_files.visible import visible
-from adapters.clip_files.writer import ClipFormat
 from adapters.coco.reading import CocoError
-from adapters.pose_files.dot_pose import read_dot_pose
+from adapters.files.clips.opening import open_writer
+from adapters.files.clips.visible import visible
+from adapters.files.clips.writer import ClipFormat
+from adapters.files.poses.dot_pose import read_dot_pose
 from tests.support.posed_clips import CLIP, frames, posed
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS
 

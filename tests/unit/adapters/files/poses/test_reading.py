@@ -12,12 +12,12 @@ from typer.testing import CliRunner, Result
 from adapters.cli.app import app
 from adapters.coco.document import PART_FIELDS
 from adapters.coco.reading import CocoError, CocoPicture, read_coco
-from adapters.datasets.coco_variants import body_only, one_list
-from adapters.pose_files.openpose import document, person_fields
-from adapters.pose_files.reading import PictureNames, matching, read_poses
+from adapters.files.datasets.coco_variants import body_only, one_list
+from adapters.files.poses.openpose import document, person_fields
+from adapters.files.poses.reading import PictureNames, matching, read_poses
 from wholebody.schema import KEYPOINT_COUNT
 
-REFERENCE = json.loads((Path(__file__).parents[3] / "data" / "coco_reference.json").read_text("utf-8"))
+REFERENCE = json.loads((Path(__file__).parents[4] / "data" / "coco_reference.json").read_text("utf-8"))
 ANNOTATED: dict[str, Any] = REFERENCE["annotated"]
 LISTED = read_coco(ANNOTATED)
 GROUPS = [fields.keypoints for fields in PART_FIELDS.values()]

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from adapters.clip_files.visible import visible
-from adapters.clip_files.writer import ClipWriter
 from adapters.coco.document import person_annotation, person_category
+from adapters.files.clips.visible import visible
+from adapters.files.clips.writer import ClipWriter
 from adapters.label_studio.annotations.people import OCCLUDED, UNSEEN, VISIBLE, AnnotatedPerson
 from wholebody.posed_clip import KeypointState, PosedClip, PosedFrame, PosedPerson
 

@@ -6,8 +6,8 @@ from typing import IO
 
 import numpy as np
 
-from adapters.clip_files.visible import visible
-from adapters.clip_files.writer import ClipWriter
+from adapters.files.clips.visible import visible
+from adapters.files.clips.writer import ClipWriter
 from wholebody.posed_clip import KeypointState, PosedClip, PosedFrame
 from wholebody.schema import KEYPOINTS
 

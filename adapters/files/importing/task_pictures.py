@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 
 from adapters.coco.picture_names import picture_path
 from adapters.coco.reading import CocoPicture, PictureKey
+from adapters.files.poses.reading import PictureNames
 from adapters.label_studio.client.api import ProjectTask
 from adapters.label_studio.label_config.controls import ImageControls
 from adapters.label_studio.label_config.task_value import TaskDataError
-from adapters.pose_files.reading import PictureNames
 
 _END_OF_NAME = re.compile(r"[^A-Za-z0-9]")
 

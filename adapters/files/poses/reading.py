@@ -18,8 +18,8 @@ from adapters.coco.reading import (
     read_json_file,
     read_results,
 )
-from adapters.pose_files.mmpose import read_mmpose
-from adapters.pose_files.openpose import OpenPoseError, read_people
+from adapters.files.poses.mmpose import read_mmpose
+from adapters.files.poses.openpose import OpenPoseError, read_people
 
 _OPENPOSE_ENDING = "_keypoints"
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -59,7 +59,7 @@ def _named(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[Picture
 
 def _read(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[PictureKey, CocoPicture]:
     if path.suffix.lower() == ".pose":
-        from adapters.pose_files.dot_pose import read_dot_pose  # noqa: PLC0415 - imports pose-format
+        from adapters.files.poses.dot_pose import read_dot_pose  # noqa: PLC0415 - imports pose-format
 
         return read_dot_pose(path)
     document = read_json_file(path)

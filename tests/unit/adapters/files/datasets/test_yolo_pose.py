@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.datasets.yolo_pose import label_text, validation_tasks
+from adapters.files.datasets.yolo_pose import label_text, validation_tasks
 from adapters.label_studio.annotations.people import AnnotatedPerson, AnnotatedPicture
 from wholebody.schema import KEYPOINT_COUNT
 

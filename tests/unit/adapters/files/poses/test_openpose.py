@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adapters.pose_files.openpose import OpenPoseError, document, person_fields, read_people
+from adapters.files.poses.openpose import OpenPoseError, document, person_fields, read_people
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS
 
 INDEX = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}

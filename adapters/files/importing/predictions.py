@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from adapters.coco.reading import CocoPerson
-from adapters.importing.task_pictures import Posed
+from adapters.files.importing.task_pictures import Posed
 from adapters.label_studio.regions.predictions import PeopleInImage, Size, Thresholds, prediction
 from adapters.label_studio.regions.region import Prediction
 from wholebody.person import Person

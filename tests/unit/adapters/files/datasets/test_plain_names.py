@@ -1,7 +1,7 @@
 """File names of pictures in one flat folder."""
 
 from adapters.coco.document import PictureOfTask
-from adapters.datasets.plain_names import plain_stems
+from adapters.files.datasets.plain_names import plain_stems
 from adapters.label_studio.annotations.people import AnnotatedPicture
 
 

@@ -14,10 +14,10 @@ import pytest
 from pose_format import Pose
 from pose_format.utils.cocowholebody133_header import cocowholebody_components
 
-from adapters.clip_files.opening import open_writer, path_of
-from adapters.clip_files.visible import visible
-from adapters.clip_files.writer import ClipFileError, ClipFormat
 from adapters.coco.reading import read_coco_file
+from adapters.files.clips.opening import open_writer, path_of
+from adapters.files.clips.visible import visible
+from adapters.files.clips.writer import ClipFileError, ClipFormat
 from tests.support.posed_clips import CLIP, STATES, frames, posed
 from wholebody.posed_clip import KeypointState, PosedClip, PosedFrame
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pose_format.pose_header import PoseHeader, PoseHeaderDimensions
 from pose_format.utils.cocowholebody133_header import cocowholebody_components
 
-from adapters.clip_files.visible import visible
-from adapters.clip_files.writer import ClipFileError, ClipWriter
+from adapters.files.clips.visible import visible
+from adapters.files.clips.writer import ClipFileError, ClipWriter
 from wholebody.posed_clip import PosedClip, PosedFrame
 from wholebody.schema import KEYPOINT_COUNT
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from adapters.clip_files.visible import visible
-from adapters.clip_files.writer import ClipWriter, remove_folder
-from adapters.pose_files.openpose import document, person_fields
+from adapters.files.clips.visible import visible
+from adapters.files.clips.writer import ClipWriter, remove_folder
+from adapters.files.poses.openpose import document, person_fields
 from wholebody.posed_clip import PosedFrame
 
 ENDING = "_keypoints.json"

@@ -1,0 +1,1 @@
+"""Files of people: clips, poses of other programs, data sets, and predictions that are brought in."""
