@@ -16,7 +16,7 @@ from wholebody.clicks import Click
 from wholebody.faces import DetectedFace, Head
 from wholebody.geometry import BoxCrop, Picture, SquareRegion, size_of
 from wholebody.hands.search import HandSearch
-from wholebody.known_parts import STEADY_HEAD, KnownPart, KnownParts, Search
+from wholebody.known_parts import KnownPart, KnownParts, Search
 from wholebody.networks import FaceDetections, FaceMesh, Floats, Network, PoseNetwork, at_once, cut_squares
 from wholebody.person import Person
 from wholebody.schema import FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
@@ -228,7 +228,7 @@ class PartsEstimator:
             if Part.FACE not in searches[head.person].skipped
         ]
         moved = [
-            (head, part.at(head.middle, STEADY_HEAD).region)
+            (head, part.at(head.middle).region)
             for head in heads
             if (part := searches[head.person].known.get(Part.FACE))
         ]

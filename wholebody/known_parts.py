@@ -6,9 +6,6 @@ from dataclasses import dataclass, field, replace
 from wholebody.geometry import Points, SquareRegion
 from wholebody.schema import Part
 
-STEADY_WRIST, STEADY_HEAD = 0.1, 0.0
-"""Least shift that moves the region of a hand or face, in its sides: a single wrist jitters."""
-
 
 @dataclass(frozen=True)
 class KnownPart:
@@ -22,11 +19,13 @@ class KnownPart:
     region: SquareRegion
     anchor: Points
 
-    def at(self, anchor: Points, least: float) -> "KnownPart":
-        """Return the region moved as the body has moved, if by at least so many of its sides."""
+    def at(self, anchor: Points) -> "KnownPart":
+        """Return the region moved as the body has moved.
+
+        Small shifts count: a network's error depends on where a part lies in its region, so the region follows the
+        part.
+        """
         x, y = (float(value) for value in anchor - self.anchor)
-        if max(abs(x), abs(y)) < least * self.region.side:
-            return self
         return KnownPart(replace(self.region, x=self.region.x + x, y=self.region.y + y), anchor)
 
 

@@ -15,7 +15,7 @@ from wholebody.hands.landmarks import (
     refined_region,
     same_hand,
 )
-from wholebody.known_parts import STEADY_WRIST, KnownPart, Search
+from wholebody.known_parts import KnownPart, Search
 from wholebody.networks import Floats, HandLandmarks, Network, PalmDetections, at_once, cut_squares
 from wholebody.schema import Part
 
@@ -110,7 +110,7 @@ class HandSearch:
         """Run the hand network once for each known hand; return those that are still there."""
         size = size_of(picture)
         moved = {
-            (person, part): known.at(bodies[person, arms.ARMS[part][2]], STEADY_WRIST)
+            (person, part): known.at(bodies[person, arms.ARMS[part][2]])
             for person, search in enumerate(searches)
             for part, known in search.known.items()
             if part in arms.ARMS and part not in search.skipped
