@@ -1,10 +1,26 @@
 """Hands and faces of a clip's frame, where to look for them in the next one."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from wholebody.geometry import Points, SquareRegion
 from wholebody.schema import Part
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where the body is at a hand or face.
+
+    Attributes:
+        point: x, y in pixels of the wrist, or of the middle of nose and eyes, shape (2,).
+        length: Of the forearm in pixels; None if only the point is known.
+        angle: Of the forearm, clockwise on the screen, in radians.
+    """
+
+    point: Points
+    length: float | None = None
+    angle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -13,20 +29,29 @@ class KnownPart:
 
     Attributes:
         region: The region that its landmarks define.
-        anchor: x, y in pixels of the body's wrist, or of the middle of its nose and eyes, shape (2,).
+        anchor: Where the body was then.
     """
 
     region: SquareRegion
-    anchor: Points
+    anchor: Anchor
 
-    def at(self, anchor: Points) -> "KnownPart":
-        """Return the region moved as the body has moved.
+    def at(self, now: Anchor) -> SquareRegion:
+        """Return the region moved, turned and scaled as the body was.
 
-        Small shifts count: a network's error depends on where a part lies in its region, so the region follows the
-        part.
+        Small changes count: a network's error depends on how a part lies in its region.
         """
-        x, y = (float(value) for value in anchor - self.anchor)
-        return KnownPart(replace(self.region, x=self.region.x + x, y=self.region.y + y), anchor)
+        then, region = self.anchor, self.region
+        turn, scale = 0.0, 1.0
+        if now.length is not None and then.length is not None:
+            turn, scale = now.angle - then.angle, now.length / then.length
+        x, y = region.x - float(then.point[0]), region.y - float(then.point[1])
+        cos, sin = scale * math.cos(turn), scale * math.sin(turn)
+        return SquareRegion(
+            float(now.point[0]) + cos * x - sin * y,
+            float(now.point[1]) + sin * x + cos * y,
+            scale * region.side,
+            region.angle + turn,
+        )
 
 
 KnownParts = Mapping[Part, KnownPart]
