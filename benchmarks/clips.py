@@ -100,8 +100,8 @@ class Comparison:
         self._hands = Counted(None)
         self._estimator = estimator
         if isinstance(estimator, PartsEstimator):
-            self._hands = Counted(estimator.hand)
-            self._estimator = replace(estimator, hand=self._hands)
+            self._hands = Counted(estimator.hands.network)
+            self._estimator = replace(estimator, hands=replace(estimator.hands, network=self._hands))
         self.version = plan.version
 
     async def frame_by_frame(self, pictures: Sequence[Picture]) -> Found:

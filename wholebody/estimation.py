@@ -16,7 +16,7 @@ from wholebody.clicks import Click
 from wholebody.faces import DetectedFace, Head
 from wholebody.geometry import BoxCrop, Picture, SquareRegion, size_of
 from wholebody.hands.search import HandSearch
-from wholebody.known_parts import STEADY_HEAD, KnownPart, KnownParts, Search
+from wholebody.known_parts import Anchor, KnownPart, KnownParts, Search
 from wholebody.networks import FaceDetections, FaceMesh, Floats, Network, PoseNetwork, at_once, cut_squares
 from wholebody.person import Person
 from wholebody.schema import FEET_START, KEYPOINT_COUNT, PART_RANGES, Part
@@ -216,7 +216,7 @@ class PartsEstimator:
         for head, mesh, score in found_faces:
             where = list(PART_RANGES[Part.FACE])
             keypoints[head.person, where], scores[head.person, where] = faces.face_keypoints(mesh), score
-            known_next[head.person][Part.FACE] = KnownPart(faces.region_of_mesh(mesh), head.middle)
+            known_next[head.person][Part.FACE] = KnownPart(faces.region_of_mesh(mesh), Anchor(head.middle))
         return Estimate(keypoints, scores), [*known_next]
 
     async def _faces(
@@ -228,7 +228,7 @@ class PartsEstimator:
             if Part.FACE not in searches[head.person].skipped
         ]
         moved = [
-            (head, part.at(head.middle, STEADY_HEAD).region)
+            (head, part.at(Anchor(head.middle)))
             for head in heads
             if (part := searches[head.person].known.get(Part.FACE))
         ]

@@ -1,13 +1,26 @@
 """Hands and faces of a clip's frame, where to look for them in the next one."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from wholebody.geometry import Points, SquareRegion
 from wholebody.schema import Part
 
-STEADY_WRIST, STEADY_HEAD = 0.1, 0.0
-"""Least shift that moves the region of a hand or face, in its sides: a single wrist jitters."""
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where the body is at a hand or face.
+
+    Attributes:
+        point: x, y in pixels of the wrist, or of the middle of nose and eyes, shape (2,).
+        length: Of the forearm in pixels; None if only the point is known.
+        angle: Of the forearm, clockwise on the screen, in radians.
+    """
+
+    point: Points
+    length: float | None = None
+    angle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -16,18 +29,29 @@ class KnownPart:
 
     Attributes:
         region: The region that its landmarks define.
-        anchor: x, y in pixels of the body's wrist, or of the middle of its nose and eyes, shape (2,).
+        anchor: Where the body was then.
     """
 
     region: SquareRegion
-    anchor: Points
+    anchor: Anchor
 
-    def at(self, anchor: Points, least: float) -> "KnownPart":
-        """Return the region moved as the body has moved, if by at least so many of its sides."""
-        x, y = (float(value) for value in anchor - self.anchor)
-        if max(abs(x), abs(y)) < least * self.region.side:
-            return self
-        return KnownPart(replace(self.region, x=self.region.x + x, y=self.region.y + y), anchor)
+    def at(self, now: Anchor) -> SquareRegion:
+        """Return the region moved, turned and scaled as the body was.
+
+        Small changes count: a network's error depends on how a part lies in its region.
+        """
+        then, region = self.anchor, self.region
+        turn, scale = 0.0, 1.0
+        if now.length is not None and then.length is not None:
+            turn, scale = now.angle - then.angle, now.length / then.length
+        x, y = region.x - float(then.point[0]), region.y - float(then.point[1])
+        cos, sin = scale * math.cos(turn), scale * math.sin(turn)
+        return SquareRegion(
+            float(now.point[0]) + cos * x - sin * y,
+            float(now.point[1]) + sin * x + cos * y,
+            scale * region.side,
+            region.angle + turn,
+        )
 
 
 KnownParts = Mapping[Part, KnownPart]

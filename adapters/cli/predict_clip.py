@@ -30,6 +30,7 @@ from adapters.files.clips.overlay import OverlayWriter
 from adapters.files.clips.writer import ClipFormat, ClipWriter
 from adapters.isolation.processes import IsolatedProcesses
 from adapters.settings import Settings
+from adapters.video.browsers import codec_warning
 from adapters.video.clip import Frame
 from adapters.video.errors import VideoError
 from adapters.video.every_frame import clip_frames, wanted_frames
@@ -146,6 +147,8 @@ class ClipPrediction:
         options = self._options
         async with AsyncExitStack() as opened:
             clip = await opened.enter_async_context(self._open(source))
+            if (warning := codec_warning(clip.codec)) is not None:
+                self._console.print(f"{name}: {warning}", markup=False, highlight=False, soft_wrap=True)
             wanted = wanted_frames(clip.times, options.start, options.end, options.every)
             frames = clip_frames(clip, wanted)
             skipped, first, picture = await _first_picture(frames)

@@ -29,6 +29,7 @@ from adapters.label_studio.label_config.template import Selection, label_config_
 from adapters.label_studio.label_config.video import VideoControls
 from adapters.label_studio.regions.predictions import PeopleInImage, Prediction, Thresholds, prediction
 from adapters.label_studio.regions.video import PeopleInVideo
+from adapters.label_studio.regions.video_warnings import video_warnings
 from adapters.label_studio.schemas import PredictRequest, Task
 from adapters.observability import metrics, tracing
 from adapters.observability.logs import Event
@@ -282,7 +283,10 @@ class Predictor:
         if people.damaged:
             detail = f"{people.damaged} frames of the clip could not be decoded. The others are shown."
             self._report(run, "left out", "broken_video", detail)
-        return PeopleInVideo(video, people, video.frames_per_second(data))
+        found = PeopleInVideo(video, people, video.frames_per_second(data))
+        for sentence in video_warnings(found):
+            logger.warning(Event("clip is shown otherwise", sentence, task=run.task.id, project=job.project))
+        return found
 
     async def _whole_picture(
         self, task: Task, image: ImageControls, address: str, frame: int | None = None

@@ -69,6 +69,7 @@ class Clip:
     Attributes:
         times: When each frame is shown, in seconds from the beginning, rising.
         duration: Of the clip in seconds, as a browser's player shows it.
+        codec: FFmpeg's name of the codec.
         damaged: Packets that could not be decoded so far.
         decoder_bytes: Memory that decoding needs: FFmpeg keeps reference frames.
 
@@ -105,6 +106,7 @@ class Clip:
         self.duration = max(said / 1e6 if _known(said) else 0.0, float(self.times[-1]) + frame_s)
         # Opened again: not every file can seek to its beginning.
         self._container, self._stream = _opened(self._file, self._limits)
+        self.codec = self._stream.codec_context.name
         self.decoder_bytes = _decoder_bytes(self._stream, self._limits)
         self._frames = self._decoded()
         self._decoded_until = -np.inf

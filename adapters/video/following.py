@@ -34,6 +34,8 @@ class FollowedPeople:
         duration: Of the clip, in seconds.
         size: Width and height of the processed frames; they may be smaller than the clip's.
         damaged: Packets of the file that could not be decoded.
+        times: When each of the clip's own frames is shown, in seconds, rising.
+        codec: FFmpeg's name of the codec.
     """
 
     tracks: tuple[Track, ...]
@@ -41,6 +43,8 @@ class FollowedPeople:
     duration: float
     size: tuple[int, int]
     damaged: int
+    times: NDArray[np.float64]
+    codec: str
 
 
 async def follow_people(clip: IsolatedClip, detect: Detect, seconds: float) -> FollowedPeople:
@@ -93,7 +97,9 @@ async def follow_people(clip: IsolatedClip, detect: Detect, seconds: float) -> F
         for _, search in waiting:
             search.cancel()
         await asyncio.gather(*(search for _, search in waiting), return_exceptions=True)
-    return FollowedPeople(tracker.tracks(), tuple(looks), clip.duration, size, clip.damaged)
+    return FollowedPeople(
+        tracker.tracks(), tuple(looks), clip.duration, size, clip.damaged, clip.times, clip.codec
+    )
 
 
 async def _started(detect: Detect, frame: Frame) -> Detections:

@@ -25,9 +25,8 @@ def read_here(channel: BlockingChannel, data: bytes, *, path: str | None, limits
     try:
         with Clip(data if path is None else Path(path), ClipLimits(**limits)) as clip:
             times = np.ascontiguousarray(clip.times, np.float64)
-            channel.send(
-                {"duration": clip.duration, "decoder_bytes": clip.decoder_bytes}, times.data.cast("B")
-            )
+            said = {"duration": clip.duration, "codec": clip.codec, "decoder_bytes": clip.decoder_bytes}
+            channel.send(said, times.data.cast("B"))
             order, _ = channel.receive()
             limit_memory(order["memory_bytes"])
             while True:

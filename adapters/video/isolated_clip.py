@@ -29,18 +29,25 @@ class IsolatedClip:
         limits: Limits on the clip.
         times: When each frame is shown, in seconds from the beginning, rising.
         duration: Of the clip in seconds, as a browser's player shows it.
+        codec: FFmpeg's name of the codec.
 
     Attributes:
         damaged: Packets that could not be decoded so far.
     """
 
     def __init__(
-        self, channel: Channel, limits: ClipLimits, times: NDArray[np.float64], duration: float
+        self,
+        channel: Channel,
+        limits: ClipLimits,
+        times: NDArray[np.float64],
+        duration: float,
+        codec: str,
     ) -> None:
         self._channel = channel
         self._limits = limits
         self.times = times
         self.duration = duration
+        self.codec = codec
         self.damaged = 0
 
     async def next_frame(self, time: float) -> Frame | None:
@@ -92,7 +99,7 @@ async def isolated_clip(
             )
             async with memory.hold(said["decoder_bytes"]) as held:
                 await channel.send({"memory_bytes": held.count})
-                yield IsolatedClip(channel, limits, times.view(np.float64), said["duration"])
+                yield IsolatedClip(channel, limits, times.view(np.float64), said["duration"], said["codec"])
     except ProcessEndedError as error:
         raise _too_much() from error
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from wholebody.geometry import Points, SquareRegion, angle_to
 from wholebody.hands.landmarks import Hand, is_hand, same_hand
+from wholebody.known_parts import Anchor
 from wholebody.schema import Part
 
 # Shoulder, elbow and wrist in COCO order.
@@ -48,6 +49,11 @@ class Arm:
     wrist: Points
     length: float
     region: SquareRegion
+
+    @property
+    def anchor(self) -> Anchor:
+        """What the region of its hand follows in a clip."""
+        return Anchor(self.wrist, self.length, self.region.angle)
 
 
 def arms_to_search(bodies: Points, scores: Points, picture_size: tuple[int, int]) -> list[Arm]:

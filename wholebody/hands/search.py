@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wholebody.clicks import Click
-from wholebody.geometry import Picture, Points, SquareRegion, size_of
+from wholebody.geometry import Picture, SquareRegion, size_of
 from wholebody.hands import arms, clicked, palms
 from wholebody.hands.landmarks import (
     MAX_REFINEMENTS,
@@ -15,13 +15,13 @@ from wholebody.hands.landmarks import (
     refined_region,
     same_hand,
 )
-from wholebody.known_parts import STEADY_WRIST, KnownPart, Search
+from wholebody.known_parts import Anchor, KnownPart, Search
 from wholebody.networks import Floats, HandLandmarks, Network, PalmDetections, at_once, cut_squares
 from wholebody.schema import Part
 
 Whose = tuple[int, Part]
 """Index of a person, and the side of their hand."""
-Looked = tuple[Hand, KnownPart]
+Looked = tuple[Hand, SquareRegion]
 """A result of the hand network, and the region in which it was found."""
 
 
@@ -84,8 +84,7 @@ class HandSearch:
             self.look_and_refine(picture, [arm.region for arm in to_search]),
             self._detect(picture, [torso.region for torso in torsos]),
         )
-        for arm, (hand, region) in zip(to_search, finds, strict=True):
-            looked[arm.person, arm.part] = hand, KnownPart(region, arm.wrist)
+        looked |= {(arm.person, arm.part): find for arm, find in zip(to_search, finds, strict=True)}
         own = arms.believed([(arm, looked[whose][0]) for whose, arm in of_arms.items()], size)
         found = {(arm.person, arm.part): looked[arm.person, arm.part] for arm, _ in own}
         known = [hand for hand, _ in found.values()]
@@ -93,10 +92,14 @@ class HandSearch:
             if not any(same_hand(looked[whose][0], other) for other in known):
                 found[whose] = looked[whose]
                 known.append(looked[whose][0])
-        found |= await self._at_palms(picture, bodies, list(zip(torsos, detected, strict=True)), found)
+        found |= await self._at_palms(picture, list(zip(torsos, detected, strict=True)), found)
         return [
-            FoundHand(person, part, hand, _next_look(hand, known_part, bodies[person, arms.ARMS[part][2]]))
-            for (person, part), (hand, known_part) in found.items()
+            FoundHand(
+                *whose,
+                hand,
+                KnownPart(refined_region(hand, region) or region, _anchor(whose, of_arms, bodies)),
+            )
+            for whose, (hand, region) in found.items()
         ]
 
     async def _where_they_were(
@@ -110,16 +113,16 @@ class HandSearch:
         """Run the hand network once for each known hand; return those that are still there."""
         size = size_of(picture)
         moved = {
-            (person, part): known.at(bodies[person, arms.ARMS[part][2]], STEADY_WRIST)
+            (person, part): known.at(_anchor((person, part), of_arms, bodies))
             for person, search in enumerate(searches)
             for part, known in search.known.items()
             if part in arms.ARMS and part not in search.skipped
         }
-        seen = await self.look(picture, [known.region for known in moved.values()])
+        seen = await self.look(picture, list(moved.values()))
         looked = {whose: (hand, moved[whose]) for whose, hand in zip(moved, seen, strict=True)}
         return {
-            (person, part): (hand, known)
-            for (person, part), (hand, known) in looked.items()
+            (person, part): (hand, region)
+            for (person, part), (hand, region) in looked.items()
             if (
                 arms.is_of_arm(of_arms[person, part], hand, size)
                 if (person, part) in of_arms
@@ -130,7 +133,6 @@ class HandSearch:
     async def _at_palms(
         self,
         picture: Picture,
-        bodies: Floats,
         torsos: Sequence[tuple[palms.Torso, list[palms.Palm]]],
         found: Mapping[Whose, Looked],
     ) -> dict[Whose, Looked]:
@@ -145,11 +147,7 @@ class HandSearch:
             missing = {part for part in arms.ARMS if (torso.person, part) not in found}
             hands = [hand for hand, _ in own_looks]
             for part, hand in palms.hands_of_torso(torso, hands, missing, known, size_of(picture)):
-                region = next(region for look, region in own_looks if look is hand)
-                more[torso.person, part] = (
-                    hand,
-                    KnownPart(region, bodies[torso.person, arms.ARMS[part][2]]),
-                )
+                more[torso.person, part] = next(look for look in own_looks if look[0] is hand)
                 known.append(hand)
         return more
 
@@ -239,7 +237,7 @@ class HandSearch:
         return found
 
 
-def _next_look(hand: Hand, known: KnownPart, wrist: Points) -> KnownPart:
-    """Return where to look for a hand next: in the same region, unless its landmarks ask for another one."""
-    region = refined_region(hand, known.region)
-    return known if region is None else KnownPart(region, wrist)
+def _anchor(whose: Whose, of_arms: Mapping[Whose, arms.Arm], bodies: Floats) -> Anchor:
+    """Return what the region of a hand follows: its forearm, or the wrist alone if no forearm is seen."""
+    person, part = whose
+    return of_arms[whose].anchor if whose in of_arms else Anchor(bodies[person, arms.ARMS[part][2]])

@@ -88,6 +88,15 @@ def test_a_part_of_a_clip_is_predicted_raw(predict: CliRunner, clips: Path) -> N
     assert all(person["interpolated"] == [] for frame in lines(result.stdout) for person in frame["people"])
 
 
+def test_a_codec_that_browsers_do_not_show_is_named(predict: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "old.mp4").write_bytes(encoded([scene([], 0.0)] * 2, codec="mpeg4"))
+    result = predict.invoke(app, ["predict", "old.mp4", "--json"])
+
+    assert result.exit_code == 0, result.output
+    assert "old.mp4: No browser shows MPEG-4 Visual" in result.stderr
+    assert [frame["frame"] for frame in lines(result.stdout)] == [0, 1]
+
+
 def test_a_folder_is_written_in_all_forms_and_resumed_at_the_first_missing_file(
     predict: CliRunner, clips: Path, tmp_path: Path
 ) -> None:

@@ -184,3 +184,27 @@ async def test_of_the_clips_of_one_request_those_beyond_the_first_are_left_for_t
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.frames_done) == ("time_budget", None)
     assert "Other clips used up the time" in failure.detail
+
+
+async def test_a_frame_rate_that_is_not_the_clip_s_is_logged_with_the_one_to_write(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = (
+        '<View><Video name="video" value="$video"/><VideoRectangle name="box" toName="video"/>'
+        '<Labels name="labels" toName="video"><Label value="person"/></Labels></View>'
+    )
+    asked = PredictRequest.model_validate(
+        {"tasks": [{"id": 7, "data": {"video": clip(2)}}], "project": "1.1", "label_config": config}
+    )
+
+    async def nobody(picture: object, boxes: object) -> list[Person]:
+        return []
+
+    async with predicting(nobody, detect=Detector(), limits=LIMITS) as (predictor, _):
+        (slot,) = await predictor.predict(asked, time_budget_s=IN_TIME)
+
+    assert not isinstance(slot, Failure)
+    said = [line for line in caplog.messages if "clip is shown otherwise" in line]
+    assert len(said) == 1
+    assert "task=7" in said[0]
+    assert 'frameRate="25"' in said[0]

@@ -11,7 +11,7 @@ from wholebody.clips.pipeline import ClipFrame, pose_frames
 from wholebody.detection import Detections
 from wholebody.estimation import Estimate
 from wholebody.geometry import SquareRegion
-from wholebody.known_parts import KnownPart, KnownParts, Search
+from wholebody.known_parts import Anchor, KnownPart, KnownParts, Search
 from wholebody.posed_clip import KeypointState, PosedFrame
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
@@ -70,7 +70,7 @@ class Scene:
                 at = self.hands_at(part, self.time)
                 if at is not None and part not in searches[i].skipped:
                     scores[i, list(PART_RANGES[part])] = 0.9
-                    known[i][part] = KnownPart(SquareRegion(near[0] + at, 200, 30, 0), np.zeros(2))
+                    known[i][part] = KnownPart(SquareRegion(near[0] + at, 200, 30, 0), Anchor(np.zeros(2)))
         return Estimate(keypoints, scores), [*known]
 
     async def estimate(self, picture: NDArray[np.uint8], boxes: NDArray[np.float32]) -> Estimate:

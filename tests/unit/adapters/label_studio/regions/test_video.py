@@ -32,7 +32,7 @@ def regions(
     tracks: Sequence[Track], *, rate: float = 25, seconds: float = 4, threshold: float = 0.0
 ) -> list[VideoRegion]:
     looks = tuple(i / 10 for i in range(round(seconds * 10)))
-    people = FollowedPeople(tuple(tracks), looks, seconds, (200, 100), 0)
+    people = FollowedPeople(tuple(tracks), looks, seconds, (200, 100), 0, np.array(looks), "h264")
     (video,) = config().videos
     return video_regions(PeopleInVideo(video, people, rate), person_threshold=threshold)
 
