@@ -171,8 +171,10 @@ def test_who_cannot_be_served_in_time_is_told_at_once_when_to_come_again(overloa
 @pytest.mark.timing
 @pytest.mark.parametrize("path", PROBED)
 def test_what_is_answered_from_memory_is_answered_within_100_ms(overload: Overload, path: str) -> None:
-    # Where that is more than a busy machine gives a process that works at capacity: as soon as it does then.
-    for part, times in ((0.5, 2), (0.99, 3)):
+    # Where that is more than a busy machine gives a process that works at capacity: as soon as it does then. The last
+    # hundredth waits for the scheduler, and for the crowd in this very process: three to five times as long, measured
+    # on a shared machine with versions old and new.
+    for part, times in ((0.5, 2), (0.99, 6)):
         in_the_crowd, usual = share(overload.answers_s[path], part), share(overload.at_capacity_s[path], part)
         print(f"\n{path}: {part:.0%} within {in_the_crowd * 1000:.0f} ms, at capacity {usual * 1000:.0f} ms")
         assert in_the_crowd < max(0.1, times * usual)
