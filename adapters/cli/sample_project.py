@@ -10,13 +10,20 @@ import typer
 from PIL import Image, ImageOps
 from rich.console import Console
 
-from adapters.cli.preannotate import Options, Progress, preannotate_project, print_summary
+from adapters.cli.preannotate import (
+    Options,
+    Progress,
+    is_web_address,
+    preannotate_project,
+    print_summary,
+)
+from adapters.connections import environment_proxy, open_session
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Project
+from adapters.label_studio.client.credentials import Credentials
 from adapters.label_studio.label_config.template import Selection, label_config_template
 from adapters.preannotation.outcome import Outcome
 from adapters.preannotation.run import Selection as Tasks
-from adapters.preannotation.shard import Shard
-from adapters.settings import Settings, load_settings
+from adapters.settings import load_settings
 from adapters.wiring import label_studio_access
 from wholebody.figure import draw_figure
 
@@ -43,27 +50,28 @@ def sample_project(
 
     A project that is there already is kept, and only what it lacks is predicted.
     """
+    if not is_web_address(backend):
+        raise typer.BadParameter("write its address as http://host:9090.", param_hint="--backend")
     settings = load_settings()
-    url, _ = label_studio_access(settings, "to create the project")
+    url, credentials = label_studio_access(settings, "to create the project")
     console = Console(highlight=False, soft_wrap=True)
+    progress = Progress(Outcome())
     try:
-        number = asyncio.run(_make(settings, backend, wait_s, console))
+        number = asyncio.run(_make(url, credentials, backend, wait_s, console))
+        options = Options(number, Tasks(), backend, at_once=4, dry_run=False)
+        asyncio.run(preannotate_project(settings, options, progress))
+        print_summary(options, progress)
+        if progress.outcome.ended_by or progress.outcome.failures:
+            raise typer.Exit(1)
+        asyncio.run(_show(url, credentials, number, progress.model_version))
     except LabelStudioApiError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    progress = Progress(Outcome())
-    options = Options(number, Tasks(None, None, Shard.parse("0/1")), backend, at_once=4, dry_run=False)
-    asyncio.run(preannotate_project(settings, options, progress))
-    print_summary(options, progress)
-    if progress.outcome.ended_by or progress.outcome.failures:
-        raise typer.Exit(1)
-    asyncio.run(_show(settings, number, progress.model_version))
     console.print(f"Open {(page or url).rstrip('/')}/projects/{number}/data", markup=False)
 
 
-async def _make(settings: Settings, backend: str, wait_s: float, console: Console) -> int:
+async def _make(url: str, credentials: Credentials, backend: str, wait_s: float, console: Console) -> int:
     """Return the number of the project, which is created if there is none."""
-    url, credentials = label_studio_access(settings, "to create the project")
     with console.status("Waiting for Label Studio and the backend"):
         until = time.monotonic() + wait_s
         await asyncio.gather(
@@ -93,7 +101,7 @@ async def _answering(address: str, until: float) -> None:
     Raises:
         LabelStudioApiError: It does not in time.
     """
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PROBE_S)) as session:
+    async with open_session(environment_proxy(address), aiohttp.ClientTimeout(total=_PROBE_S)) as session:
         while True:
             try:
                 async with session.get(address, allow_redirects=False) as response:
@@ -109,8 +117,7 @@ async def _answering(address: str, until: float) -> None:
             await asyncio.sleep(_PAUSE_S)
 
 
-async def _show(settings: Settings, number: int, model_version: str) -> None:
-    url, credentials = label_studio_access(settings, "to create the project")
+async def _show(url: str, credentials: Credentials, number: int, model_version: str) -> None:
     async with LabelStudioApi(url, credentials) as api:
         await api.show_predictions_of(number, model_version)
 

@@ -61,17 +61,17 @@ def results(
         The results, each keypoint with its score in place of a visibility; and the number of predicted pictures that
         are not annotated, which a list of results cannot name.
     """
-    numbers = {_picture(one): number for number, one in enumerate(annotated or predicted, start=1)}
+    numbers = {one.key: number for number, one in enumerate(annotated or predicted, start=1)}
     people = iter(document["annotations"])
     listed: list[dict[str, Any]] = []
     for one in predicted:
         for person in one.drawn.people:
             fields = next(people)
-            if _picture(one) not in numbers:
+            if one.key not in numbers:
                 continue
             scores = np.where(person.visibility > 0, person.scores.clip(0, 1), 0).round(_DECIMALS)
             result: dict[str, Any] = {
-                "image_id": numbers[_picture(one)],
+                "image_id": numbers[one.key],
                 "category_id": fields["category_id"],
                 "bbox": fields["bbox"],
                 "score": fields["score"],
@@ -84,8 +84,4 @@ def results(
                 result[group] = points
                 start += count
             listed.append(result)
-    return listed, sum(_picture(one) not in numbers for one in predicted)
-
-
-def _picture(one: PictureOfTask) -> tuple[int, str, int | None]:
-    return one.task, one.drawn.image, one.drawn.frame
+    return listed, sum(one.key not in numbers for one in predicted)

@@ -1,23 +1,14 @@
 """Fetches the pictures of a data set into its folder."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.pictures.decoding.decode import suffix_of
 from adapters.pictures.errors import PictureError
 
 _AT_ONCE = 8
-_SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    (".jpg", re.compile(rb"\xff\xd8\xff")),
-    (".png", re.compile(rb"\x89PNG\r\n\x1a\n")),
-    (".webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-    (".gif", re.compile(rb"GIF8[79]a")),
-    (".bmp", re.compile(rb"BM")),
-    (".tif", re.compile(rb"II\*\0|MM\0\*")),
-    (".avif", re.compile(rb"....ftypavi[fs]", re.DOTALL)),
-)
 
 
 @dataclass(frozen=True)
@@ -85,10 +76,10 @@ def ending(data: bytes) -> str:
     Raises:
         PictureError: It is none that these programs read.
     """
-    for suffix, signature in _SIGNATURES:
-        if signature.match(data):
-            return suffix
-    raise PictureError(
-        "not_a_picture",
-        "The address does not lead to a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture. Open it in a browser.",
-    )
+    suffix = suffix_of(data)
+    if suffix is None:
+        raise PictureError(
+            "not_a_picture",
+            "The address does not lead to a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture. Open it in a browser.",
+        )
+    return suffix

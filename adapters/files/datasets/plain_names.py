@@ -20,9 +20,8 @@ def plain_stems(pictures: Sequence[PictureOfTask]) -> list[str]:
     stems: list[str] = []
     for one, name in zip(pictures, picture_names(pictures), strict=True):
         stem = _OTHER.sub("_", _SUFFIX.sub("", name)).strip("._-")[:_LONGEST] or "picture"
-        picture = (one.task, one.drawn.image, one.drawn.frame)
         free, number = stem, 2
-        while taken.setdefault(free.casefold(), picture) != picture:
+        while taken.setdefault(free.casefold(), one.key) != one.key:
             free, number = f"{stem}-{number}", number + 1
         stems.append(free)
     return stems

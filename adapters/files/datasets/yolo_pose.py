@@ -58,15 +58,14 @@ def _row(person: AnnotatedPerson, size: tuple[int, int]) -> tuple[str, int]:
     return " ".join(["0", *numbers]), int(np.count_nonzero(outside))
 
 
-def write_description(folder: Path) -> Path:
+def write_description(folder: Path) -> None:
     """Write `data.yaml`, which `yolo pose train data=…` takes.
 
     It has no `path`: Ultralytics then takes the folder that the file is in, wherever it is moved to.
     """
     flipped = [keypoint.twin for keypoint in KEYPOINTS]
     names = json.dumps([keypoint.name for keypoint in KEYPOINTS])
-    file = folder / "data.yaml"
-    file.write_text(
+    (folder / "data.yaml").write_text(
         "# COCO-WholeBody keypoints for Ultralytics: yolo pose train data=data.yaml model=yolo11n-pose.yaml\n"
         f"train: images/{TRAIN}\n"
         f"val: images/{VAL}\n"
@@ -76,4 +75,3 @@ def write_description(folder: Path) -> Path:
         f"kpt_names:\n  0: {names}\n",
         "utf-8",
     )
-    return file

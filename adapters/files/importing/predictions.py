@@ -36,7 +36,7 @@ def task_prediction(
 def _person(one: CocoPerson) -> Person:
     """Return a person; a flag of visibility (1 or 2) counts as a score of 1."""
     seen = one.visibility > 0
-    box = np.concatenate([one.box[:2], one.box[:2] + one.box[2:]])
+    box = one.edges
     if not (box[2:] > box[:2]).all() and seen.any():
         points = one.keypoints[seen]
         box = np.concatenate([points.min(axis=0), points.max(axis=0)])

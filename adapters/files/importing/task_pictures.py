@@ -110,12 +110,14 @@ def match(
         else:
             taken.add(found)
             tasks[by_key[found].task].append(Posed(by_key[found], poses))
+    frame_lists = _frame_lists(pictures)
     for clip, frames in clips.items():
-        lists = [one for one in _frame_lists(pictures) if chosen or _is_named(one, clip)]
+        lists = [one for one in frame_lists if chosen or _is_named(one, clip)]
         fitting = [
             one for one in lists if len(one) == max(frames) + 1 and not taken & {each.key for each in one}
         ]
         if len(fitting) == 1:
+            taken.update(one.key for one in fitting[0])
             tasks[fitting[0][0].task] += [
                 Posed(one, frames[one.frame or 0]) for one in fitting[0] if one.frame in frames
             ]

@@ -36,14 +36,14 @@ from adapters.sentences import printable
 # The first bytes determine the format; names and media types are ignored. The classes are used directly, since
 # Image.open would try every format that Pillow knows (some run external programs), and its pixel limit is global to
 # the process.
-_FORMATS: tuple[tuple[re.Pattern[bytes], Callable[[BytesIO], ImageFile.ImageFile]], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
-    (re.compile(rb"GIF8[79]a"), GifImageFile),
-    (re.compile(rb"BM"), BmpImageFile),
-    (re.compile(rb"II\*\0(?!....CR)|MM\0\*|II\+\0|MM\0\+"), TiffImageFile),
-    (re.compile(rb"....ftyp(?:....){0,20}?avi[fs]", re.DOTALL), AvifImageFile),
+_FORMATS: tuple[tuple[re.Pattern[bytes], Callable[[BytesIO], ImageFile.ImageFile], str], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), JpegImageFile, ".jpg"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile, ".png"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile, ".webp"),
+    (re.compile(rb"GIF8[79]a"), GifImageFile, ".gif"),
+    (re.compile(rb"BM"), BmpImageFile, ".bmp"),
+    (re.compile(rb"II\*\0(?!....CR)|MM\0\*|II\+\0|MM\0\+"), TiffImageFile, ".tif"),
+    (re.compile(rb"....ftyp(?:....){0,20}?avi[fs]", re.DOTALL), AvifImageFile, ".avif"),
 )
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each thread of its decoder takes memory for a frame
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no byte stuffing, fill or restart marker
@@ -267,8 +267,13 @@ def _pieces(picture: Image.Image) -> Iterator[Image.Image]:
         yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
 
 
+def suffix_of(data: bytes) -> str | None:
+    """Return the usual ending of a picture's file, such as `.jpg`; None for no supported format."""
+    return next((suffix for signature, _, suffix in _FORMATS if signature.match(data)), None)
+
+
 def _format_of(data: bytes) -> Callable[[BytesIO], ImageFile.ImageFile]:
-    open_header = next((open_ for signature, open_ in _FORMATS if signature.match(data)), None)
+    open_header = next((open_ for signature, open_, _ in _FORMATS if signature.match(data)), None)
     if open_header is None:
         raise PictureError("not_a_picture", f"The file {what_it_is(data)}.")
     return open_header

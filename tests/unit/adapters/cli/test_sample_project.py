@@ -35,3 +35,9 @@ def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(name, raising=False)
     result = CliRunner().invoke(app, ["sample-project", "--backend", "http://localhost:9090"])
     assert "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_TOKEN" in str(result.exception)
+
+
+def test_an_address_without_http_is_refused_at_once() -> None:
+    result = CliRunner().invoke(app, ["sample-project", "--backend", "backend:9090"])
+    assert result.exit_code == 2
+    assert "http://host:9090" in result.stderr

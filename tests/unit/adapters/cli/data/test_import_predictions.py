@@ -127,6 +127,17 @@ class TestFiles:
         assert "Result 0 refers to image 1" in refused.output
         assert "2 predictions created" in done.output
 
+    def test_of_a_changed_folder_are_another_version(
+        self, label_studio: LabelStudioStub, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "poses"
+        folder.mkdir()
+        for description in ("one", "another"):
+            written(folder / "first.JSON", coco("first.jpg") | {"info": {"description": description}})
+            run(folder)
+        versions = label_studio.versions()[1]
+        assert len(set(versions)) == len(versions) == 2
+
     def test_without_a_size_take_that_of_the_picture(
         self, label_studio: LabelStudioStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

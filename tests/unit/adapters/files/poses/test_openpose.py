@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adapters.files.poses.openpose import OpenPoseError, document, person_fields, read_people
+from adapters.files.poses.openpose import CocoError, document, person_fields, read_people
 from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS
 
 INDEX = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}
@@ -63,5 +63,5 @@ def test_groups_may_lack_or_be_empty_or_null() -> None:
     ],
 )
 def test_what_is_no_such_file_is_refused(document: object, sentence: str) -> None:
-    with pytest.raises(OpenPoseError, match=sentence):
+    with pytest.raises(CocoError, match=sentence):
         read_people(document)
