@@ -39,6 +39,11 @@ class PosedPerson:
     person: Person
     states: NDArray[np.uint8]
 
+    @property
+    def number(self) -> int:
+        """The number in the id."""
+        return int(self.id[1:])
+
     def __post_init__(self) -> None:
         assert self.states.shape == (KEYPOINT_COUNT,)
 

@@ -196,14 +196,16 @@ SIGMAS: NDArray[np.float64] = np.array([keypoint.sigma for keypoint in KEYPOINTS
 SIGMAS.flags.writeable = False
 
 
+KEYPOINT_INDICES = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}
+
+
 def _edges() -> tuple[tuple[int, int], ...]:
-    index = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}
 
     def chain(*points: int) -> list[tuple[int, int]]:
         return list(pairwise(points))
 
     def named(*pairs: tuple[str, str]) -> list[tuple[int, int]]:
-        return [(index[a], index[b]) for a, b in pairs]
+        return [(KEYPOINT_INDICES[a], KEYPOINT_INDICES[b]) for a, b in pairs]
 
     edges = named(
         ("nose", "left_eye"),

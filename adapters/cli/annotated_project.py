@@ -1,8 +1,9 @@
-"""The source of annotations for `export-coco` and `evaluate`: a project through the API, or an export file."""
+"""The source of annotations for commands: a project through the API, or an export file."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from adapters.cli.console import warner
 from adapters.cli.doctor_label_config import LabelConfigProblemError, label_config_of_file
 from adapters.coco.document import PictureOfTask
 from adapters.coco.picture_names import PictureFields
@@ -48,6 +50,45 @@ ModelVersionOption = Annotated[
 ]
 
 
+PredictionsOption = Annotated[
+    bool,
+    typer.Option("--predictions", help="Export the latest prediction of each task, not its annotation."),
+]
+AllAnnotationsOption = Annotated[
+    bool,
+    typer.Option(
+        "--all-annotations",
+        help="Export every annotation, each as its own image; by default the ground truth, or else the latest.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of a project is exported.
+
+    Attributes:
+        predictions: The latest prediction of each task, not its annotation.
+        model_version: Only predictions of this version.
+        every: Every annotation of a task; by default the ground truth, or else the latest.
+    """
+
+    predictions: bool
+    model_version: str | None
+    every: bool
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            typer.BadParameter: They do.
+        """
+        if self.predictions and self.every:
+            raise typer.BadParameter("do not use it with --predictions.", param_hint="--all-annotations")
+        if self.model_version is not None and not self.predictions:
+            raise typer.BadParameter("use it with --predictions only.", param_hint="--model-version")
+
+
 @dataclass
 class Warnings:
     """Collects warnings and prints each once."""
@@ -64,14 +105,11 @@ class Warnings:
 
     def show(self) -> None:
         """Print the first warnings to standard error, and the number of the others."""
-        console = Console(stderr=True, highlight=False)
+        warn = warner(Console(stderr=True))
         for sentence, times in list(self._sentences.items())[:_WARNINGS_SHOWN]:
-            again = f" ({times} times)" if times > 1 else ""
-            console.print(f"{sentence}{again}", style="yellow", markup=False, soft_wrap=True)
+            warn(sentence + (f" ({times} times)" if times > 1 else ""))
         if len(self._sentences) > _WARNINGS_SHOWN:
-            console.print(
-                f"… and {len(self._sentences) - _WARNINGS_SHOWN} more.", style="yellow", markup=False
-            )
+            warn(f"… and {len(self._sentences) - _WARNINGS_SHOWN} more.")
 
 
 @dataclass(frozen=True)
@@ -113,6 +151,18 @@ class AnnotatedProject:
             if (prediction := task.latest_prediction(model_version)) is not None
             for picture in self._drawn(task, prediction, warnings)
         ]
+
+    def chosen(self, choice: Choice, warnings: Warnings) -> tuple[list[PictureOfTask], str]:
+        """Return the pictures that are exported, and a description of them.
+
+        Raises:
+            TasksError: The export names predictions by their ids only.
+        """
+        if choice.predictions:
+            versions = ", ".join(self.model_versions(choice.model_version)) or "none"
+            pictures = self.predicted(warnings, choice.model_version)
+            return pictures, f"Predictions ({versions}) for {self.title}"
+        return self.annotated(warnings, every=choice.every), f"Annotations of {self.title}"
 
     def model_versions(self, model_version: str | None) -> list[str]:
         """Return the versions of the predictions that `predicted` returns."""
@@ -174,11 +224,19 @@ def load_project(project: int | None, export: Path | None, label_config: Path | 
         raise TasksError(f"{export} has no tasks. Export a project with tasks.")
     if label_config is None:
         return AnnotatedProject(export.name, tasks, LabelMeanings(), PictureFields({}))
+    return _project(export.name, tasks, label_config_in(label_config))
+
+
+def label_config_in(path: Path) -> str:
+    """Return the label config in the file of the option `--label-config`.
+
+    Raises:
+        typer.BadParameter: It cannot be read.
+    """
     try:
-        xml = label_config_of_file(label_config)
+        return label_config_of_file(path)
     except LabelConfigProblemError as error:
         raise typer.BadParameter(str(error), param_hint="--label-config") from error
-    return _project(export.name, tasks, xml)
 
 
 def _project(title: str, tasks: Sequence[AnnotatedTask], xml: str) -> AnnotatedProject:
@@ -192,12 +250,8 @@ def _project(title: str, tasks: Sequence[AnnotatedTask], xml: str) -> AnnotatedP
 
 async def _from_label_studio(number: int) -> AnnotatedProject:
     url, credentials = label_studio_access(load_settings(), "to read a project, or use --export FILE")
-    console = Console(stderr=True, highlight=False)
-
-    def say(sentence: str) -> None:
-        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
-
-    async with LabelStudioApi(url, credentials, on_outage=say) as api:
+    console = Console(stderr=True)
+    async with LabelStudioApi(url, credentials, on_outage=warner(console)) as api:
         project = await api.project(number)
         with console.status("Reading tasks"):
             items = [item async for item in api.annotated_tasks(number)]
@@ -210,10 +264,17 @@ READING_FAILED = (SettingsError, TasksError, LabelStudioApiError)
 """Errors that end a command with a message instead of a traceback."""
 
 
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """End the command with a message if a file in the block, or the one at a path, cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        typer.echo(f"{error.filename or path} cannot be written: {error.strerror}.", err=True)
+        raise typer.Exit(1) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file, or end the command with a message."""
-    try:
+    with writing(path):
         path.write_text(text, "utf-8")
-    except OSError as error:
-        typer.echo(f"{path} cannot be written: {error.strerror}.", err=True)
-        raise typer.Exit(1) from None

@@ -43,12 +43,9 @@ def described_addresses(project: int, settings: Settings) -> str:
         if other is not None
     )
     if others:
-        listed = ", ".join(
-            f"{other} ({count} of {len(tasks)} tasks)" for other, count in others.most_common(5)
-        )
-        settings_line = ",".join(
-            [*settings.label_studio_aliases, *(other for other, _ in others.most_common(5))]
-        )
+        most = others.most_common(5)
+        listed = ", ".join(f"{other} ({count} of {len(tasks)} tasks)" for other, count in most)
+        settings_line = ",".join([*settings.label_studio_aliases, *(other for other, _ in most)])
         raise TaskAddressesError(
             f"pictures have other addresses of a Label Studio: {listed}. If it is this one, set "
             f"LABEL_STUDIO_ALIASES={settings_line}."

@@ -8,9 +8,12 @@ import typer
 
 from adapters.cli.annotated_project import (
     READING_FAILED,
+    AllAnnotationsOption,
+    Choice,
     ExportOption,
     LabelConfigOption,
     ModelVersionOption,
+    PredictionsOption,
     ProjectOption,
     Warnings,
     load_project,
@@ -25,34 +28,16 @@ def export_coco(  # noqa: PLR0913 - the options of a command
     project: ProjectOption = None,
     export: ExportOption = None,
     label_config: LabelConfigOption = None,
-    predictions: Annotated[
-        bool,
-        typer.Option("--predictions", help="Export the latest prediction of each task, not its annotation."),
-    ] = False,
+    predictions: PredictionsOption = False,
     model_version: ModelVersionOption = None,
-    all_annotations: Annotated[
-        bool,
-        typer.Option(
-            "--all-annotations",
-            help="Export every annotation, each as its own image; by default the ground truth, or else the latest.",
-        ),
-    ] = False,
+    all_annotations: AllAnnotationsOption = False,
 ) -> None:
     """Write COCO-WholeBody JSON: each person with body, feet, face and hands. See docs/evaluation.md."""
-    if predictions and all_annotations:
-        raise typer.BadParameter("do not use it with --predictions.", param_hint="--all-annotations")
-    if model_version is not None and not predictions:
-        raise typer.BadParameter("use it with --predictions only.", param_hint="--model-version")
+    choice = Choice(predictions, model_version, all_annotations)
+    choice.check()
     warnings = Warnings()
     try:
-        source = load_project(project, export, label_config)
-        if predictions:
-            versions = ", ".join(source.model_versions(model_version)) or "none"
-            pictures = source.predicted(warnings, model_version)
-            description = f"Predictions ({versions}) for {source.title}"
-        else:
-            pictures = source.annotated(warnings, every=all_annotations)
-            description = f"Annotations of {source.title}"
+        pictures, description = load_project(project, export, label_config).chosen(choice, warnings)
     except READING_FAILED as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from yarl import URL
 
+from adapters.cli.console import warner
 from adapters.cli.in_process import fetched_model_version, predicting_in_process
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Project
 from adapters.label_studio.label_config.parsing import parse_label_config
@@ -87,7 +88,7 @@ def preannotate(  # noqa: PLR0913 - the options of a command
     """
     if view is not None and task:
         raise typer.BadParameter("choose a view or tasks, not both.", param_hint="--view")
-    if backend is not None and not _is_web_address(backend):
+    if backend is not None and not is_web_address(backend):
         raise typer.BadParameter("write its address as http://host:9090.", param_hint="--backend")
     if report is not None and not report.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {report.parent}.", param_hint="--report")
@@ -111,7 +112,8 @@ def preannotate(  # noqa: PLR0913 - the options of a command
         raise typer.Exit(code)
 
 
-def _is_web_address(text: str) -> bool:
+def is_web_address(text: str) -> bool:
+    """Return whether a text is an http(s) address."""
     try:
         url = URL(text)
     except ValueError:
@@ -137,10 +139,7 @@ async def preannotate_project(settings: Settings, options: Options, progress: Pr
 async def _run(
     settings: Settings, options: Options, progress: Progress, console: Console, opened: AsyncExitStack
 ) -> None:
-
-    def warn(message: str) -> None:
-        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
+    warn = warner(console)
     url, credentials = label_studio_access(settings, "to find the tasks")
     api = await opened.enter_async_context(LabelStudioApi(url, credentials, on_outage=warn))
     project = await api.project(options.project)
@@ -197,13 +196,9 @@ async def _print_counts(
         version for version in await api.connected_model_versions(project.id) if version.startswith("rtmlib-")
     } - {progress.model_version}
     if others:
-        console.print(
+        warner(console)(
             f"The model connected to this project has version {', '.join(sorted(others))}. Label Studio treats these "
-            f"predictions as outdated and retrieves its own: set MODE to the same value here, or use --backend.",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            f"predictions as outdated and retrieves its own: set MODE to the same value here, or use --backend."
         )
 
 

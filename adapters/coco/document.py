@@ -62,6 +62,11 @@ class PictureOfTask:
     address: str
     drawn: AnnotatedPicture
 
+    @property
+    def key(self) -> tuple[int, str, int | None]:
+        """What makes it this picture: task, Image tag and frame."""
+        return self.task, self.drawn.image, self.drawn.frame
+
 
 def coco_document(
     pictures: Sequence[PictureOfTask],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from adapters.coco.document import PART_FIELDS
+from adapters.sentences import first_problem
 from wholebody.schema import KEYPOINT_COUNT, PART_RANGES, Part
 
 MAX_BYTES = 2 * 1024**3
@@ -44,6 +45,11 @@ class CocoPerson:
     visibility: NDArray[np.float64]
     score: float
     crowd: bool
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """The box as x1, y1, x2, y2, shape (4,)."""
+        return np.concatenate([self.box[:2], self.box[:2] + self.box[2:]])
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,20 @@ def read_coco_file(path: Path) -> dict[PictureKey, CocoPicture]:
         raise CocoError(f"{path}: {error}") from error
 
 
+def file_bytes(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        CocoError: It cannot be read, or is too large.
+    """
+    try:
+        if path.stat().st_size > most_bytes:
+            raise CocoError(f"It has more than {most_bytes} bytes. Split it.")
+        return path.read_bytes()
+    except OSError as error:
+        raise CocoError(f"It cannot be read: {error.strerror}.") from error
+
+
 def read_json_file(path: Path) -> object:
     """Return the content of a JSON file.
 
@@ -86,11 +106,7 @@ def read_json_file(path: Path) -> object:
         CocoError: The file cannot be read, is too large, or is no JSON.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CocoError(f"It has more than {MAX_BYTES} bytes. Split it.")
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise CocoError(f"It cannot be read: {error.strerror}.") from error
+        return json.loads(file_bytes(path, MAX_BYTES))
     except (ValueError, RecursionError) as error:
         raise CocoError(f"It is not JSON: {error}.") from error
 
@@ -150,18 +166,14 @@ def read_results(document: object, listed: Mapping[PictureKey, CocoPicture]) -> 
     people: dict[int, list[CocoPerson]] = {picture.number: [] for picture in listed.values()}
     for position, result in enumerate(read):
         if result.image_id not in people:
-            raise CocoError(
-                f"Result {position} refers to image {result.image_id}, which is not in the COCO file of the pictures."
+            lacking = (
+                "is not in the COCO file of the pictures"
+                if listed
+                else "the file does not name: give --pictures"
             )
+            raise CocoError(f"Result {position} refers to image {result.image_id}, which {lacking}.")
         people[result.image_id].append(_person(result, f"Result {position}"))
     return {key: replace(picture, people=tuple(people[picture.number])) for key, picture in listed.items()}
-
-
-def first_problem(error: ValidationError) -> str:
-    """Return where a document is wrong, and how, without its content."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(step) for step in first["loc"])
-    return f"{where or 'it'}: {first['msg']}"
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -238,6 +250,13 @@ def box_around(points: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(seen):
         return np.zeros(4)
     return np.concatenate([seen.min(axis=0), np.ptp(seen, axis=0)])
+
+
+def person_of_points(points: NDArray[np.float64]) -> CocoPerson:
+    """Return a person of points, shape (133, 3), whose score is the mean of those that were found."""
+    box, seen = box_around(points), points[points[:, 2] > 0, 2]
+    score = float(seen.mean()) if len(seen) else 0.0
+    return CocoPerson(box, float(box[2] * box[3]), points[:, :2], points[:, 2], score, crowd=False)
 
 
 def _points(annotation: _Annotation, title: str) -> NDArray[np.float64]:

@@ -131,7 +131,7 @@ def _of_file(picture: CocoPicture, image: str, frame: int | None) -> PictureToCh
             LabelledPerson(
                 person.keypoints,
                 person.visibility > 0,
-                np.concatenate([person.box[:2], person.box[:2] + person.box[2:]]),
+                person.edges,
             )
             for person in people
         ),

@@ -15,15 +15,21 @@ from rich.progress import Progress
 
 from adapters.cli.annotated_project import (
     READING_FAILED,
+    AllAnnotationsOption,
+    Choice,
     ExportOption,
     LabelConfigOption,
     ModelVersionOption,
+    PredictionsOption,
     ProjectOption,
     Warnings,
     load_project,
     write_text,
+    writing,
 )
+from adapters.cli.preannotate import SOME_FAILED
 from adapters.coco.document import PictureOfTask, coco_document, picture_names
+from adapters.files.clips.visible import LOWEST_SCORE
 from adapters.files.datasets import yolo_pose
 from adapters.files.datasets.coco_variants import body_only, one_list, results
 from adapters.files.datasets.csv_table import write_table
@@ -32,10 +38,6 @@ from adapters.files.datasets.plain_names import plain_stems
 from adapters.files.poses import openpose
 from adapters.settings import load_settings
 from adapters.wiring import label_studio_credentials, picture_source
-
-_SOME_FAILED = 3
-_LOWEST_SCORE = 0.001
-"""Of a point that is there: in OpenPose's JSON, 0 is a missing point."""
 
 
 class DatasetFormat(StrEnum):
@@ -81,18 +83,9 @@ def export(  # noqa: PLR0913 - the options of a command
     project: ProjectOption = None,
     export_file: ExportOption = None,
     label_config: LabelConfigOption = None,
-    predictions: Annotated[
-        bool,
-        typer.Option("--predictions", help="Export the latest prediction of each task, not its annotation."),
-    ] = False,
+    predictions: PredictionsOption = False,
     model_version: ModelVersionOption = None,
-    all_annotations: Annotated[
-        bool,
-        typer.Option(
-            "--all-annotations",
-            help="Export every annotation, each as its own image; by default the ground truth, or else the latest.",
-        ),
-    ] = False,
+    all_annotations: AllAnnotationsOption = False,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -108,27 +101,17 @@ def export(  # noqa: PLR0913 - the options of a command
 
     Exit code 3: the data set is written, but some of its pictures could not be fetched.
     """
-    _check_options(
-        format,
-        out,
-        predictions=predictions,
-        model_version=model_version,
-        every=all_annotations,
-        images=images,
-    )
+    choice = Choice(predictions, model_version, all_annotations)
+    choice.check()
+    _check_options(format, out, choice, images)
     warnings = Warnings()
     try:
         source = load_project(project, export_file, label_config)
-        if predictions:
-            versions = ", ".join(source.model_versions(model_version)) or "none"
-            made = source.predicted(warnings, model_version)
-            listing = format is DatasetFormat.COCO_RESULTS
-            # Their warnings belong to the export of the annotations.
-            annotated = source.annotated(Warnings(), every=False) if listing else []
-            what = _Export(made, annotated, f"Predictions ({versions}) for {source.title}", True, warnings)
-        else:
-            made = source.annotated(warnings, every=all_annotations)
-            what = _Export(made, [], f"Annotations of {source.title}", False, warnings)
+        pictures, description = source.chosen(choice, warnings)
+        listing = format is DatasetFormat.COCO_RESULTS
+        # Their warnings belong to the export of the annotations.
+        annotated = source.annotated(Warnings(), every=False) if listing else []
+        what = _Export(pictures, annotated, description, predictions, warnings)
     except READING_FAILED as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -140,25 +123,13 @@ def export(  # noqa: PLR0913 - the options of a command
         typer.echo(
             f"{lacking} pictures could not be fetched. Run the command again, into a new folder.", err=True
         )
-        raise typer.Exit(_SOME_FAILED)
+        raise typer.Exit(SOME_FAILED)
 
 
-def _check_options(  # noqa: PLR0913 - the options that depend on each other
-    format: DatasetFormat,
-    out: Path,
-    *,
-    predictions: bool,
-    model_version: str | None,
-    every: bool,
-    images: Path | None,
-) -> None:
-    if predictions and every:
-        raise typer.BadParameter("do not use it with --predictions.", param_hint="--all-annotations")
-    if model_version is not None and not predictions:
-        raise typer.BadParameter("use it with --predictions only.", param_hint="--model-version")
-    if format is DatasetFormat.COCO_RESULTS and not predictions:
+def _check_options(format: DatasetFormat, out: Path, choice: Choice, images: Path | None) -> None:
+    if format is DatasetFormat.COCO_RESULTS and not choice.predictions:
         raise typer.BadParameter("coco-results are predictions: add --predictions.", param_hint="--format")
-    if format in _FOLDERS and every:
+    if format in _FOLDERS and choice.every:
         raise typer.BadParameter(
             f"{format} has one file per picture, so one annotation.", param_hint="--all-annotations"
         )
@@ -189,16 +160,16 @@ def _write(what: _Export, format: DatasetFormat, out: Path, images: Path | None,
     """Write the data set; return the number of pictures that could not be fetched."""
     if format is DatasetFormat.YOLO_POSE:
         return _write_yolo(what, out, validation)
-    plain = plain_stems(what.pictures)
+    plain = plain_stems(what.pictures) if images is not None or format is DatasetFormat.OPENPOSE else []
     names, lacking = picture_names(what.pictures), 0
     if images is not None:
-        files = _fetched(what, [images / stem for stem in plain])
+        files = _fetched(what, images, [images / stem for stem in plain])
         names = [file.name if file else stem for file, stem in zip(files, plain, strict=True)]
         lacking = len({stem for file, stem in zip(files, plain, strict=True) if file is None})
     match format:
         case DatasetFormat.OPENPOSE:
             for one, stem in zip(what.pictures, plain, strict=True):
-                write_text(out / f"{stem}_keypoints.json", json.dumps(_openpose(one)))
+                write_text(out / f"{stem}{openpose.ENDING}", json.dumps(_openpose(one)))
         case DatasetFormat.CSV:
             _write_csv(what, names, out)
         case _:
@@ -225,28 +196,27 @@ def _coco(what: _Export, format: DatasetFormat, names: Sequence[str]) -> Any:
 def _openpose(one: PictureOfTask) -> dict[str, Any]:
     people: list[dict[str, Any]] = []
     for number, person in enumerate(one.drawn.people):
-        scores = np.where(person.visibility > 0, person.scores.clip(_LOWEST_SCORE, 1), 0)
+        scores = np.where(person.visibility > 0, person.scores.clip(LOWEST_SCORE, 1), 0)
         people.append(openpose.person_fields(person.keypoints, scores, number))
     return openpose.document(people)
 
 
 def _write_csv(what: _Export, names: Sequence[str], out: Path) -> None:
-    try:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            write_table(file, what.pictures, names)
-    except OSError as error:
-        typer.echo(f"{out} cannot be written: {error.strerror}.", err=True)
-        raise typer.Exit(1) from None
+    with writing(out), out.open("w", encoding="utf-8", newline="") as file:
+        write_table(file, what.pictures, names)
 
 
 def _write_yolo(what: _Export, out: Path, share: float) -> int:
     chosen = yolo_pose.validation_tasks((one.task for one in what.pictures), share)
     stems = plain_stems(what.pictures)
     sides = [yolo_pose.VAL if one.task in chosen else yolo_pose.TRAIN for one in what.pictures]
-    for side in (yolo_pose.TRAIN, yolo_pose.VAL):
-        for kind in ("images", "labels"):
-            (out / kind / side).mkdir(parents=True)
-    files = _fetched(what, [out / "images" / side / stem for side, stem in zip(sides, stems, strict=True)])
+    with writing(out):
+        for side in (yolo_pose.TRAIN, yolo_pose.VAL):
+            for kind in ("images", "labels"):
+                (out / kind / side).mkdir(parents=True)
+    files = _fetched(
+        what, out, [out / "images" / side / stem for side, stem in zip(sides, stems, strict=True)]
+    )
     for one, side, stem, file in zip(what.pictures, sides, stems, files, strict=True):
         if file is None:
             continue
@@ -254,21 +224,19 @@ def _write_yolo(what: _Export, out: Path, share: float) -> int:
         if outside:
             what.warnings.about(one.task)(f"{outside} keypoints outside of the picture are left out")
         write_text(out / "labels" / side / f"{stem}.txt", text)
-    yolo_pose.write_description(out)
+    with writing(out):
+        yolo_pose.write_description(out)
     return sum(file is None for file in files)
 
 
-def _fetched(what: _Export, targets: Sequence[Path]) -> list[Path | None]:
+def _fetched(what: _Export, out: Path, targets: Sequence[Path]) -> list[Path | None]:
     """Fetch each picture once; return the file of each, or None."""
     wanted = {
         target: Wanted(one.address, one.task, target)
         for one, target in zip(what.pictures, targets, strict=True)
     }
-    try:
+    with writing(out):
         files = dict(zip(wanted, asyncio.run(_fetch([*wanted.values()])), strict=True))
-    except OSError as error:
-        typer.echo(f"{error.filename} cannot be written: {error.strerror}.", err=True)
-        raise typer.Exit(1) from None
     return [files[target] for target in targets]
 
 

@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from adapters.cli.console import warner
+from adapters.cli.preannotate import SOME_FAILED
 from adapters.coco.reading import CocoError, CocoPicture, PictureKey, read_coco_file
 from adapters.files.importing.predictions import task_prediction
 from adapters.files.importing.task_pictures import Matched, Posed, TaskPicture, match, pictures_of
-from adapters.files.poses.reading import read_poses
+from adapters.files.poses.reading import files_of, read_poses
 from adapters.label_studio.client.api import LabelStudioApi, LabelStudioApiError, Project, ProjectTask
 from adapters.label_studio.label_config.parsing import parse_label_config
 from adapters.label_studio.label_config.tree import LabelConfigError
@@ -26,9 +28,8 @@ from adapters.preannotation.progress import shown
 from adapters.preannotation.run import Run, Selection, find_lacking
 from adapters.prediction.outcome import Failure
 from adapters.settings import Settings, load_settings
-from adapters.wiring import label_studio_access, label_studio_credentials, picture_source
+from adapters.wiring import label_studio_access, picture_source
 
-_SOME_FAILED = 3
 _AT_ONCE = 8
 _SHOWN = 10
 _NO_NAME = re.compile(r"[^\w.\-]+")
@@ -57,7 +58,7 @@ def import_predictions(
 
     Run again, it stores nothing twice: the model version is the name of the file with a digest of its content.
 
-    Exit code 3: some tasks failed.
+    Exit code 0: all tasks have a prediction; 3: some failed; 1: the file or the project cannot be read.
     """
     settings = load_settings()
     try:
@@ -74,14 +75,13 @@ def import_predictions(
     for failure in outcome.failures[:_SHOWN]:
         typer.echo(f"Task {failure.task}: {failure.detail}", err=True)
     if outcome.failures:
-        raise typer.Exit(_SOME_FAILED)
+        raise typer.Exit(SOME_FAILED)
 
 
 def _model_version(path: Path) -> str:
     """Return the name of the file, and a digest, so that a changed file is another version."""
     digest = hashlib.sha256()
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    for file in files:
+    for file in files_of(path):
         with file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return f"{_NO_NAME.sub('_', path.stem)[:80]}-{digest.hexdigest()[:8]}"
@@ -95,12 +95,9 @@ async def _import(
     chosen: list[int] | None,
 ) -> Outcome:
     console = Console(stderr=True, highlight=False)
-
-    def warn(message: str) -> None:
-        console.print(message, style="yellow", markup=False, soft_wrap=True)
-
+    warn = warner(console)
     url, credentials = label_studio_access(settings, "to find the tasks")
-    source = picture_source(settings, settings.picture_limits, label_studio_credentials(settings))
+    source = picture_source(settings, settings.picture_limits, credentials)
     async with LabelStudioApi(url, credentials, on_outage=warn) as api, source:
         project = await api.project(number)
         images = parse_label_config(project.label_config).images

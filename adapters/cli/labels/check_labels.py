@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,14 +19,15 @@ from adapters.cli.annotated_project import (
     LabelConfigOption,
     ProjectOption,
     Warnings,
+    label_config_in,
     write_text,
 )
-from adapters.cli.doctor_label_config import LabelConfigProblemError, label_config_of_file
+from adapters.cli.console import warner
 from adapters.coco.reading import CocoError, read_coco_file
 from adapters.label_checks.column import SCORE_FIELD, ColumnTakenError, verdicts, write_column
 from adapters.label_checks.reading import AnnotationToCheck, annotations_of_file, annotations_of_task
 from adapters.label_checks.report import Report, Suspicion, check, most_suspicious_first
-from adapters.label_studio.annotations.tasks import TasksError, exported_tasks, tasks_of
+from adapters.label_studio.annotations.tasks import TasksError, exported_tasks, task_of
 from adapters.label_studio.client.api import LabelStudioApi
 from adapters.label_studio.label_config.label_meanings import LabelMeanings
 from adapters.label_studio.label_config.parsing import parse_label_config
@@ -94,12 +95,7 @@ def _progress() -> Progress:
 
 async def _of_project(number: int, write: bool, warnings: Warnings) -> Report:
     url, credentials = label_studio_access(load_settings(), "to read a project, or use --export FILE")
-    console = Console(stderr=True, highlight=False)
-
-    def say(sentence: str) -> None:
-        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
-
-    async with LabelStudioApi(url, credentials, on_outage=say) as api:
+    async with LabelStudioApi(url, credentials, on_outage=warner(Console(stderr=True))) as api:
         project = await api.project(number)
         meanings = _meanings(project.label_config)
         with _progress() as progress:
@@ -121,18 +117,15 @@ async def _annotations(
     api: LabelStudioApi, project: int, meanings: LabelMeanings, warnings: Warnings
 ) -> AsyncGenerator[list[AnnotationToCheck]]:
     """Yield the annotations of each task of a project."""
+    position = 0
     async for item in api.annotated_tasks(project):
-        (task,) = tasks_of([item])
+        task = task_of(item, position)
+        position += 1
         yield list(annotations_of_task(task, meanings, warnings.about(task.id)))
 
 
 def _of_export(export: Path, label_config: Path | None, warnings: Warnings) -> Report:
-    meanings = LabelMeanings()
-    if label_config is not None:
-        try:
-            meanings = _meanings(label_config_of_file(label_config))
-        except LabelConfigProblemError as error:
-            raise typer.BadParameter(str(error), param_hint="--label-config") from error
+    meanings = LabelMeanings() if label_config is None else _meanings(label_config_in(label_config))
     with _progress() as progress:
         bar = progress.add_task("Checking", total=None)
 
@@ -157,8 +150,7 @@ def _meanings(label_config: str) -> LabelMeanings:
         raise TasksError(str(error)) from error
 
 
-def _joined(parts: Iterable[Report]) -> Report:
-    reports = list(parts)
+def _joined(reports: Sequence[Report]) -> Report:
     return Report(
         sum(one.annotations for one in reports),
         sum(one.people for one in reports),

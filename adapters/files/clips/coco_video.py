@@ -92,7 +92,7 @@ class CocoVideoWriter(ClipWriter):
         annotation = person_annotation(person, image=self._frames, number=self._people + 1)
         return annotation | {
             "video_id": _VIDEO,
-            "track_id": int(posed.id[1:]),
+            "track_id": posed.number,
             "score": round(score, _DECIMALS),
             "keypoint_scores": scores.astype(np.float64).round(_DECIMALS).tolist(),
             "keypoint_states": posed.states.tolist(),

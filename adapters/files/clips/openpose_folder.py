@@ -5,10 +5,8 @@ from pathlib import Path
 
 from adapters.files.clips.visible import visible
 from adapters.files.clips.writer import ClipWriter, remove_folder
-from adapters.files.poses.openpose import document, person_fields
+from adapters.files.poses.openpose import ENDING, document, person_fields
 from wholebody.posed_clip import PosedFrame
-
-ENDING = "_keypoints.json"
 
 
 class OpenPoseFolderWriter(ClipWriter):
@@ -22,7 +20,7 @@ class OpenPoseFolderWriter(ClipWriter):
 
     def write(self, frame: PosedFrame) -> None:
         """Add a frame."""
-        people = [person_fields(*visible(posed), number=int(posed.id[1:])) for posed in frame.people]
+        people = [person_fields(*visible(posed), number=posed.number) for posed in frame.people]
         file = self._unfinished / f"{self._stem}_{frame.index:012d}{ENDING}"
         file.write_text(json.dumps(document(people)), "utf-8")
 

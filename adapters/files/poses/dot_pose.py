@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pose_format import Pose
 
-from adapters.coco.reading import CocoError, CocoPerson, CocoPicture, PictureKey, box_around
-from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, PART_RANGES, Part
+from adapters.coco.reading import CocoError, CocoPicture, PictureKey, file_bytes, person_of_points
+from wholebody.schema import KEYPOINT_COUNT, KEYPOINT_INDICES, PART_RANGES, Part
 
 MAX_BYTES = 512 * 1024**2
 """Largest file that is read: an hour of one person has 170 MB."""
 
-_INDICES = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}
 _SUFFIX_133 = "_133"  # pose-format's AlphaPose header: the same points under such names
 _PARTS = {"FACE": Part.FACE, "LEFT_HAND": Part.LEFT_HAND, "RIGHT_HAND": Part.RIGHT_HAND}
 _KNOWN = "COCO-WholeBody (BODY, FACE, LEFT_HAND, RIGHT_HAND) or OpenPose (pose_keypoints_2d, …)"
@@ -35,14 +34,9 @@ def read_dot_pose(path: Path) -> dict[PictureKey, CocoPicture]:
     Raises:
         CocoError: The file cannot be read, or has other points.
     """
+    content = file_bytes(path, MAX_BYTES)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CocoError(f"It has more than {MAX_BYTES} bytes. Split it.")
-        pose = Pose.read(path.read_bytes())
-    except OSError as error:
-        raise CocoError(f"It cannot be read: {error.strerror}.") from error
-    except CocoError:
-        raise
+        pose = Pose.read(content)
     except Exception as error:  # the library raises whatever its parts do for a damaged file
         raise CocoError(f"It is no .pose file, or damaged ({type(error).__name__}).") from error
     components: Sequence[Any] = pose.header.components
@@ -53,7 +47,7 @@ def read_dot_pose(path: Path) -> dict[PictureKey, CocoPicture]:
         (path.stem, frame): CocoPicture(
             path.stem,
             None,
-            tuple(_person(person) for person in people if (person[:, 2] > 0).any()),
+            tuple(person_of_points(person) for person in people if (person[:, 2] > 0).any()),
             size=size if min(size) > 0 else None,
             frame=frame,
         )
@@ -75,7 +69,7 @@ def _places(components: Sequence[Any]) -> NDArray[np.intp]:
             # What comes after them are OpenPose's pupils.
             places += [*indices, *(-1 for _ in points[len(indices) :])]
         else:
-            places += [_INDICES.get(_named(point), -1) for point in points]
+            places += [KEYPOINT_INDICES.get(_named(point), -1) for point in points]
     if max(places, default=-1) < 0:
         names = ", ".join(str(component.name)[:40] for component in components[:8])
         raise CocoError(f"Its points are those of {names or 'nothing'}. Known are {_KNOWN}.")
@@ -84,7 +78,7 @@ def _places(components: Sequence[Any]) -> NDArray[np.intp]:
 
 def _named(point: str) -> str:
     """Return our name of a point of a body, from `left_big_toe` or OpenPose's `LBigToe`."""
-    if point in _INDICES or not point:
+    if point in KEYPOINT_INDICES or not point:
         return point
     side, rest = (_SIDES[point[0]], point[1:]) if point[0] in _SIDES and point[1:2].isupper() else ("", point)
     words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in rest)
@@ -106,9 +100,3 @@ def _points(body: Any, places: NDArray[np.intp]) -> NDArray[np.float64]:
     known = np.flatnonzero(places >= 0)
     points[:, :, places[known]] = rows[:, :, known]
     return points
-
-
-def _person(points: NDArray[np.float64]) -> CocoPerson:
-    box = box_around(points)
-    score = float(points[points[:, 2] > 0, 2].mean())
-    return CocoPerson(box, float(box[2] * box[3]), points[:, :2], points[:, 2], score, crowd=False)

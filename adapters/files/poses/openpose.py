@@ -5,16 +5,20 @@ and the first 68 points of its face have the order of COCO-WholeBody.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wholebody.schema import KEYPOINT_COUNT, KEYPOINTS, PART_RANGES, Part
+from adapters.coco.reading import CocoError, Numbers
+from adapters.sentences import first_problem
+from wholebody.schema import KEYPOINT_COUNT, KEYPOINT_INDICES, PART_RANGES, Part
 
 VERSION = 1.3
 """Of the JSON format."""
+ENDING = "_keypoints.json"
+"""Of the name of each file, as `--write_json` makes it."""
 
 _DECIMALS, _SCORE_DECIMALS = 3, 4
 _NECK, _MID_HIP = "neck", "mid_hip"
@@ -31,16 +35,11 @@ _COCO_18 = (
     "right_ear", "left_ear",
 )
 # fmt: on
-_INDICES = {keypoint.name: keypoint.index for keypoint in KEYPOINTS}
 _BODIES = {len(names): names for names in (_BODY_25, _COCO_18)}
 _MIDDLES = {_NECK: ("left_shoulder", "right_shoulder"), _MID_HIP: ("left_hip", "right_hip")}
 _PUPILS = 2
 _FACE_68 = list(PART_RANGES[Part.FACE])
 _HAND_FIELDS = {Part.LEFT_HAND: "hand_left_keypoints_2d", Part.RIGHT_HAND: "hand_right_keypoints_2d"}
-
-
-class OpenPoseError(Exception):
-    """A document is no JSON of OpenPose; the message says where."""
 
 
 def person_fields(keypoints: NDArray[Any], scores: NDArray[Any], number: int) -> dict[str, Any]:
@@ -58,10 +57,10 @@ def person_fields(keypoints: NDArray[Any], scores: NDArray[Any], number: int) ->
     points[~(points[:, 2] > 0)] = 0
     body = np.zeros((len(_BODY_25), 3))
     for row, name in enumerate(_BODY_25):
-        if name in _INDICES:
-            body[row] = points[_INDICES[name]]
+        if name in KEYPOINT_INDICES:
+            body[row] = points[KEYPOINT_INDICES[name]]
             continue
-        ends = points[[_INDICES[end] for end in _MIDDLES[name]]]
+        ends = points[[KEYPOINT_INDICES[end] for end in _MIDDLES[name]]]
         if (ends[:, 2] > 0).all():
             body[row] = *ends[:, :2].mean(axis=0), ends[:, 2].min()
     return {
@@ -86,7 +85,7 @@ def document(people: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"version": VERSION, "people": list(people)}
 
 
-_Numbers = list[Annotated[float, Field(allow_inf_nan=False)]] | None
+_Numbers = Numbers | None
 
 
 class _Person(BaseModel):
@@ -111,14 +110,12 @@ def read_people(document: object) -> list[NDArray[np.float64]]:
     model) are known, faces of 70 and 68; a missing or empty group has no points.
 
     Raises:
-        OpenPoseError: The document is no JSON of OpenPose.
+        CocoError: The document is no JSON of OpenPose.
     """
     try:
         read = _Document.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise OpenPoseError(f"It is no JSON of OpenPose: {where or 'it'}: {first['msg']}.") from error
+        raise CocoError(f"It is no JSON of OpenPose: {first_problem(error)}.") from error
     return [_read_person(person, f"people.{position}") for position, person in enumerate(read.people)]
 
 
@@ -126,8 +123,8 @@ def _read_person(person: _Person, where: str) -> NDArray[np.float64]:
     points = np.zeros((KEYPOINT_COUNT, 3))
     body = _rows(person.pose_keypoints_2d, (*_BODIES,), f"{where}.pose_keypoints_2d")
     for row, name in zip(body, _BODIES.get(len(body), ()), strict=True):
-        if name in _INDICES:
-            points[_INDICES[name]] = row
+        if name in KEYPOINT_INDICES:
+            points[KEYPOINT_INDICES[name]] = row
     face = _rows(person.face_keypoints_2d, (70, 68), f"{where}.face_keypoints_2d")
     left = _rows(person.hand_left_keypoints_2d, (21,), f"{where}.hand_left_keypoints_2d")
     right = _rows(person.hand_right_keypoints_2d, (21,), f"{where}.hand_right_keypoints_2d")
@@ -143,5 +140,5 @@ def _rows(numbers: _Numbers, counts: Sequence[int], where: str) -> NDArray[np.fl
     rows = np.array(numbers or [], np.float64)
     if rows.size and rows.size not in {3 * count for count in counts}:
         needed = " or ".join(str(3 * count) for count in counts)
-        raise OpenPoseError(f"{where} has {rows.size} numbers; {needed} are needed.")
+        raise CocoError(f"{where} has {rows.size} numbers; {needed} are needed.")
     return rows.reshape(-1, 3)

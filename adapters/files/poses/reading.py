@@ -5,23 +5,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adapters.coco.reading import (
     CocoError,
-    CocoPerson,
     CocoPicture,
     PictureKey,
-    box_around,
+    person_of_points,
     read_coco,
     read_json_file,
     read_results,
 )
 from adapters.files.poses.mmpose import read_mmpose
-from adapters.files.poses.openpose import OpenPoseError, read_people
+from adapters.files.poses.openpose import ENDING, read_people
 
-_OPENPOSE_ENDING = "_keypoints"
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 FORMS = "COCO JSON, a list of COCO results, OpenPose JSON, MMPose's predictions or .pose"
 
@@ -41,7 +36,7 @@ def read_poses(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[Pic
     """
     if not path.is_dir():
         return _named(path, listed)
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".json")
+    files = files_of(path)
     if not files:
         raise CocoError(f"{path} has no .json files. Give a file, or a folder with a file per picture.")
     found: dict[PictureKey, CocoPicture] = {}
@@ -50,10 +45,17 @@ def read_poses(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[Pic
     return found
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files that are read of a path: itself, or the JSON files of a folder, sorted."""
+    return (
+        sorted(file for file in path.iterdir() if file.suffix.lower() == ".json") if path.is_dir() else [path]
+    )
+
+
 def _named(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[PictureKey, CocoPicture]:
     try:
         return _read(path, listed)
-    except (CocoError, OpenPoseError) as error:
+    except CocoError as error:
         raise CocoError(f"{path}: {error}") from error
 
 
@@ -63,10 +65,10 @@ def _read(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[PictureK
 
         return read_dot_pose(path)
     document = read_json_file(path)
-    name = path.stem.removesuffix(_OPENPOSE_ENDING)
+    name = path.stem.removesuffix(ENDING.removesuffix(".json"))
     fields = _fields(document)
     if "people" in fields:
-        people = [_person(points) for points in read_people(document)]
+        people = [person_of_points(points) for points in read_people(document)]
         return {(name,): CocoPicture(name, None, tuple(people))}
     if fields and "instance_info" not in fields:
         return read_coco(document)
@@ -84,12 +86,6 @@ def _read(path: Path, listed: Mapping[PictureKey, CocoPicture]) -> dict[PictureK
 
 def _fields(value: object) -> set[str]:
     return set(cast("dict[str, object]", value)) if isinstance(value, dict) else set()
-
-
-def _person(points: NDArray[np.float64]) -> CocoPerson:
-    box, seen = box_around(points), points[points[:, 2] > 0, 2]
-    score = float(seen.mean()) if len(seen) else 0.0
-    return CocoPerson(box, float(box[2] * box[3]), points[:, :2], points[:, 2], score, crowd=False)
 
 
 def matching(

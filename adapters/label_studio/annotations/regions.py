@@ -8,7 +8,7 @@ from zlib import crc32
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.label_studio.schemas import null_as_object, null_as_text
-from adapters.sentences import one_line
+from adapters.sentences import first_problem, one_line
 from wholebody.schema import keypoint_index
 
 # Ids of predicted points: p0-nose; in interactive use a8f3-p0-nose; p0-nose-2 where two tags have the keypoint.
@@ -91,9 +91,7 @@ def read_region(item: object, warn: Warn) -> DrawnRegion | None:
     try:
         region = DrawnRegion.model_validate(item)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        warn(one_line(f"a region is left out: {where or 'it'}: {first['msg']}"))
+        warn(one_line(f"a region is left out: {first_problem(error)}"))
         return None
     if region.type not in ("keypointlabels", "rectanglelabels", "vectorlabels"):
         return region

@@ -12,6 +12,8 @@ from typing import Annotated, Any, TextIO
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from adapters.sentences import first_problem
+
 MAX_EXPORT_BYTES = 2 * 1024**3
 """Largest export file: about 100,000 people with all their points; `read_export` takes several times as much memory."""
 
@@ -127,17 +129,20 @@ def tasks_of(items: Sequence[object]) -> list[AnnotatedTask]:
     Raises:
         TasksError: An item is no task.
     """
-    return [_task(item, position) for position, item in enumerate(items)]
+    return [task_of(item, position) for position, item in enumerate(items)]
 
 
-def _task(item: object, position: int) -> AnnotatedTask:
+def task_of(item: object, position: int) -> AnnotatedTask:
+    """Read the task at a position of an export.
+
+    Raises:
+        TasksError: The item is no task.
+    """
     try:
         return AnnotatedTask.model_validate(item)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
         raise TasksError(
-            f"Item {position} is no task of Label Studio's full JSON export: {where or 'it'}: {first['msg']}. "
+            f"Item {position} is no task of Label Studio's full JSON export: {first_problem(error)}. "
             "Use Export > JSON; JSON-MIN and CSV lack fields."
         ) from error
 
@@ -165,7 +170,7 @@ def exported_tasks(path: Path) -> Iterator[AnnotatedTask]:
             )
         with path.open(encoding="utf-8-sig") as file:
             for position, item in enumerate(_items(file, path)):
-                yield _task(item, position)
+                yield task_of(item, position)
     except OSError as error:
         raise TasksError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
